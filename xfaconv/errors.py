@@ -1,0 +1,95 @@
+"""Typed errors: each says what is wrong, what was expected, what was found, and the line of code that fixes it."""
+
+from __future__ import annotations
+
+
+class XFaconvError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, naming the variable, coordinate, argument or file.
+    expected : str, optional
+        What was expected instead.
+    found : str, optional
+        What was found.
+    fix : str, optional
+        A line of code (or a short instruction) that mends it.
+
+    Examples
+    --------
+    >>> print(XFaconvError("variable 'sst' has no units", expected="K or degC", fix="ds.sst.attrs['units'] = 'K'"))
+    variable 'sst' has no units
+      expected: K or degC
+      fix:      ds.sst.attrs['units'] = 'K'
+    """
+
+    def __init__(
+        self, problem: str, *, expected: str | None = None, found: str | None = None, fix: str | None = None
+    ) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.fix = fix
+        lines = [problem]
+        lines += [
+            f"  {label:<9} {text}"
+            for label, text in (("expected:", expected), ("found:", found), ("fix:", fix))
+            if text
+        ]
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the parts when the error travels between processes."""
+        return _rebuild, (type(self), self.problem, self.expected, self.found, self.fix)
+
+
+def _rebuild(
+    kind: type[XFaconvError], problem: str, expected: str | None, found: str | None, fix: str | None
+) -> XFaconvError:
+    return kind(problem, expected=expected, found=found, fix=fix)
+
+
+class ArgumentError(XFaconvError, ValueError):
+    """An argument has a value that the function does not accept."""
+
+
+class CoordinateError(XFaconvError, ValueError):
+    """A coordinate is missing, ambiguous, or of a form that cannot be used."""
+
+
+class GridError(CoordinateError):
+    """The horizontal grid is not rectilinear, or does not match what the model needs."""
+
+
+class TimeError(CoordinateError):
+    """The time axis is missing, unsorted, duplicated, too short, or of another step than the model's."""
+
+
+class VariableError(XFaconvError, ValueError):
+    """A variable that is needed is missing, ambiguous, or has dimensions that cannot be used."""
+
+
+class UnitsError(VariableError):
+    """The units of a variable are unknown or cannot be converted to the model's."""
+
+
+class MissingDataError(XFaconvError, ValueError):
+    """Values are missing where the model needs them."""
+
+
+class ModelError(XFaconvError, ValueError):
+    """A model is unknown, or does not fit the request."""
+
+
+class ModelFileError(ModelError):
+    """A model file is truncated, altered, of another format, or does not fit its card."""
+
+
+class DownloadError(XFaconvError, OSError):
+    """A file could not be downloaded or verified."""
+
+
+class DependencyError(XFaconvError, ImportError):
+    """An optional package is needed and absent."""

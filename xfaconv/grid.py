@@ -1,0 +1,218 @@
+"""The horizontal grid: cell centres, edges, exact areas, and whether it closes around the globe or reaches a pole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.errors import GridError
+
+_DEGREE_TOLERANCE = 1e-3
+
+
+def cell_edges(centres: Sequence[float]) -> NDArray[np.float64]:
+    """Edges half-way between centres, the outer ones half a step outside.
+
+    Parameters
+    ----------
+    centres : sequence of float
+        Strictly ascending cell centres [degrees], at least two.
+
+    Returns
+    -------
+    ndarray (n + 1,)
+        Cell edges [degrees].
+
+    Examples
+    --------
+    >>> cell_edges([0.0, 2.0, 4.0])
+    array([-1.,  1.,  3.,  5.])
+    """
+    values = np.asarray(centres, dtype=np.float64)
+    middle = (values[1:] + values[:-1]) / 2
+    first = values[0] - (values[1] - values[0]) / 2
+    last = values[-1] + (values[-1] - values[-2]) / 2
+    return np.concatenate([[first], middle, [last]])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A rectilinear grid in canonical order: latitude from south to north, longitude eastward.
+
+    Parameters
+    ----------
+    latitude : tuple of float
+        Cell centres [degrees north], strictly ascending.
+    longitude : tuple of float
+        Cell centres [degrees east], strictly ascending, spanning at most 360 degrees.
+
+    Raises
+    ------
+    GridError
+        If either axis has fewer than two values, is not strictly ascending, or leaves its range.
+
+    Examples
+    --------
+    >>> grid = Grid.regular(5.625)
+    >>> grid.shape, grid.periodic, grid.reaches_south_pole
+    ((32, 64), True, True)
+    >>> float(grid.area.mean().round(6))
+    1.0
+    """
+
+    latitude: tuple[float, ...]
+    longitude: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("latitude", "longitude"):
+            values = tuple(float(v) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) < 2:
+                raise GridError(f"{name} has too few values", expected="at least 2", found=str(len(values)))
+            steps = np.diff(values)
+            if not (np.isfinite(values).all() and (steps > 0).all()):
+                raise GridError(
+                    f"{name} is not strictly ascending",
+                    expected="finite, strictly ascending degrees",
+                    found=f"{values[0]:g}, {values[1]:g} ... {values[-1]:g}",
+                )
+        if self.latitude[0] < -90 - _DEGREE_TOLERANCE or self.latitude[-1] > 90 + _DEGREE_TOLERANCE:
+            raise GridError(
+                "latitude leaves the sphere",
+                expected="-90 to 90 degrees",
+                found=f"{self.latitude[0]:g} to {self.latitude[-1]:g}",
+            )
+        if self.longitude[-1] - self.longitude[0] >= 360 - _DEGREE_TOLERANCE:
+            raise GridError(
+                "longitude covers a meridian twice",
+                expected="a span below 360 degrees",
+                found=f"{self.longitude[0]:g} to {self.longitude[-1]:g}",
+            )
+
+    @classmethod
+    def regular(cls, step: float, *, pole_points: bool = False) -> Grid:
+        """Build a global grid of equal steps, cell-centred or with points on the poles.
+
+        Parameters
+        ----------
+        step : float
+            Spacing [degrees]; must divide 180.
+        pole_points : bool, default False
+            Put the first and last latitude on the poles, as ERA5 and NCEP do.
+
+        Returns
+        -------
+        Grid
+            Longitudes start at 0.
+
+        Raises
+        ------
+        GridError
+            If the step does not divide 180.
+
+        Examples
+        --------
+        >>> Grid.regular(2.5, pole_points=True).shape
+        (73, 144)
+        """
+        rows = 180 / step
+        if step <= 0 or abs(rows - round(rows)) > 1e-6:
+            raise GridError("a regular global grid needs a step that divides 180", found=f"{step:g}")
+        count = round(rows)
+        latitude = np.linspace(-90, 90, count + 1)
+        if not pole_points:
+            latitude = (latitude[1:] + latitude[:-1]) / 2
+        return cls(tuple(latitude), tuple(np.arange(2 * count) * step))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of latitudes and of longitudes."""
+        return len(self.latitude), len(self.longitude)
+
+    @cached_property
+    def latitude_edges(self) -> NDArray[np.float64]:
+        """Edges of the rows [degrees], clipped to the poles, shape (latitude + 1,)."""
+        return np.clip(cell_edges(self.latitude), -90, 90)
+
+    @cached_property
+    def longitude_edges(self) -> NDArray[np.float64]:
+        """Edges of the columns [degrees], shape (longitude + 1,); on a periodic grid they span exactly 360."""
+        edges = cell_edges(self.longitude)
+        if self.periodic:
+            seam = (self.longitude[-1] + self.longitude[0] + 360) / 2
+            edges[0], edges[-1] = seam - 360, seam
+        return edges
+
+    @cached_property
+    def periodic(self) -> bool:
+        """Whether the columns close around the globe: the seam is no wider than 1.5 of the widest step."""
+        widest = float(np.diff(self.longitude).max())
+        seam = 360 - (self.longitude[-1] - self.longitude[0])
+        return seam < 1.5 * widest
+
+    @property
+    def reaches_south_pole(self) -> bool:
+        """Whether the southernmost row ends at the South Pole."""
+        return bool(self.latitude_edges[0] < -90 + _DEGREE_TOLERANCE)
+
+    @property
+    def reaches_north_pole(self) -> bool:
+        """Whether the northernmost row ends at the North Pole."""
+        return bool(self.latitude_edges[-1] > 90 - _DEGREE_TOLERANCE)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether the grid covers the whole sphere."""
+        return self.periodic and self.reaches_south_pole and self.reaches_north_pole
+
+    @cached_property
+    def row_area(self) -> NDArray[np.float64]:
+        """Exact area of a row's band, sin(upper edge) - sin(lower edge), shape (latitude,)."""
+        return np.diff(np.sin(np.deg2rad(self.latitude_edges)))
+
+    @cached_property
+    def area(self) -> NDArray[np.float64]:
+        """Exact cell areas normalised to mean 1, shape (latitude, longitude)."""
+        area = np.outer(self.row_area, np.diff(self.longitude_edges))
+        return np.asarray(area / area.mean())
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Median spacing of latitude and of longitude [degrees]."""
+        return float(np.median(np.diff(self.latitude))), float(np.median(np.diff(self.longitude)))
+
+    def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """Whether both grids have the same centres within a tolerance [degrees].
+
+        Examples
+        --------
+        >>> Grid.regular(5.0).matches(Grid.regular(2.5))
+        False
+        """
+        return (
+            self.shape == other.shape
+            and np.allclose(self.latitude, other.latitude, atol=tolerance, rtol=0)
+            and np.allclose(self.longitude, other.longitude, atol=tolerance, rtol=0)
+        )
+
+    def describe(self) -> str:
+        """Say in one line what the grid is.
+
+        Examples
+        --------
+        >>> Grid.regular(5.625).describe()
+        'global, 32 x 64 (5.625 x 5.625 degrees), longitude periodic'
+        """
+        rows, columns = self.shape
+        south_north, west_east = self.resolution
+        extent = (
+            "global"
+            if self.is_global
+            else f"{self.latitude[0]:g} to {self.latitude[-1]:g} N, {self.longitude[0]:g} to {self.longitude[-1]:g} E"
+        )
+        closes = "longitude periodic" if self.periodic else "longitude not periodic"
+        return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
