@@ -1,0 +1,193 @@
+"""Axial attention over the sphere, rows then columns, and the composed map that it amounts to (paper, section IV)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xfaconv.errors import ArgumentError
+from xfaconv.nn.geometry import POSITION_FEATURES, Geometry
+
+_POSITION_HIDDEN = 32
+
+
+class AxialAttention(nn.Module):
+    """The paper's A_axial: every cell reads its latitude circle, then its meridian.
+
+    The values are read once and pass through both attentions head by head, so the result at cell (i, j) is exactly
+    ``sum over (i', j') of A_col[j; i, i'] * A_row[i'; j, j'] * v[i', j']`` followed by one linear map. The weights of
+    that sum are the composed map: non-negative and summing to 1 over the sphere. The logits of the keys carry the
+    logarithm of the cell area, so that no preference means uniform per area. There is no residual inside.
+
+    Parameters
+    ----------
+    channels : int
+        Hidden channels F.
+    width : int
+        Channels of queries, keys and values together.
+    heads : int
+        Number of heads; must divide `width`.
+
+    Raises
+    ------
+    ArgumentError
+        If `heads` does not divide `width`.
+    """
+
+    def __init__(self, channels: int, width: int, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise ArgumentError(
+                "attention_width must be a multiple of attention_heads", found=f"width {width}, heads {heads}"
+            )
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.row_query = nn.Linear(channels, width)
+        self.row_key = nn.Linear(channels, width, bias=False)
+        self.value = nn.Linear(channels, width, bias=False)
+        self.column_query = nn.Linear(channels, width)
+        self.column_key = nn.Linear(width, width, bias=False)
+        self.position_hidden = nn.Linear(POSITION_FEATURES, _POSITION_HIDDEN)
+        self.position = nn.Linear(_POSITION_HIDDEN, 4 * width, bias=False)
+        self.out = nn.Linear(width, channels)
+
+    def forward(self, hidden: Tensor, geometry: Geometry) -> Tensor:
+        """Give what is to be added to the hidden state.
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, lat, lon, F)
+            Hidden state H_t.
+        geometry : Geometry
+            Areas and position features.
+
+        Returns
+        -------
+        Tensor (batch, lat, lon, F)
+            A_axial(H_t).
+        """
+        normed = self.norm(hidden)
+        positions = self._positions(geometry)
+        row_bias = geometry.log_column_width.to(hidden.dtype)
+        column_bias = geometry.log_row_area.to(hidden.dtype)
+        gathered = F.scaled_dot_product_attention(
+            self._split(self.row_query(normed) + positions[0]),
+            self._split(self.row_key(normed) + positions[1]),
+            self._split(self.value(normed)),
+            attn_mask=row_bias.expand(1, 1, row_bias.shape[0], -1),
+        )
+        rows = _merge(gathered, hidden.shape[0])
+        read = F.scaled_dot_product_attention(
+            self._split((self.column_query(normed) + positions[2]).transpose(1, 2)),
+            self._split((self.column_key(rows) + positions[3]).transpose(1, 2)),
+            self._split(rows.transpose(1, 2)),
+            attn_mask=column_bias.expand(1, 1, column_bias.shape[0], -1),
+        )
+        return self.out(_merge(read, hidden.shape[0]).transpose(1, 2))
+
+    def row_weights(self, hidden: Tensor, geometry: Geometry, column: int | None = None) -> Tensor:
+        """Weights of the row pass, A_row[i'; j, j'].
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, lat, lon, F)
+            Hidden state H_t.
+        geometry : Geometry
+            Areas and position features.
+        column : int, optional
+            Only the queries of this column j.
+
+        Returns
+        -------
+        Tensor (batch, head, lat, query lon, lon)
+            Sums to 1 over the last axis.
+        """
+        normed = self.norm(hidden)
+        positions = self._positions(geometry)
+        query = self._split(self.row_query(normed) + positions[0])
+        if column is not None:
+            query = query[..., column : column + 1, :]
+        key = self._split(self.row_key(normed) + positions[1])
+        weights = _weights(query, key, geometry.log_column_width)
+        return weights.unflatten(0, (hidden.shape[0], hidden.shape[1])).transpose(1, 2)
+
+    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int) -> Tensor:
+        """Weights of the column pass along one meridian, A_col[j; i, i'].
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, lat, lon, F)
+            Hidden state H_t.
+        geometry : Geometry
+            Areas and position features.
+        column : int
+            The meridian j.
+
+        Returns
+        -------
+        Tensor (batch, head, query lat, lat)
+            Sums to 1 over the last axis.
+        """
+        return self._column_weights(hidden, geometry, column, self.row_weights(hidden, geometry, column))
+
+    def composed_map(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
+        """Where some base points look: A_col[j; i, i'] * A_row[i'; j, j'].
+
+        Costs O(F lat lon) per base point; all pairs are never formed.
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, lat, lon, F)
+            Hidden state H_t before the attention.
+        geometry : Geometry
+            Areas and position features.
+        base_points : sequence of (int, int)
+            Row i and column j of each base point.
+
+        Returns
+        -------
+        Tensor (batch, point, head, lat, lon)
+            Each map is non-negative and sums to 1.
+        """
+        maps: dict[int, tuple[Tensor, Tensor]] = {}
+        for _, column in base_points:
+            if column not in maps:
+                rows = self.row_weights(hidden, geometry, column)
+                maps[column] = rows[..., 0, :], self._column_weights(hidden, geometry, column, rows)
+        composed = [maps[j][1][:, :, i, :, None] * maps[j][0] for i, j in base_points]
+        return torch.stack(composed, dim=1)
+
+    def _column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor) -> Tensor:
+        normed = self.norm(hidden)
+        positions = self._positions(geometry)[2:, :, column]
+        batch, latitudes = hidden.shape[:2]
+        value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
+        gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
+        query = self._split(self.column_query(normed[:, :, column])[:, None] + positions[0])
+        key = self._split(self.column_key(gathered)[:, None] + positions[1])
+        return _weights(query, key, geometry.log_row_area)
+
+    def _positions(self, geometry: Geometry) -> Tensor:
+        """Position parts of row query, row key, column query and column key, shape (4, lat, lon, width)."""
+        weight = self.position_hidden.weight
+        features = geometry.positions.to(device=weight.device, dtype=weight.dtype)
+        parts = self.position(F.gelu(self.position_hidden(features)))
+        return parts.unflatten(-1, (4, -1)).movedim(-2, 0)
+
+    def _split(self, lines: Tensor) -> Tensor:
+        """(batch, line, cell, width) to (batch * line, head, cell, width / head)."""
+        return lines.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _merge(lines: Tensor, batch: int) -> Tensor:
+    """(batch * line, head, cell, width / head) to (batch, line, cell, width)."""
+    return lines.transpose(1, 2).flatten(2).unflatten(0, (batch, -1))
+
+
+def _weights(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+    """Softmax of the scaled logits with the area bias, in the last axis."""
+    logits = torch.matmul(query, key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    return torch.softmax(logits + bias.to(logits.dtype), dim=-1)

@@ -1,0 +1,114 @@
+"""The baselines of the paper's Table I as recurrent cores: CNN, CNN-LSTM and ConvLSTM, padded on the sphere alike."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xfaconv.nn.geometry import Geometry
+from xfaconv.nn.padding import pad_sphere
+
+_KERNEL = 3
+
+
+class _SphericalConvolution(nn.Module):
+    """A dense 3 x 3 convolution on (batch, lat, lon, channel)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(in_channels, out_channels, _KERNEL, bias=bias)
+
+    def forward(self, field: Tensor, geometry: Geometry) -> Tensor:
+        padded = pad_sphere(field, _KERNEL // 2, geometry)
+        return self.convolution(padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """The LSTM's update from gates in the order input, forget, output, candidate."""
+    input_gate, forget_gate, output_gate, candidate = gates.chunk(4, dim=-1)
+    cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
+    return torch.sigmoid(output_gate) * torch.tanh(cell), cell
+
+
+class ConvLSTMCell(nn.Module):
+    """Dense ConvLSTM (Shi et al. 2015) without peepholes, as in Keras; the input convolution is hoisted.
+
+    Parameters
+    ----------
+    in_channels, hidden : int
+        Input and hidden channels.
+    """
+
+    def __init__(self, in_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.input_convolution = _SphericalConvolution(in_channels, 4 * hidden)
+        self.hidden_convolution = _SphericalConvolution(hidden, 4 * hidden, bias=False)
+        with torch.no_grad():
+            self.input_convolution.convolution.bias.zero_()  # type: ignore[union-attr]
+            self.input_convolution.convolution.bias[hidden : 2 * hidden] = 1.0  # type: ignore[index]
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Input convolution of all steps, (batch, time, lat, lon, 4 F)."""
+        return self.input_convolution(fields.flatten(0, 1), geometry).unflatten(0, fields.shape[:2])
+
+    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
+        """Advance the state by one step."""
+        return (*_advance(prepared + self.hidden_convolution(hidden, geometry), cell), None)
+
+
+class CNNLSTMCell(nn.Module):
+    """Convolutions in space at each step, then an LSTM in time in each cell.
+
+    Parameters
+    ----------
+    in_channels, hidden : int
+        Input and hidden channels.
+    """
+
+    def __init__(self, in_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.first = _SphericalConvolution(in_channels, hidden)
+        self.second = _SphericalConvolution(hidden, hidden)
+        self.input_gates = nn.Linear(hidden, 4 * hidden)
+        self.hidden_gates = nn.Linear(hidden, 4 * hidden, bias=False)
+        with torch.no_grad():
+            self.input_gates.bias[hidden : 2 * hidden] = 1.0
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Convolutions and input gates of all steps, (batch, time, lat, lon, 4 F)."""
+        features = F.relu(self.first(fields.flatten(0, 1), geometry))
+        return self.input_gates(F.relu(self.second(features, geometry))).unflatten(0, fields.shape[:2])
+
+    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
+        """Advance the state by one step."""
+        return (*_advance(prepared + self.hidden_gates(hidden), cell), None)
+
+
+class CNNCell(nn.Module):
+    """Convolutions in space at each step, with no memory.
+
+    Parameters
+    ----------
+    in_channels, hidden : int
+        Input and hidden channels.
+    """
+
+    def __init__(self, in_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.first = _SphericalConvolution(in_channels, hidden)
+        self.second = _SphericalConvolution(hidden, hidden)
+        self.third = _SphericalConvolution(hidden, hidden)
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Features of all steps, (batch, time, lat, lon, F)."""
+        features = F.relu(self.first(fields.flatten(0, 1), geometry))
+        features = F.relu(self.second(features, geometry))
+        return torch.tanh(self.third(features, geometry)).unflatten(0, fields.shape[:2])
+
+    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
+        """Replace the state by this step's features."""
+        return prepared, cell, None

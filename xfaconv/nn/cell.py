@@ -1,0 +1,134 @@
+"""One step of FAConvLSTM: bottlenecks, shared mixing, recalibration, fused gates and peepholes (paper, section IV)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xfaconv.nn.geometry import Geometry
+from xfaconv.nn.mixing import DepthwiseMixing, SqueezeExcitation
+
+
+class FAConvLSTMCell(nn.Module):
+    """The recurrent part of the paper's layer, without its axial attention.
+
+    The input branch does not depend on the state, so `prepare` computes it for all steps at once and `step` only adds
+    the state's half.
+
+    Parameters
+    ----------
+    in_channels : int
+        Input channels C.
+    hidden : int
+        Hidden channels F.
+    bottleneck : int
+        Bottleneck channels C_b.
+    scales : tuple of (int, int)
+        Kernel size and dilation (k, d_k) of each depthwise branch.
+    squeeze : int
+        Reduction of the squeeze-excitation.
+    dropout, recurrent_dropout : float
+        Dropout in phi, on Z_t and on R_{t-1}, in training only.
+    use_bias, unit_forget_bias : bool
+        Biases of the gates, and whether the forget gate's starts at 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int,
+        *,
+        bottleneck: int = 16,
+        scales: tuple[tuple[int, int], ...] = ((3, 1), (3, 2), (5, 3)),
+        squeeze: int = 4,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.bottleneck = bottleneck
+        self.input_projection = nn.Linear(in_channels, bottleneck)
+        self.input_norm = nn.LayerNorm(bottleneck)
+        self.input_dropout = nn.Dropout(dropout)
+        self.hidden_projection = nn.Linear(hidden, bottleneck)
+        self.hidden_norm = nn.LayerNorm(bottleneck)
+        self.hidden_dropout = nn.Dropout(recurrent_dropout)
+        self.mixing = DepthwiseMixing(2 * bottleneck, scales)
+        self.squeeze_excitation = SqueezeExcitation(2 * bottleneck, squeeze)
+        self.mixing_norm = nn.LayerNorm(2 * bottleneck)
+        self.gates = nn.Linear(2 * bottleneck, 4 * hidden, bias=use_bias)
+        self.peephole_input = nn.Parameter(torch.zeros(hidden))
+        self.peephole_forget = nn.Parameter(torch.zeros(hidden))
+        if use_bias:
+            with torch.no_grad():
+                self.gates.bias.zero_()
+                if unit_forget_bias:
+                    self.gates.bias[hidden : 2 * hidden] = 1.0
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Input branch of all steps: Z_t = phi(W_x X_t) and its half of the depthwise sum.
+
+        Parameters
+        ----------
+        fields : Tensor (batch, time, lat, lon, C)
+            Input X_t.
+        geometry : Geometry
+            Says what lies beyond each edge.
+
+        Returns
+        -------
+        Tensor (batch, time, lat, lon, C_b)
+        """
+        bottleneck = self.input_dropout(self.input_norm(self.input_projection(fields)))
+        mixed = self.mixing(bottleneck.flatten(0, 1), geometry, slice(0, self.bottleneck))
+        return mixed.unflatten(0, fields.shape[:2])
+
+    def step(
+        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Advance the state by one step.
+
+        Parameters
+        ----------
+        prepared : Tensor (batch, lat, lon, C_b)
+            This step's input branch, from `prepare`.
+        hidden, cell : Tensor (batch, lat, lon, F)
+            H_{t-1} and C_{t-1}.
+        geometry : Geometry
+            Areas and edges.
+
+        Returns
+        -------
+        hidden, cell : Tensor (batch, lat, lon, F)
+            H_t and C_t.
+        excitation : Tensor (batch, 2 C_b)
+            Squeeze-excitation gates of this step.
+        """
+        recurrent = self.hidden_dropout(self.hidden_norm(self.hidden_projection(hidden)))
+        mixed_state = self.mixing(recurrent, geometry, slice(self.bottleneck, None))
+        mixed = torch.cat([prepared, mixed_state], dim=-1)
+        excitation = self.squeeze_excitation(mixed, geometry)
+        mixed = self.mixing_norm(mixed * excitation[:, None, None, :])
+        input_gate, forget_gate, output_gate, candidate = self.gates(mixed).chunk(4, dim=-1)
+        input_gate = torch.sigmoid(input_gate + self.peephole_input * cell)
+        forget_gate = torch.sigmoid(forget_gate + self.peephole_forget * cell)
+        cell = forget_gate * cell + input_gate * torch.tanh(candidate)
+        hidden = torch.sigmoid(output_gate) * torch.tanh(cell)
+        return hidden, cell, excitation
+
+    def variable_weights(self, variables: int) -> Tensor:
+        """How strongly each variable enters each bottleneck channel, |W_x|.
+
+        Parameters
+        ----------
+        variables : int
+            The first so many input channels are variables.
+
+        Returns
+        -------
+        Tensor (C_b, variables)
+        """
+        return self.input_projection.weight[:, :variables].abs()

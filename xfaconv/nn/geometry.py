@@ -1,0 +1,198 @@
+"""The grid as the network sees it: cell areas, position features, and what lies beyond each edge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xfaconv.grid import Grid
+
+LONGITUDE_HARMONICS = 4
+LATITUDE_HARMONICS = 4
+POSITION_FEATURES = 2 * (LONGITUDE_HARMONICS + LATITUDE_HARMONICS)
+SPHERE_FEATURES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Tensors and flags that the layers need to know about the grid.
+
+    Parameters
+    ----------
+    area : Tensor (lat, lon)
+        Cell areas with mean 1.
+    log_row_area : Tensor (lat,)
+        Logarithm of the area of a cell in each row, the bias of column attention.
+    log_column_width : Tensor (lon,)
+        Logarithm of the width of each column, the bias of row attention.
+    positions : Tensor (lat, lon, POSITION_FEATURES)
+        Sines and cosines of harmonics of longitude and latitude over the model's domain.
+    sphere : Tensor (lat, lon, 3)
+        The unit vector of each cell (of the stretched domain when it is regional).
+    periodic : bool
+        Whether the columns close around the globe.
+    south_pole, north_pole : bool
+        Whether the grid can be continued across that pole (it reaches it and is periodic).
+    south_pole_point, north_pole_point : bool
+        Whether the outermost row sits on that pole.
+    """
+
+    area: Tensor
+    log_row_area: Tensor
+    log_column_width: Tensor
+    positions: Tensor
+    sphere: Tensor
+    periodic: bool
+    south_pole: bool
+    north_pole: bool
+    south_pole_point: bool
+    north_pole_point: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of latitudes and longitudes."""
+        return self.area.shape[0], self.area.shape[1]
+
+    @property
+    def normalised_area(self) -> Tensor:
+        """Cell areas that sum to 1, shape (lat, lon)."""
+        return self.area / self.area.sum()
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Geometry:
+        """Copy to a device or a floating type.
+
+        Parameters
+        ----------
+        device : torch.device or str, optional
+            Where the tensors should be.
+        dtype : torch.dtype, optional
+            Floating type of the tensors.
+
+        Returns
+        -------
+        Geometry
+        """
+        moved = {
+            name: getattr(self, name).to(device=device, dtype=dtype)
+            for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
+        }
+        flags = ("periodic", "south_pole", "north_pole", "south_pole_point", "north_pole_point")
+        return Geometry(**moved, **{name: getattr(self, name) for name in flags})
+
+    @classmethod
+    def from_grid(
+        cls,
+        grid: Grid,
+        domain: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0),
+        domain_periodic: bool = True,
+    ) -> Geometry:
+        """Describe a grid to the network.
+
+        Parameters
+        ----------
+        grid : Grid
+            Cell centres, south to north and eastward.
+        domain : tuple of float
+            South, north, west, east [degrees] that the position features are relative to.
+        domain_periodic : bool
+            Whether that domain closes around the globe.
+
+        Returns
+        -------
+        Geometry
+            float32 tensors on the CPU; cached, so treat them as read-only.
+
+        Examples
+        --------
+        >>> Geometry.from_grid(Grid.regular(30.0)).shape
+        (6, 12)
+        """
+        return _from_grid(grid, domain, domain_periodic)
+
+    @classmethod
+    def plane(cls, rows: int, columns: int) -> Geometry:
+        """Describe a flat lattice of equal cells with edges on all sides.
+
+        Parameters
+        ----------
+        rows, columns : int
+            Size of the lattice.
+
+        Returns
+        -------
+        Geometry
+            Used when a layer is given no grid, as in Keras.
+        """
+        return _plane(rows, columns)
+
+
+def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
+    parts = [function(k * angle) for k in range(1, count + 1) for function in (np.cos, np.sin)]
+    return np.stack(parts, axis=-1)
+
+
+def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = len(row_angle), len(column_angle)
+    by_row = np.broadcast_to(_harmonics(row_angle, LATITUDE_HARMONICS)[:, None], (rows, columns, 2 * LATITUDE_HARMONICS))
+    by_column = np.broadcast_to(
+        _harmonics(column_angle, LONGITUDE_HARMONICS)[None], (rows, columns, 2 * LONGITUDE_HARMONICS)
+    )
+    latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")
+    sphere = np.stack(
+        [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
+    )
+    return np.concatenate([by_column, by_row], axis=-1), sphere
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype=np.float32))
+
+
+@lru_cache(maxsize=32)
+def _from_grid(grid: Grid, domain: tuple[float, float, float, float], domain_periodic: bool) -> Geometry:
+    south, north, west, east = domain
+    row_angle = math.pi * ((np.asarray(grid.latitude) - south) / (north - south) - 0.5)
+    if domain_periodic:
+        column_angle = np.deg2rad(np.asarray(grid.longitude))
+    else:
+        offset = (np.asarray(grid.longitude) - west + 180.0) % 360.0 - 180.0
+        column_angle = math.pi * (offset / (east - west) - 0.5)
+    positions, sphere = _features(row_angle, column_angle)
+    width = np.diff(grid.longitude_edges)
+    row_area = grid.row_area / grid.row_area.mean()
+    return Geometry(
+        area=_tensor(grid.area),
+        log_row_area=_tensor(np.log(row_area)),
+        log_column_width=_tensor(np.log(width / width.mean())),
+        positions=_tensor(positions),
+        sphere=_tensor(sphere),
+        periodic=grid.periodic,
+        south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
+        north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
+        south_pole_point=abs(grid.latitude[0] + 90) < 1e-3,
+        north_pole_point=abs(grid.latitude[-1] - 90) < 1e-3,
+    )
+
+
+@lru_cache(maxsize=32)
+def _plane(rows: int, columns: int) -> Geometry:
+    row_angle = math.pi * ((np.arange(rows) + 0.5) / rows - 0.5)
+    column_angle = math.pi * ((np.arange(columns) + 0.5) / columns - 0.5)
+    positions, sphere = _features(row_angle, column_angle)
+    return Geometry(
+        area=torch.ones(rows, columns),
+        log_row_area=torch.zeros(rows),
+        log_column_width=torch.zeros(columns),
+        positions=_tensor(positions),
+        sphere=_tensor(sphere),
+        periodic=False,
+        south_pole=False,
+        north_pole=False,
+        south_pole_point=False,
+        north_pole_point=False,
+    )

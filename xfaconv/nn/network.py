@@ -1,0 +1,367 @@
+"""The whole network: context channels, a recurrent core, axial attention, the embedding head and the read-outs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xfaconv.errors import ModelError
+from xfaconv.nn.attention import AxialAttention
+from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
+from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
+from xfaconv.nn.head import SubspaceHead, seasonal_encoding
+from xfaconv.specs import NetworkSpec
+
+_READ_OUT_HIDDEN = 64
+_PATTERN_HIDDEN = 48
+
+State = tuple[Tensor, Tensor, Tensor]
+
+
+class Core(Protocol):
+    """What the network asks of a recurrent core."""
+
+    hidden: int
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Everything that does not depend on the state, for all steps."""
+
+    def step(
+        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Advance the state by one step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What one pass over a sequence gives.
+
+    Parameters
+    ----------
+    hidden : Tensor (batch, kept, lat, lon, F)
+        Hidden states before the axial attention.
+    refined : Tensor (batch, kept, lat, lon, F) or None
+        Hidden states after it, when asked for.
+    embedding : Tensor (batch, kept, D)
+        Embeddings E.
+    gates : Tensor (batch, kept, 2 C_b)
+        Squeeze-excitation gates; empty in the last axis for cores without them.
+    state : tuple of Tensor
+        Hidden state, cell state and the last pooled vectors with their encoding, to go on from.
+    """
+
+    hidden: Tensor
+    refined: Tensor | None
+    embedding: Tensor
+    gates: Tensor
+    state: State
+
+
+class Network(nn.Module):
+    """FAConvLSTM (or a baseline core) with its embedding head and read-outs.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and choices.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        channels = spec.variables + 1 + SPHERE_FEATURES + 2 + (2 if spec.daily_cycle else 0)
+        self.core = _build_core(spec, channels)
+        self.attention_module: AxialAttention | None = None
+        if spec.attention_every and spec.architecture == "faconvlstm":
+            self.attention_module = AxialAttention(spec.hidden, spec.attention_width, spec.attention_heads)
+        self.head = SubspaceHead(
+            spec.hidden,
+            spec.embedding,
+            pooling=spec.pooling,
+            pooling_heads=spec.pooling_heads,
+            temporal_heads=spec.temporal_heads,
+            look_back=spec.look_back,
+        )
+        self.read_out = nn.Sequential(
+            nn.Linear(spec.hidden, _READ_OUT_HIDDEN),
+            nn.GELU(),
+            nn.Linear(_READ_OUT_HIDDEN, len(spec.leads) * spec.variables),
+        )
+        self.persistence = nn.Parameter(torch.tensor([[0.9**lead] * spec.variables for lead in spec.leads]))
+        self.patterns = nn.Sequential(
+            nn.Linear(POSITION_FEATURES, _PATTERN_HIDDEN),
+            nn.GELU(),
+            nn.Linear(_PATTERN_HIDDEN, _PATTERN_HIDDEN),
+            nn.GELU(),
+            nn.Linear(_PATTERN_HIDDEN, spec.variables * spec.embedding),
+        )
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the network has an axial attention whose maps can be read."""
+        return self.attention_module is not None
+
+    @property
+    def has_gates(self) -> bool:
+        """Whether the network has squeeze-excitation gates whose importance can be read."""
+        return isinstance(self.core, FAConvLSTMCell)
+
+    def initial_state(self, batch: int, geometry: Geometry) -> State:
+        """Zero state.
+
+        Parameters
+        ----------
+        batch : int
+            Batch size.
+        geometry : Geometry
+            The grid.
+
+        Returns
+        -------
+        tuple of Tensor
+        """
+        weight = self.persistence
+        zeros = weight.new_zeros(batch, *geometry.shape, self.spec.hidden)
+        return zeros, zeros, weight.new_zeros(batch, 0, self.spec.embedding)
+
+    def encode(
+        self,
+        fields: Tensor,
+        seen: Tensor,
+        year_phase: Tensor,
+        day_phase: Tensor,
+        geometry: Geometry,
+        *,
+        state: State | None = None,
+        first_index: int = 0,
+        keep_from: int = 0,
+        keep_refined: bool = False,
+    ) -> Encoded:
+        """Run over a sequence.
+
+        Parameters
+        ----------
+        fields : Tensor (batch, time, variable, lat, lon)
+            Standardised anomalies, 0 where missing.
+        seen : Tensor (batch, time, lat, lon)
+            Share of the variables that is present in each cell.
+        year_phase, day_phase : Tensor (batch, time)
+            Fractions of the year and of the day.
+        geometry : Geometry
+            The grid.
+        state : tuple of Tensor, optional
+            State to go on from, by default zeros.
+        first_index : int
+            Absolute index of the first step; anchors the phase of every K-th step.
+        keep_from : int
+            Steps before this one only spin the state up.
+        keep_refined : bool
+            Whether to keep the hidden states after the attention too.
+
+        Returns
+        -------
+        Encoded
+        """
+        hidden, cell, history = state or self.initial_state(fields.shape[0], geometry)
+        prepared = self.core.prepare(self._channels(fields, seen, year_phase, day_phase, geometry), geometry)
+        kept_hidden, kept_refined, kept_gates, pooled = [], [], [], []
+        for step in range(fields.shape[1]):
+            hidden, cell, excitation = self.core.step(prepared[:, step], hidden, cell, geometry)
+            if step >= keep_from:
+                kept_hidden.append(hidden)
+                kept_gates.append(hidden.new_zeros(hidden.shape[0], 0) if excitation is None else excitation)
+            hidden = self._refine_step(hidden, geometry, first_index + step)
+            if step >= keep_from and keep_refined:
+                kept_refined.append(hidden)
+            pooled.append(self.head.pool(hidden, geometry))
+        encoding = seasonal_encoding(
+            year_phase, day_phase, self.spec.embedding, self.spec.seasonal_harmonics, self.spec.daily_cycle
+        )
+        sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(hidden.dtype)], dim=1)
+        embedding = self.head(sequence, torch.zeros_like(sequence), kept=fields.shape[1] - keep_from)
+        remembered = sequence[:, max(sequence.shape[1] - self.spec.look_back + 1, 0) :]
+        return Encoded(
+            hidden=torch.stack(kept_hidden, dim=1),
+            refined=torch.stack(kept_refined, dim=1) if keep_refined else None,
+            embedding=embedding,
+            gates=torch.stack(kept_gates, dim=1),
+            state=(hidden, cell, remembered),
+        )
+
+    def refine(self, hidden: Tensor, geometry: Geometry, first_index: int = 0) -> Tensor:
+        """Apply the axial attention to kept hidden states, as `encode` did.
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, time, lat, lon, F)
+            Hidden states before the attention.
+        geometry : Geometry
+            The grid.
+        first_index : int
+            Absolute index of the first of these steps.
+
+        Returns
+        -------
+        Tensor (batch, time, lat, lon, F)
+        """
+        steps = [self._refine_step(hidden[:, t], geometry, first_index + t) for t in range(hidden.shape[1])]
+        return torch.stack(steps, dim=1)
+
+    def attention(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
+        """Composed attention maps of some base points.
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, time, lat, lon, F)
+            Hidden states before the attention.
+        geometry : Geometry
+            The grid.
+        base_points : sequence of (int, int)
+            Row and column of each.
+
+        Returns
+        -------
+        Tensor (batch, time, point, head, lat, lon)
+            Each map sums to 1.
+
+        Raises
+        ------
+        ModelError
+            If the network has no axial attention.
+        """
+        if self.attention_module is None:
+            raise ModelError(
+                f"a {self.spec.architecture} network without axial attention has no attention maps",
+                fix='use a FAConvLSTM model, for example model="ncep-monthly-2p5deg"',
+            )
+        maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points)
+        return maps.unflatten(0, hidden.shape[:2])
+
+    def importance(self, gates: Tensor) -> Tensor:
+        """Map the squeeze-excitation gates of the input half back to the variables through |W_x|.
+
+        Parameters
+        ----------
+        gates : Tensor (batch, time, 2 C_b)
+            Gates from `encode`.
+
+        Returns
+        -------
+        Tensor (batch, time, variable)
+            Non-negative, summing to 1 over the variables.
+
+        Raises
+        ------
+        ModelError
+            If the network has no squeeze-excitation.
+        """
+        if not isinstance(self.core, FAConvLSTMCell):
+            raise ModelError(
+                f"a {self.spec.architecture} network has no squeeze-excitation gates",
+                fix='use a FAConvLSTM model, or importance(method="occlusion")',
+            )
+        raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
+        return raw / raw.sum(-1, keepdim=True)
+
+    def predict(self, refined: Tensor, fields: Tensor) -> Tensor:
+        """Read the leads out of the hidden state, added to a damped persistence of the input.
+
+        Parameters
+        ----------
+        refined : Tensor (batch, time, lat, lon, F)
+            Hidden states after the attention.
+        fields : Tensor (batch, time, variable, lat, lon)
+            The input of the same steps.
+
+        Returns
+        -------
+        Tensor (batch, time, lead, variable, lat, lon)
+            Standardised anomalies.
+        """
+        change = self.read_out(refined).movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
+        return change + self.persistence[:, :, None, None] * fields[:, :, None]
+
+    def reconstruct(self, embedding: Tensor, geometry: Geometry) -> Tensor:
+        """Reconstruct the fields from the embedding alone, through learned patterns of position.
+
+        Parameters
+        ----------
+        embedding : Tensor (batch, time, D)
+            Embeddings.
+        geometry : Geometry
+            The grid.
+
+        Returns
+        -------
+        Tensor (batch, time, variable, lat, lon)
+        """
+        positions = geometry.positions.to(embedding.dtype)
+        patterns = self.patterns(positions).unflatten(-1, (self.spec.variables, self.spec.embedding))
+        return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
+
+    def _refine_step(self, hidden: Tensor, geometry: Geometry, index: int) -> Tensor:
+        if self.attention_module is None or index % self.spec.attention_every:
+            return hidden
+        return cast("Tensor", hidden + self.attention_module(hidden, geometry))
+
+    def _channels(
+        self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry
+    ) -> Tensor:
+        """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
+        batch, steps, _, rows, columns = fields.shape
+        phases = [year_phase, day_phase] if self.spec.daily_cycle else [year_phase]
+        waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
+        season = torch.stack(waves, dim=-1).to(fields.dtype)
+        sphere = geometry.sphere.to(fields.dtype)
+        return torch.cat(
+            [
+                fields.movedim(2, -1),
+                seen[..., None].to(fields.dtype),
+                sphere.expand(batch, steps, rows, columns, -1),
+                season[:, :, None, None].expand(batch, steps, rows, columns, -1),
+            ],
+            dim=-1,
+        )
+
+
+def build_network(spec: NetworkSpec) -> Network:
+    """Build a network with fresh weights from torch's random state.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and choices.
+
+    Returns
+    -------
+    Network
+
+    Examples
+    --------
+    >>> network = build_network(NetworkSpec(variables=5, hidden=16, bottleneck=8))
+    >>> network.has_attention, network.has_gates
+    (True, True)
+    """
+    return Network(spec)
+
+
+def _build_core(spec: NetworkSpec, channels: int) -> nn.Module:
+    if spec.architecture == "faconvlstm":
+        return FAConvLSTMCell(
+            channels,
+            spec.hidden,
+            bottleneck=spec.bottleneck,
+            scales=spec.scales,
+            squeeze=spec.squeeze,
+            dropout=spec.dropout,
+            recurrent_dropout=spec.dropout,
+        )
+    baselines = {"convlstm": ConvLSTMCell, "cnn-lstm": CNNLSTMCell, "cnn": CNNCell}
+    return baselines[spec.architecture](channels, spec.hidden)

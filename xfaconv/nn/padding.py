@@ -1,0 +1,71 @@
+"""Padding on the sphere: circular in longitude, across the pole in latitude, zeros at the edges of a region."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xfaconv.errors import GridError
+from xfaconv.nn.geometry import Geometry
+
+
+def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
+    """Continue a field beyond the edges of its grid.
+
+    Beyond a pole the field continues on the opposite meridian (flip and half-turn); a row that sits on the pole is not
+    repeated. Where the grid ends without a pole, or does not close around the globe, zeros are added as in Keras.
+
+    Parameters
+    ----------
+    field : Tensor (batch, lat, lon, channel)
+        South to north, eastward.
+    reach : int
+        Number of rows and columns to add on each side.
+    geometry : Geometry
+        Says what lies beyond each edge.
+
+    Returns
+    -------
+    Tensor (batch, lat + 2 * reach, lon + 2 * reach, channel)
+
+    Raises
+    ------
+    GridError
+        If the grid is smaller than the reach.
+
+    Examples
+    --------
+    >>> ring = torch.arange(4.0).reshape(1, 1, 4, 1).expand(1, 2, 4, 1)
+    >>> from xfaconv.grid import Grid
+    >>> whole = Geometry.from_grid(Grid((-45.0, 45.0), (0.0, 90.0, 180.0, 270.0)))
+    >>> pad_sphere(ring, 1, whole)[0, :, :, 0]
+    tensor([[1., 2., 3., 0., 1., 2.],
+            [3., 0., 1., 2., 3., 0.],
+            [3., 0., 1., 2., 3., 0.],
+            [1., 2., 3., 0., 1., 2.]])
+    """
+    if reach == 0:
+        return field
+    rows, columns = field.shape[1], field.shape[2]
+    if rows <= reach or columns < reach:
+        raise GridError(
+            "the grid is smaller than the reach of the depthwise kernels",
+            expected=f"more than {reach} rows and at least {reach} columns",
+            found=f"{rows} x {columns}",
+            fix="use smaller kernels or dilations: scales=((3, 1),)",
+        )
+    south = _beyond_pole(field, reach, geometry.south_pole, geometry.south_pole_point)
+    north = _beyond_pole(field.flip(1), reach, geometry.north_pole, geometry.north_pole_point)
+    field = torch.cat([south.flip(1), field, north], dim=1)
+    if geometry.periodic:
+        return torch.cat([field[:, :, columns - reach :], field, field[:, :, :reach]], dim=2)
+    return F.pad(field, (0, 0, reach, reach))
+
+
+def _beyond_pole(field: Tensor, reach: int, crosses: bool, pole_point: bool) -> Tensor:
+    """Rows beyond the first row of a field, nearest first."""
+    if not crosses:
+        return field.new_zeros(field.shape[0], reach, *field.shape[2:])
+    start = 1 if pole_point else 0
+    return field[:, start : start + reach].roll(field.shape[2] // 2, dims=2)
