@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xfaconv.errors import ModelFileError
+from xfaconv.formatting import card_html
 from xfaconv.grid import Grid
 
 Architecture = Literal["faconvlstm", "convlstm", "cnn-lstm", "cnn"]
@@ -228,3 +229,6 @@ class ModelCard:
         ModelCard
         """
         return replace(self, **changes)
+
+    def _repr_html_(self) -> str:
+        return card_html(self)

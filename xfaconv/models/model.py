@@ -1,0 +1,244 @@
+"""A model: its card, its climatology and its network, cheap to send to other processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.climatology import Climatology
+from xfaconv.errors import ModelError, ModelFileError
+from xfaconv.formatting import card_html, card_text
+from xfaconv.models.packing import pack_climatology, unpack_climatology
+from xfaconv.models.storage import ModelFile, seal, write_model_file
+from xfaconv.specs import ModelCard
+
+if TYPE_CHECKING:
+    from xfaconv.nn import Network
+
+_MOST_NETWORKS = 8
+_NETWORKS: OrderedDict[tuple[str, str], Network] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+class Model:
+    """A trained network with everything that is needed to run it.
+
+    Get one with `xfaconv.load_model` or from `xfaconv.fit`; a Model never changes.
+
+    Parameters
+    ----------
+    file : ModelFile
+        Card and tensors that fit together.
+    fetch : callable, optional
+        Function without arguments that gives this model again in another process. With it, pickling sends the
+        function and not the tensors.
+
+    Examples
+    --------
+    >>> from xfaconv.models import list_models, load_model
+    >>> [load_model(name).card.step for name in list_models("ncep-monthly-2p5deg")]
+    ['1M']
+    """
+
+    def __init__(self, file: ModelFile, *, fetch: Callable[[], Model] | None = None) -> None:
+        self._file = file
+        self._fetch = fetch
+
+    @classmethod
+    def from_network(cls, card: ModelCard, network: Network, climatology: Climatology | None) -> Model:
+        """Make a model of a network in memory.
+
+        Parameters
+        ----------
+        card : ModelCard
+            Its ``parameters`` and ``weights_sha256`` are set here.
+        network : Network
+            As `xfaconv.nn.build_network` built it from ``card.network``; its weights are copied.
+        climatology : Climatology or None
+            Kept in the precision of the file: `Model.climatology` is what `load_model` would give.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ModelFileError
+            If the card does not fit the network, or a weight is not finite.
+        """
+        weights = {name: _to_numpy(values) for name, values in network.state_dict().items()}
+        parameters = sum(entry.numel() for entry in network.parameters())
+        packed = {} if climatology is None else pack_climatology(climatology)
+        model = cls(seal(card.updated(parameters=parameters), weights, packed))
+        model.trainable_network()
+        return model
+
+    @property
+    def card(self) -> ModelCard:
+        """What a user must know before believing the model."""
+        return self._file.card
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that decides what the model computes."""
+        return self.card.weights_sha256
+
+    @cached_property
+    def climatology(self) -> Climatology | None:
+        """The climatology that the model's anomalies are taken from, None if it has none."""
+        return unpack_climatology(self._file.climatology) if self._file.climatology else None
+
+    def network(self, device: str = "cpu") -> Network:
+        """Give the network, built once per process and device.
+
+        The weights are shared by all who ask: use `trainable_network` for a copy that may change.
+
+        Parameters
+        ----------
+        device : str, default "cpu"
+            Where its weights lie.
+
+        Returns
+        -------
+        Network
+            In evaluation mode, without gradients.
+
+        Raises
+        ------
+        ModelFileError
+            If the weights do not fit the card's network.
+        """
+        key = (self.sha256, device)
+        with _LOCK:
+            network = _NETWORKS.get(key)
+            if network is None:
+                network = self.trainable_network().to(device).eval().requires_grad_(False)
+                _NETWORKS[key] = network
+            _NETWORKS.move_to_end(key)
+            while len(_NETWORKS) > _MOST_NETWORKS:
+                _NETWORKS.popitem(last=False)
+        return network
+
+    def trainable_network(self) -> Network:
+        """Give a new copy of the network, in training mode, to train further.
+
+        Returns
+        -------
+        Network
+            On the CPU; neither the Model nor torch's random numbers are touched.
+
+        Raises
+        ------
+        ModelFileError
+            If the weights do not fit the card's network.
+        """
+        import torch
+
+        from xfaconv.nn import build_network
+
+        # On the meta device nothing is allocated or drawn: a card can ask for any size without harm.
+        try:
+            with torch.device("meta"):
+                network = build_network(self.card.network)
+        except (RuntimeError, TypeError, ValueError, ArithmeticError) as problem:
+            self._does_not_fit("a network that can be built", str(problem), problem)
+        expected = {name: tuple(values.shape) for name, values in network.state_dict().items()}
+        found = {name: values.shape for name, values in self._file.network.items()}
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                self._does_not_fit(f"{name} {expected.get(name)}", f"{name} {found.get(name)}")
+        weights = {name: torch.from_numpy(np.array(values)) for name, values in self._file.network.items()}
+        network.load_state_dict(weights, assign=True)
+        return network.requires_grad_(True)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file that `xfaconv.load_model` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ending in ``.safetensors``; an existing file is replaced.
+
+        Raises
+        ------
+        ModelFileError
+            If it cannot be written.
+        """
+        write_model_file(path, self._file)
+
+    def updated(self, **changes: object) -> Model:
+        """Copy the model with some entries of its card changed, such as the metrics.
+
+        Parameters
+        ----------
+        **changes
+            Entries of `ModelCard`.
+
+        Returns
+        -------
+        Model
+            In memory, with a hash of its own where what it computes has changed.
+
+        Raises
+        ------
+        ModelFileError
+            If the new card does not fit the weights.
+        """
+        return Model(seal(self.card.updated(**changes), self._file.network, self._file.climatology))
+
+    def _does_not_fit(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
+        raise ModelFileError(
+            f"the weights of model {self.card.name!r} do not fit the network of its card",
+            expected=expected,
+            found=found,
+            fix="get the file again",
+        ) from cause
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Send the way to fetch the model where there is one, else the tensors."""
+        if self._fetch is not None:
+            return _fetched, (self._fetch, self.sha256)
+        return Model, (self._file,)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Two models that compute the same have the same token."""
+        return "xfaconv.Model", self.sha256
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same and say the same of themselves."""
+        return isinstance(other, Model) and self.card == other.card
+
+    def __hash__(self) -> int:
+        """Hash of what the model computes."""
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        """Say in a few lines what the model is."""
+        return card_text(self.card)
+
+    def _repr_html_(self) -> str:
+        return card_html(self.card)
+
+
+def _fetched(fetch: Callable[[], Model], sha256: str) -> Model:
+    model = fetch()
+    if model.sha256 != sha256:
+        raise ModelError(
+            f"model {model.card.name!r} is not the same here as where the work was sent from",
+            expected=sha256,
+            found=model.sha256,
+            fix="install the same version of xfaconv on every worker",
+        )
+    return model
+
+
+def _to_numpy(values: object) -> NDArray[np.float32]:
+    array: Mapping[str, object] | NDArray[np.generic] = values.detach().cpu().numpy()  # type: ignore[attr-defined]
+    return np.array(array, dtype=np.float32)

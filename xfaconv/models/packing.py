@@ -1,0 +1,172 @@
+"""A climatology as 16-bit integers: small on disk, and exactly the same after any number of round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.climatology import Climatology
+from xfaconv.errors import ModelError, ModelFileError
+
+_MISSING = -32768
+_WIDEST = 65534
+# Below this step (relative, because the spread is packed as a logarithm) float32 could not hold the result apart.
+_SMALLEST_LOG_STEP = -14
+_NAMES = tuple(f"{part}{suffix}" for part in ("coefficients", "spread") for suffix in ("", ".scale", ".offset"))
+
+
+def pack_climatology(climatology: Climatology) -> dict[str, NDArray[np.generic]]:
+    """Pack a climatology into 16-bit integers.
+
+    Each (variable, coefficient) has a scale and an offset of its own; the spread is packed as a logarithm, so that
+    it stays positive and keeps the same relative precision everywhere. Scales are powers of two, which makes
+    packing what was unpacked give exactly the same numbers again.
+
+    Parameters
+    ----------
+    climatology : Climatology
+        Coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, longitude).
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``"coefficients"`` and ``"spread"``, int16 with missing as -32768, and their ``".scale"`` and ``".offset"``.
+
+    Raises
+    ------
+    ModelError
+        If the shapes do not fit together, a value is infinite, or a spread is not positive.
+
+    Examples
+    --------
+    >>> climatology = Climatology(np.full((1, 3, 2, 2), 273.15, "f4"), np.full((1, 2, 2), 1.5, "f4"))
+    >>> packed = pack_climatology(climatology)
+    >>> float(unpack_climatology(packed).coefficients[0, 0, 0, 0].round(2))
+    273.15
+    """
+    coefficients = np.asarray(climatology.coefficients, dtype=np.float32)
+    spread = np.asarray(climatology.scale, dtype=np.float32)
+    if coefficients.ndim != 4 or spread.shape != (coefficients.shape[0], *coefficients.shape[2:]):
+        raise ModelError(
+            "the climatology's coefficients and spread do not fit together",
+            expected="(variable, coefficient, latitude, longitude) and (variable, latitude, longitude)",
+            found=f"{coefficients.shape} and {spread.shape}",
+        )
+    if np.isinf(coefficients).any() or np.isinf(spread).any():
+        raise ModelError("the climatology has infinite values", expected="finite values, or NaN where always missing")
+    if (spread <= 0).any():
+        raise ModelError(
+            "the climatology's spread is not positive everywhere",
+            expected="a standard deviation above 0, or NaN where always missing",
+            found=f"{float(np.nanmin(spread)):g}",
+        )
+    packed: dict[str, NDArray[np.generic]] = {}
+    for name, values, smallest in (
+        ("coefficients", coefficients.astype(np.float64), None),
+        ("spread", np.log(spread.astype(np.float64)), _SMALLEST_LOG_STEP),
+    ):
+        integers, scale, offset = _pack(values, smallest)
+        packed |= {name: integers, f"{name}.scale": scale, f"{name}.offset": offset}
+    return packed
+
+
+def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology:
+    """Undo `pack_climatology`.
+
+    Parameters
+    ----------
+    packed : Mapping of str to ndarray
+        As `pack_climatology` gives it.
+
+    Returns
+    -------
+    Climatology
+        In float32, read-only.
+
+    Raises
+    ------
+    ModelFileError
+        If an array is absent, of the wrong kind or shape.
+    """
+    _check_arrays(packed)
+    coefficients = _unpack(packed, "coefficients").astype(np.float32)
+    spread = np.exp(_unpack(packed, "spread")).astype(np.float32)
+    finite = np.isfinite(coefficients) | (packed["coefficients"] == _MISSING)
+    if not (finite.all() and ((spread > 0) & np.isfinite(spread) | (packed["spread"] == _MISSING)).all()):
+        raise ModelFileError("the packed climatology has values out of range", expected="finite, spread above 0")
+    coefficients.flags.writeable = False
+    spread.flags.writeable = False
+    return Climatology(coefficients, spread)
+
+
+def _pack(
+    values: NDArray[np.float64], smallest: int | None
+) -> tuple[NDArray[np.int16], NDArray[np.float64], NDArray[np.float64]]:
+    """Pack every leading slice (..., latitude, longitude) by its own power of two."""
+    lead = values.shape[:-2]
+    integers = np.full(values.shape, _MISSING, dtype=np.int16)
+    scale, offset = np.zeros(lead), np.zeros(lead)
+    for index in np.ndindex(lead):
+        seen = ~np.isnan(values[index])
+        present = values[index][seen]
+        if not present.size:
+            continue
+        low, high = float(present.min()), float(present.max())
+        if low == high and smallest is None:
+            offset[index] = low
+            integers[index][seen] = 0
+            continue
+        exponent = _exponent(low, high, smallest)
+        middle = (_steps(low, exponent) + _steps(high, exponent)) // 2
+        scale[index] = np.ldexp(1.0, exponent)
+        offset[index] = np.ldexp(middle, exponent)
+        integers[index][seen] = (np.rint(np.ldexp(present, -exponent)) - middle).astype(np.int16)
+    return integers, scale, offset
+
+
+def _exponent(low: float, high: float, smallest: int | None) -> int:
+    """Smallest power of two whose whole steps from low to high fit in 16 bits."""
+    guess = int(np.floor(np.log2(max(high - low, np.finfo(np.float32).tiny) / _WIDEST))) - 1
+    exponent = guess if smallest is None else max(guess, smallest)
+    while _steps(high, exponent) - _steps(low, exponent) > _WIDEST:
+        exponent += 1
+    return exponent
+
+
+def _steps(value: float, exponent: int) -> float:
+    return float(np.rint(np.ldexp(value, -exponent)))
+
+
+def _unpack(packed: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.float64]:
+    integers = packed[name]
+    scale, offset = (packed[f"{name}.{part}"][..., None, None] for part in ("scale", "offset"))
+    return np.where(integers == _MISSING, np.nan, integers.astype(np.float64) * scale + offset)
+
+
+def _check_arrays(packed: Mapping[str, NDArray[np.generic]]) -> None:
+    if set(packed) != set(_NAMES):
+        raise ModelFileError(
+            "the packed climatology is not complete", expected=", ".join(_NAMES), found=", ".join(sorted(packed))
+        )
+    coefficients, spread = packed["coefficients"], packed["spread"]
+    fits = (
+        coefficients.ndim == 4
+        and coefficients.shape[1] % 2 == 1
+        and spread.shape == (coefficients.shape[0], *coefficients.shape[2:])
+        and all(
+            packed[name].dtype == np.int16
+            and packed[f"{name}.{part}"].dtype == np.float64
+            and packed[f"{name}.{part}"].shape == packed[name].shape[:-2]
+            and bool(np.isfinite(packed[f"{name}.{part}"]).all())
+            for name in ("coefficients", "spread")
+            for part in ("scale", "offset")
+        )
+    )
+    if not fits:
+        raise ModelFileError(
+            "the packed climatology's arrays do not fit together",
+            expected="int16 (variable, coefficient, latitude, longitude) with float64 scale and offset per slice",
+            found=", ".join(f"{name} {packed[name].dtype} {packed[name].shape}" for name in sorted(packed)),
+        )

@@ -1,0 +1,192 @@
+"""Models by name: those in the package, and those that a user registers."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import re
+import threading
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xfaconv.errors import ArgumentError, ModelError, ModelFileError
+from xfaconv.models.download import fetch
+from xfaconv.models.model import Model
+from xfaconv.models.storage import read_model_file
+
+_WEIGHTS = Path(__file__).parent / "weights"
+_SUFFIX = ".safetensors"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REGISTERED: dict[str, Remote] = {}
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a registered model can be downloaded, and the hash that its file must have."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """List the models that `load_model` knows by name.
+
+    Parameters
+    ----------
+    pattern : str, default "*"
+        Shell-style pattern that the name must match, case apart.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Raises
+    ------
+    ArgumentError
+        If the pattern is not text.
+
+    Examples
+    --------
+    >>> list_models("no-such-*")
+    []
+    """
+    if not isinstance(pattern, str):
+        raise ArgumentError("the pattern is not text", found=repr(pattern), fix="xfaconv.list_models('*daily*')")
+    with _LOCK:
+        names = {*_packaged(), *_REGISTERED}
+    return sorted(name for name in names if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
+
+
+def load_model(name: str | os.PathLike[str]) -> Model:
+    """Load a model by name, or from a file.
+
+    Packaged models need no network; registered ones are downloaded once, into the cache folder.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A name of `list_models`, or the path of a file that ``model.save(path)`` wrote.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If there is no model of this name.
+    ModelFileError
+        If the file is damaged, or not a model file.
+    DownloadError
+        If a registered model cannot be downloaded.
+
+    Examples
+    --------
+    >>> load_model("ncep-montly-2p5deg")
+    Traceback (most recent call last):
+    xfaconv.errors.ModelError: there is no model 'ncep-montly-2p5deg'
+    ...
+    """
+    if isinstance(name, Model):
+        return name
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise ArgumentError(
+            "a model is given by its name or the path of its file",
+            found=repr(name),
+            fix="xfaconv.load_model('ncep-monthly-2p5deg')",
+        )
+    text = os.fsdecode(name)
+    if isinstance(name, str):
+        if text in _packaged():
+            return _load_packaged(text)
+        with _LOCK:
+            remote = _REGISTERED.get(text)
+        if remote is not None:
+            return _load_remote(remote)
+        if not (text.endswith(_SUFFIX) or os.sep in text or Path(text).is_file()):
+            raise _unknown(text)
+    model = Model(read_model_file(Path(text).expanduser()))
+    model.network()
+    return model
+
+
+def register_model(name: str, url: str, sha256: str) -> None:
+    """Make a model on a server known by a name, for this process and the workers that it sends work to.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, dots, hyphens and underscores.
+    url : str
+        Where its file is, ``https://`` or ``http://``.
+    sha256 : str
+        Hash of the file: 64 hexadecimal digits, as ``sha256sum`` prints.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is malformed, or the name belongs to a packaged model.
+
+    Examples
+    --------
+    >>> register_model("ours-daily", url="https://example.org/ours-daily.safetensors", sha256=64 * "0")
+    >>> list_models("ours*")
+    ['ours-daily']
+    """
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise ArgumentError(
+            "the model's name cannot be used",
+            expected="at most 100 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
+            found=repr(name),
+        )
+    if name in _packaged():
+        raise ArgumentError(f"{name!r} is a packaged model", fix="register it under another name")
+    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
+        raise ArgumentError("the hash cannot be used", expected="64 hexadecimal digits", found=repr(sha256))
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ArgumentError("the address cannot be used", expected="https://... or http://...", found=repr(url))
+    with _LOCK:
+        _REGISTERED[name] = Remote(name, url, sha256.lower())
+
+
+def _packaged() -> list[str]:
+    return [path.stem for path in _WEIGHTS.glob(f"*{_SUFFIX}")]
+
+
+@cache
+def _load_packaged(name: str) -> Model:
+    file = read_model_file(_WEIGHTS / f"{name}{_SUFFIX}")
+    if file.card.name != name:
+        raise ModelFileError(
+            f"the packaged file {name}{_SUFFIX} holds another model",
+            expected=name,
+            found=file.card.name,
+            fix="pip install --force-reinstall xfaconv",
+        )
+    return Model(file, fetch=partial(load_model, name))
+
+
+def _load_remote(remote: Remote) -> Model:
+    path = fetch(remote.url, remote.sha256, f"{remote.name}-{remote.sha256[:12]}{_SUFFIX}", folder="models")
+    model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
+    model.network()
+    return model
+
+
+def _unknown(name: str) -> ModelError:
+    known = list_models()
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return ModelError(
+        f"there is no model {name!r}",
+        expected=" or ".join(known) or "the path of a model file",
+        found=repr(name),
+        fix=f"xfaconv.load_model({close[0]!r})" if close else "xfaconv.list_models() names all",
+    )

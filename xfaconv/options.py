@@ -1,0 +1,189 @@
+"""Settings that hold for the code around them: validated, local to the context, and restored afterwards."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, TypedDict, Unpack, cast
+
+from xfaconv.errors import ArgumentError
+
+Missing = Literal["raise", "fill", "propagate"]
+Absent = Literal["raise", "climatology"]
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class Options(TypedDict):
+    """Every option and its type.
+
+    Attributes
+    ----------
+    device : str
+        Where networks run: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    threads : int or None
+        Threads that torch may use inside one task; None leaves the choice to the engine.
+    missing : {"raise", "fill", "propagate"}
+        What to do with missing values that are not part of a fixed mask.
+    absent : {"raise", "climatology"}
+        What to do when the Dataset lacks a variable of the model.
+    progress : bool
+        Whether to show progress bars.
+    cache : Path or None
+        Folder of downloaded files; None means the environment variable XFACONV_CACHE, else the user's cache folder.
+    """
+
+    device: str
+    threads: int | None
+    missing: Missing
+    absent: Absent
+    progress: bool
+    cache: Path | None
+
+
+class OptionChanges(TypedDict, total=False):
+    """The options that a call of `set_options` may change."""
+
+    device: str
+    threads: int | None
+    missing: Missing
+    absent: Absent
+    progress: bool
+    cache: str | os.PathLike[str] | None
+
+
+def _one_of(*choices: str) -> Callable[[str, object], object]:
+    def check(name: str, value: object) -> object:
+        if value not in choices:
+            raise _refused(name, value, " or ".join(repr(choice) for choice in choices), choices[0])
+        return value
+
+    return check
+
+
+def _device(name: str, value: object) -> object:
+    if not (isinstance(value, str) and _DEVICE.fullmatch(value)):
+        raise _refused(name, value, "'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'", "auto")
+    return value
+
+
+def _threads(name: str, value: object) -> object:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise _refused(name, value, "None or a positive whole number", 1)
+
+
+def _flag(name: str, value: object) -> object:
+    if not isinstance(value, bool):
+        raise _refused(name, value, "True or False", True)
+    return value
+
+
+def _folder(name: str, value: object) -> object:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise _refused(name, value, "None or the path of a folder", "~/xfaconv-cache")
+    return Path(os.fsdecode(value)).expanduser()
+
+
+def _refused(name: str, value: object, expected: str, example: object) -> ArgumentError:
+    return ArgumentError(
+        f"option {name!r} does not accept this value",
+        expected=expected,
+        found=repr(value),
+        fix=f"xfaconv.set_options({name}={example!r})",
+    )
+
+
+_VALIDATORS: Mapping[str, Callable[[str, object], object]] = MappingProxyType(
+    {
+        "device": _device,
+        "threads": _threads,
+        "missing": _one_of("raise", "fill", "propagate"),
+        "absent": _one_of("raise", "climatology"),
+        "progress": _flag,
+        "cache": _folder,
+    }
+)
+_DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {"device": "auto", "threads": None, "missing": "fill", "absent": "raise", "progress": False, "cache": None}
+)
+_CURRENT: ContextVar[Mapping[str, object]] = ContextVar("xfaconv_options", default=_DEFAULTS)
+
+
+class set_options:  # noqa: N801 - a function to its users, as in xarray
+    """Change options, for the rest of the context or for a ``with`` block.
+
+    The change is seen by the current thread or asynchronous task alone: two threads may use different options at
+    the same time. Functions read the options when they are called, so a lazy result keeps those it was built with.
+
+    Parameters
+    ----------
+    **options
+        Any of `Options`: device, threads, missing, absent, progress, cache.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is unknown, or does not accept the value; then nothing is changed.
+
+    Examples
+    --------
+    >>> with set_options(missing="raise", threads=2):
+    ...     get_options()["missing"]
+    'raise'
+    >>> get_options()["missing"]
+    'fill'
+    """
+
+    def __init__(self, **options: Unpack[OptionChanges]) -> None:
+        changes = {name: _validated(name, value) for name, value in options.items()}
+        current = _CURRENT.get()
+        self._previous = {name: current[name] for name in changes}
+        _CURRENT.set(MappingProxyType({**current, **changes}))
+
+    def __enter__(self) -> None:
+        """Begin a block; the options hold since the call itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give back the values that the options had before."""
+        _CURRENT.set(MappingProxyType({**_CURRENT.get(), **self._previous}))
+
+
+def get_options() -> Options:
+    """Give the options that hold here.
+
+    Returns
+    -------
+    Options
+        A copy; changing it changes nothing.
+
+    Examples
+    --------
+    >>> sorted(get_options())
+    ['absent', 'cache', 'device', 'missing', 'progress', 'threads']
+    """
+    return cast(Options, dict(_CURRENT.get()))
+
+
+def _validated(name: str, value: Any) -> object:
+    if name not in _VALIDATORS:
+        close = difflib.get_close_matches(name, _VALIDATORS, n=1)
+        raise ArgumentError(
+            f"option {name!r} is unknown",
+            expected=", ".join(_VALIDATORS),
+            found=repr(name),
+            fix=f"xfaconv.set_options({close[0]}=...)" if close else "xfaconv.get_options() lists the options",
+        )
+    return _VALIDATORS[name](name, value)
