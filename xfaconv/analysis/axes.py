@@ -1,0 +1,330 @@
+"""What every analysis asks of a labelled array: which axis is which, how large a cell is, and what lies in a box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.errors import CoordinateError, TimeError
+from xfaconv.grid import Grid, cell_edges
+
+LATITUDES = ("latitude", "lat", "nav_lat", "y")
+LONGITUDES = ("longitude", "lon", "nav_lon", "x")
+TIMES = ("time", "valid_time", "date")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Names of the horizontal axes of one array, and the order they are stored in.
+
+    Parameters
+    ----------
+    latitude, longitude : str
+        Names of the dimensions.
+    """
+
+    latitude: str
+    longitude: str
+
+    @property
+    def both(self) -> tuple[str, str]:
+        """Latitude and longitude, in this order."""
+        return self.latitude, self.longitude
+
+
+def _one_of(data: xr.DataArray | xr.Dataset, standard_name: str, names: Sequence[str]) -> str | None:
+    for name, coordinate in data.coords.items():
+        if coordinate.attrs.get("standard_name") == standard_name and coordinate.ndim == 1 and name in data.dims:
+            return str(name)
+    lowered = {str(dim).lower(): str(dim) for dim in data.dims}
+    return next((lowered[name] for name in names if name in lowered), None)
+
+
+def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
+    """Find the latitude and longitude dimensions.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With one-dimensional latitude and longitude coordinates [degrees].
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    CoordinateError
+        If either is missing.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((2, 2)), {"lat": [0.0, 1.0], "lon": [0.0, 1.0]}, ("lat", "lon"))
+    >>> horizontal_axes(field)
+    Axes(latitude='lat', longitude='lon')
+    """
+    names = []
+    for name, known in (("latitude", LATITUDES), ("longitude", LONGITUDES)):
+        found = _one_of(data, name, known)
+        if found is None or found not in data.coords:
+            raise CoordinateError(
+                f"no {name} coordinate",
+                expected=f"a dimension coordinate named one of {', '.join(known)}",
+                found=f"dimensions {tuple(data.dims)}",
+                fix=f"ds = ds.rename({{'the_{name}_name': '{name}'}})",
+            )
+        names.append(found)
+    return Axes(*names)
+
+
+def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
+    """Find the time dimension.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With a time dimension.
+    dim : str, optional
+        Its name, when known.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TimeError
+        If there is none.
+
+    Examples
+    --------
+    >>> time_axis(xr.DataArray(np.zeros(3), dims="valid_time"))
+    'valid_time'
+    """
+    name = dim if dim is not None else _one_of(data, "time", TIMES)
+    if name is None or name not in data.dims:
+        raise TimeError(
+            "no time dimension",
+            expected=str(dim) if dim is not None else f"one of {', '.join(TIMES)}",
+            found=f"dimensions {tuple(data.dims)}",
+            fix="ds = ds.rename({'the_time_name': 'time'})",
+        )
+    return name
+
+
+def _row_overlap(latitude: NDArray[np.float64], south: float, north: float) -> NDArray[np.float64]:
+    order = np.argsort(latitude)
+    edges = np.clip(cell_edges(tuple(latitude[order])), -90, 90)
+    lower = np.clip(edges[:-1], south, north)
+    upper = np.clip(edges[1:], south, north)
+    overlap = np.empty(len(latitude))
+    overlap[order] = np.sin(np.deg2rad(upper)) - np.sin(np.deg2rad(lower))
+    return overlap
+
+
+def _column_overlap(longitude: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
+    order = np.argsort(longitude)
+    ordered = longitude[order]
+    # A repeated meridian (-180 and 180) counts once: the last column is dropped from the weights.
+    repeated = len(ordered) > 2 and ordered[-1] - ordered[0] >= 360 - 1e-3
+    kept = order[:-1] if repeated else order
+    edges = Grid((0.0, 1.0), tuple(longitude[kept])).longitude_edges
+    overlap = np.zeros(len(longitude))
+    for turn in (-720, -360, 0, 360, 720):
+        lower = np.clip(edges[:-1] + turn, west, east)
+        upper = np.clip(edges[1:] + turn, west, east)
+        overlap[kept] += np.deg2rad(upper - lower)
+    return overlap
+
+
+def cell_area(
+    data: xr.DataArray | xr.Dataset, box: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0)
+) -> xr.DataArray:
+    """Area of each cell that lies inside a box, on the unit sphere.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With latitude and longitude.
+    box : (south, north, west, east)
+        Edges [degrees]; west may be greater than east across the date line. Default: the whole sphere.
+
+    Returns
+    -------
+    DataArray (latitude, longitude), float64
+        Exact overlap [steradian], 0 outside; cells that the box cuts count with their part inside.
+
+    Raises
+    ------
+    CoordinateError
+        If a coordinate is missing.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((2, 4)), {"lat": [-45.0, 45.0], "lon": [0.0, 90.0, 180.0, 270.0]}, ("lat", "lon"))
+    >>> bool(np.isclose(cell_area(field).sum(), 4 * np.pi))
+    True
+    """
+    axes = horizontal_axes(data)
+    south, north, west, east = box
+    if east - west >= 360:
+        west, east = 0.0, 360.0
+    else:
+        west = west % 360
+        east = west + (box[3] - box[2]) % 360
+    rows = _row_overlap(np.asarray(data[axes.latitude].values, dtype=np.float64), south, north)
+    columns = _column_overlap(np.asarray(data[axes.longitude].values, dtype=np.float64), west, east)
+    return xr.DataArray(
+        np.outer(rows, columns),
+        {axes.latitude: data[axes.latitude], axes.longitude: data[axes.longitude]},
+        axes.both,
+        name="cell_area",
+        attrs={"units": "sr"},
+    )
+
+
+def box_mean(field: xr.DataArray, box: tuple[float, float, float, float]) -> xr.DataArray:
+    """Area-weighted mean over a box; missing cells are left out.
+
+    Parameters
+    ----------
+    field : DataArray (..., latitude, longitude)
+        In memory or lazy.
+    box : (south, north, west, east)
+        Edges [degrees].
+
+    Returns
+    -------
+    DataArray (...)
+        In the units of the field and of its precision; lazy if the field is lazy.
+
+    Raises
+    ------
+    CoordinateError
+        If the grid does not reach into the box.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.eye(2), {"lat": [-45.0, 45.0], "lon": [0.0, 180.0]}, ("lat", "lon"))
+    >>> float(box_mean(field, (-90, 90, 0, 360)))
+    0.5
+    """
+    axes = horizontal_axes(field)
+    weights = cell_area(field, box)
+    inside = weights > 0
+    if not inside.any():
+        raise CoordinateError(
+            "the grid does not reach into the box",
+            expected="latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box),
+            found=f"latitude {float(field[axes.latitude].min()):g} to {float(field[axes.latitude].max()):g}, "
+            f"longitude {float(field[axes.longitude].min()):g} to {float(field[axes.longitude].max()):g}",
+            fix="give a Dataset that covers the box",
+        )
+    rows = {axes.latitude: inside.any(axes.longitude).values, axes.longitude: inside.any(axes.latitude).values}
+    part, weights = field.isel(rows), weights.isel(rows)
+    dtype = np.result_type(field.dtype, np.float32)
+    return part.astype(np.float64).weighted(weights).mean(axes.both).astype(dtype)
+
+
+def nearest_point(field: xr.DataArray, latitude: float, longitude: float) -> xr.DataArray:
+    """Give the series of the cell that holds a place, whichever longitude convention is used.
+
+    Parameters
+    ----------
+    field : DataArray (..., latitude, longitude)
+        In memory or lazy.
+    latitude, longitude : float
+        The place [degrees]; longitude in any convention.
+
+    Returns
+    -------
+    DataArray (...)
+        With the cell's own latitude and longitude as scalar coordinates.
+
+    Raises
+    ------
+    CoordinateError
+        If the place lies outside the grid.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.arange(4.0).reshape(2, 2), {"lat": [0.0, 10.0], "lon": [190.0, 200.0]}, ("lat", "lon"))
+    >>> float(nearest_point(field, 9, -161))
+    3.0
+    """
+    axes = horizontal_axes(field)
+    rows = np.asarray(field[axes.latitude].values, dtype=np.float64)
+    columns = np.asarray(field[axes.longitude].values, dtype=np.float64)
+    row = int(np.abs(rows - latitude).argmin())
+    apart = np.abs((columns - longitude + 180) % 360 - 180)
+    column = int(apart.argmin())
+    reach_rows = np.abs(np.diff(rows)).max() if len(rows) > 1 else 180.0
+    reach_columns = np.median(np.abs(np.diff(columns))) if len(columns) > 1 else 360.0
+    if not -90 <= latitude <= 90 or abs(rows[row] - latitude) > reach_rows or apart[column] > reach_columns:
+        raise CoordinateError(
+            f"the point ({latitude:g}, {longitude:g}) lies outside the grid",
+            expected=f"latitude {rows.min():g} to {rows.max():g}, longitude {columns.min():g} to {columns.max():g}",
+            fix="choose latitude and longitude inside the grid",
+        )
+    return field.isel({axes.latitude: row, axes.longitude: column})
+
+
+def great_circle(data: xr.DataArray | xr.Dataset, latitude: float, longitude: float) -> xr.DataArray:
+    """Angular distance of every cell centre from a place.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With latitude and longitude.
+    latitude, longitude : float
+        The place [degrees].
+
+    Returns
+    -------
+    DataArray (latitude, longitude), float64
+        Distance [degrees], 0 to 180.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((2, 2)), {"lat": [0.0, 10.0], "lon": [0.0, 90.0]}, ("lat", "lon"))
+    >>> great_circle(field, 0, 0).values.round(1)
+    array([[ 0., 90.],
+           [10., 90.]])
+    """
+    axes = horizontal_axes(data)
+    rows = np.deg2rad(data[axes.latitude].astype(np.float64))
+    columns = np.deg2rad(data[axes.longitude].astype(np.float64))
+    place = np.deg2rad(latitude), np.deg2rad(longitude)
+    # The half-angle form keeps its digits at small distances.
+    half = np.sin((rows - place[0]) / 2) ** 2 + np.cos(rows) * np.cos(place[0]) * np.sin((columns - place[1]) / 2) ** 2
+    distance: xr.DataArray = np.rad2deg(2 * np.arcsin(np.sqrt(half.clip(0, 1)))).transpose(*axes.both)
+    return distance.assign_attrs(units="degree", long_name="great-circle distance from the point")
+
+
+def is_adjacent(time: xr.DataArray) -> NDArray[np.bool_]:
+    """Mark the steps that directly follow the one before, by the median step; a DJF selection has breaks.
+
+    Parameters
+    ----------
+    time : DataArray (time)
+        datetime64, cftime or numbers.
+
+    Returns
+    -------
+    ndarray (time - 1,), bool
+
+    Examples
+    --------
+    >>> is_adjacent(xr.DataArray([0, 1, 2, 12, 13], dims="time"))
+    array([ True,  True, False,  True])
+    """
+    values = np.asarray(time.values)
+    if len(values) < 2:
+        return np.zeros(0, dtype=bool)
+    steps = np.diff(values)
+    seconds = np.array([step.total_seconds() for step in steps]) if steps.dtype == object else steps.astype(np.float64)
+    return np.asarray(np.abs(seconds) <= 1.5 * np.abs(np.median(seconds)))
