@@ -13,7 +13,9 @@ Row = tuple[str, str]
 
 _BOX = "border:1px solid currentColor;border-radius:4px;padding:0.6em 0.9em;max-width:60em;line-height:1.4"
 _TABLE = "border-collapse:collapse;margin:0.3em 0;background:transparent;color:inherit"
-_LABEL = "text-align:left;vertical-align:top;padding:0.1em 1em 0.1em 0;opacity:0.7;font-weight:normal;white-space:nowrap"
+_LABEL = (
+    "text-align:left;vertical-align:top;padding:0.1em 1em 0.1em 0;opacity:0.7;font-weight:normal;white-space:nowrap"
+)
 _VALUE = "text-align:left;vertical-align:top;padding:0.1em 0"
 _SOURCES = {
     "simulation": "a simulation, not observations",
@@ -46,7 +48,9 @@ def text_section(title: str, rows: Iterable[Row]) -> str:
     rows = list(rows)
     width = max((len(label) for label, _ in rows), default=0)
     indent = "\n" + " " * (width + 4)
-    return "\n".join([title, *(f"  {label:<{width}}  {indent.join(value.splitlines())}".rstrip() for label, value in rows)])
+    return "\n".join(
+        [title, *(f"  {label:<{width}}  {indent.join(value.splitlines())}".rstrip() for label, value in rows)]
+    )
 
 
 def html_section(title: str, rows: Iterable[Row], *, is_open: bool = True) -> str:
@@ -126,9 +130,16 @@ def card_html(card: ModelCard) -> str:
     -------
     str
     """
-    about = [("description", card.description), ("data", card.data), *((f"{k} years", v) for k, v in card.years.items())]
+    about = [
+        ("description", card.description),
+        ("data", card.data),
+        *((f"{k} years", v) for k, v in card.years.items()),
+    ]
     variables = [
-        (variable.name, f"{variable.long_name} [{variable.units}]" + (", partly missing" if variable.partly_missing else ""))
+        (
+            variable.name,
+            f"{variable.long_name} [{variable.units}]" + (", partly missing" if variable.partly_missing else ""),
+        )
         for variable in card.variables
     ]
     network = [(name, str(value)) for name, value in card.to_dict()["network"].items()]

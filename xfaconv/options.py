@@ -174,7 +174,7 @@ def get_options() -> Options:
     >>> sorted(get_options())
     ['absent', 'cache', 'device', 'missing', 'progress', 'threads']
     """
-    return cast(Options, dict(_CURRENT.get()))
+    return cast("Options", dict(_CURRENT.get()))
 
 
 def _validated(name: str, value: Any) -> object:

@@ -75,7 +75,9 @@ def fetch(url: str, sha256: str, file_name: str, *, folder: str) -> Path:
         retry_if_failed=_RETRIES,
     )
     try:
-        return Path(store.fetch(file_name, downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=progress)))
+        return Path(
+            store.fetch(file_name, downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=progress))
+        )
     except (OSError, ValueError) as problem:
         raise DownloadError(
             f"{file_name} could not be downloaded from {url} into {place}",

@@ -71,7 +71,9 @@ def check_header(content: bytes, name: str) -> Mapping[str, str]:
 def _check_extents(tensors: Mapping[str, Any], total: int, name: str) -> None:
     """Tensors must lie one after the other, without a gap or an overlap, and fill the file."""
     if len(tensors) > _MOST_TENSORS:
-        raise ModelFileError(f"{name} has too many tensors", expected=f"at most {_MOST_TENSORS}", found=str(len(tensors)))
+        raise ModelFileError(
+            f"{name} has too many tensors", expected=f"at most {_MOST_TENSORS}", found=str(len(tensors))
+        )
     end = 0
     for tensor, (first, last, size) in sorted(
         ((tensor, _extent(entry, tensor, name)) for tensor, entry in tensors.items()), key=lambda item: item[1][:2]

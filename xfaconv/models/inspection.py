@@ -64,7 +64,12 @@ def _card_checks(card: ModelCard) -> Checks:
     for name in _TEXTS:
         yield name, "text", getattr(card, name), isinstance(getattr(card, name), str)
     yield "name", "a name that is not empty", card.name, bool(card.name)
-    yield "source", "'simulation', 'reanalysis' or 'user'", card.source, card.source in {"simulation", "reanalysis", "user"}
+    yield (
+        "source",
+        "'simulation', 'reanalysis' or 'user'",
+        card.source,
+        card.source in {"simulation", "reanalysis", "user"},
+    )
     yield "step", " or ".join(_STEPS), card.step, card.step in _STEPS
     yield "segment", f"1 to {_LONGEST}", card.segment, _is_count(card.segment, 1, _LONGEST)
     yield "warmup", f"0 to {_LONGEST}", card.warmup, _is_count(card.warmup, 0, _LONGEST)
@@ -93,16 +98,31 @@ def _network_checks(card: ModelCard) -> Checks:
             lowest = 0 if entry.name == "seasonal_harmonics" else lowest
             value = getattr(spec, entry.name)
             yield f"network.{entry.name}", f"a whole number from {lowest}", value, _is_count(value, lowest, _LONGEST)
-    yield "network.variables", f"{len(card.variables)}, the card's", spec.variables, spec.variables == len(card.variables)
+    yield (
+        "network.variables",
+        f"{len(card.variables)}, the card's",
+        spec.variables,
+        spec.variables == len(card.variables),
+    )
     yield "network.architecture", "a known one", spec.architecture, spec.architecture in get_args(Architecture)
     yield "network.pooling", "'attention' or 'mean'", spec.pooling, spec.pooling in {"attention", "mean"}
     flags = (spec.periodic, spec.daily_cycle)
     yield "network.periodic, daily_cycle", "true or false", flags, all(isinstance(flag, bool) for flag in flags)
     dropout = spec.dropout
     yield "network.dropout", "at least 0, below 1", dropout, _is_number(dropout) and 0 <= dropout < 1
-    yield "network.domain", "four finite degrees", spec.domain, len(spec.domain) == 4 and all(map(_is_number, spec.domain))
+    yield (
+        "network.domain",
+        "four finite degrees",
+        spec.domain,
+        len(spec.domain) == 4 and all(map(_is_number, spec.domain)),
+    )
     leads = spec.leads
-    yield "network.leads", "ascending steps from 0", leads, list(leads) == sorted(set(leads)) and min(leads, default=-1) >= 0
+    yield (
+        "network.leads",
+        "ascending steps from 0",
+        leads,
+        list(leads) == sorted(set(leads)) and min(leads, default=-1) >= 0,
+    )
     kernels = [value for scale in spec.scales for value in scale]
     yield "network.scales", "kernel sizes and dilations from 1", spec.scales, all(_is_count(k, 1, 99) for k in kernels)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -128,7 +129,8 @@ def _pack(
 
 def _exponent(low: float, high: float, smallest: int | None) -> int:
     """Smallest power of two whose whole steps from low to high fit in 16 bits."""
-    guess = int(np.floor(np.log2(max(high - low, np.finfo(np.float32).tiny) / _WIDEST))) - 1
+    span = max(high - low, float(np.finfo(np.float32).tiny))
+    guess = math.floor(math.log2(span / _WIDEST)) - 1
     exponent = guess if smallest is None else max(guess, smallest)
     while _steps(high, exponent) - _steps(low, exponent) > _WIDEST:
         exponent += 1
@@ -141,7 +143,7 @@ def _steps(value: float, exponent: int) -> float:
 
 def _unpack(packed: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.float64]:
     integers = packed[name]
-    scale, offset = (packed[f"{name}.{part}"][..., None, None] for part in ("scale", "offset"))
+    scale, offset = (packed[f"{name}.{part}"][..., None, None].astype(np.float64) for part in ("scale", "offset"))
     return np.where(integers == _MISSING, np.nan, integers.astype(np.float64) * scale + offset)
 
 

@@ -1,0 +1,53 @@
+# Two commands for a fresh clone:
+#   make demo    a NetCDF of embeddings, importance and attention, and figures, in demo-output/
+#   make test    ruff, mypy and the tests
+# Each makes its own virtual environment in .venv, once. Variables that may be given:
+#   PYTHON=python3.12           the interpreter that the environment is made from
+#   VENV=/path/to/environment   another place for it
+#   VENV_ARGS=--system-site-packages   see the packages of that interpreter, an installed torch among them
+#   PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"   further arguments of pip install
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_ARGS ?=
+PIP_ARGS ?=
+WORKERS ?= 2
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+INSTALL := $(RUN) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+# One thread per worker: two workers with two threads each would fight for two cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test lint docs bench clean
+
+demo: $(READY)
+	$(RUN) -m xfaconv.demo
+
+test: lint
+	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS)
+
+lint: $(READY)
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+docs: $(READY)-docs
+	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(READY)-bench
+	for script in benchmarks/*.py; do $(RUN) $$script || exit 1; done
+
+clean:
+	rm -rf demo-output build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find xfaconv tests -name __pycache__ -type d -exec rm -rf {} +
+	@echo "The environment in $(VENV) is kept; remove it yourself to begin anew."
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV_ARGS) $(VENV)
+	$(INSTALL) -e ".[test]"
+	touch $@
+
+$(READY)-%: $(READY)
+	$(INSTALL) -e ".[$*]"
+	touch $@
