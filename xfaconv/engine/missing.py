@@ -1,0 +1,147 @@
+"""What a segment does about missing values: fills them, refuses them, or lets them blank the results that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.errors import ArgumentError, MissingDataError
+
+Policy = Literal["fill", "raise", "propagate"]
+POLICIES: tuple[Policy, ...] = ("fill", "raise", "propagate")
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Which values may be missing without being a fault.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Variables in the model's order.
+    absent : tuple of bool
+        Variables that the data do not hold at all and that the caller allowed to be absent.
+    masked : tuple of bool
+        Variables that are always missing somewhere, such as sea surface temperature over land.
+    mask : ndarray (variable, latitude, longitude) of bool, optional
+        Where they are always missing. Without it a cell of a masked variable counts as such when it is missing at every
+        step of the segment.
+    """
+
+    names: tuple[str, ...]
+    absent: tuple[bool, ...]
+    masked: tuple[bool, ...]
+    mask: NDArray[np.bool_] | None
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Give what makes two of these equal."""
+        mask = None if self.mask is None else (self.mask.shape, np.packbits(self.mask).tobytes())
+        return self.names, self.absent, self.masked, mask
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """Fields ready for the network.
+
+    Parameters
+    ----------
+    fields : ndarray (time, variable, latitude, longitude), float32
+        Standardised anomalies, 0 where missing.
+    seen : ndarray (time, latitude, longitude), float32
+        Fraction of the variables present.
+    spoiled : ndarray (time,), bool
+        Steps that hold a value missing without being expected to be.
+    """
+
+    fields: NDArray[np.float32]
+    seen: NDArray[np.float32]
+    spoiled: NDArray[np.bool_]
+
+
+def check_policy(missing: str) -> Policy:
+    """Accept one of the policies.
+
+    Examples
+    --------
+    >>> check_policy("fill")
+    'fill'
+    """
+    for policy in POLICIES:
+        if missing == policy:
+            return policy
+    raise ArgumentError(
+        f"missing={missing!r} is unknown",
+        expected=", ".join(map(repr, POLICIES)),
+        found=repr(missing),
+        fix="missing='fill'",
+    )
+
+
+def fill(
+    fields: NDArray[np.float32], expected: Expected, policy: Policy, stamps: Sequence[Any] | NDArray[Any]
+) -> Filled:
+    """Treat the missing values of one segment.
+
+    Parameters
+    ----------
+    fields : ndarray (time, variable, latitude, longitude), float32
+        Standardised anomalies with NaN where missing; changed in place.
+    expected : Expected
+        What may be missing.
+    policy : {"fill", "raise", "propagate"}
+        ``"raise"`` refuses unexpected gaps; the others fill them, and ``"propagate"`` uses `Filled.spoiled` afterwards.
+    stamps : sequence (time,)
+        Time stamps, for the message.
+
+    Returns
+    -------
+    Filled
+
+    Raises
+    ------
+    MissingDataError
+        Under ``"raise"``, naming the variable and the time range.
+
+    Examples
+    --------
+    >>> fields = np.ones((2, 1, 1, 2), "f4")
+    >>> fields[1, 0, 0, 0] = np.nan
+    >>> out = fill(fields, Expected(("t2m",), (False,), (False,), None), "fill", ["a", "b"])
+    >>> out.fields[1].ravel().tolist(), out.seen[1].ravel().tolist(), out.spoiled.tolist()
+    ([0.0, 1.0], [0.0, 1.0], [False, True])
+    """
+    steps, variables, rows, columns = fields.shape
+    absent: NDArray[np.bool_] = np.isnan(fields)
+    missing_in = np.asarray(absent.any(axis=(2, 3)))
+    spoiled = np.zeros(steps, dtype=bool)
+    if not missing_in.any():
+        return Filled(fields, np.ones((steps, rows, columns), dtype=np.float32), spoiled)
+    seen = 1 - absent.sum(axis=1, dtype=np.float32) / np.float32(variables)
+    fields[absent] = 0
+    for number, name in enumerate(expected.names):
+        if expected.absent[number] or not missing_in[:, number].any():
+            continue
+        unexpected: NDArray[np.bool_] = absent[:, number]
+        if expected.mask is not None:
+            unexpected = unexpected & ~expected.mask[number]
+        elif expected.masked[number]:
+            unexpected = unexpected & ~np.asarray(unexpected.all(axis=0))
+        at_step = np.asarray(unexpected.any(axis=(1, 2)))
+        if policy == "raise" and at_step.any():
+            _refuse(name, at_step, int(unexpected.sum()), stamps)
+        spoiled |= at_step
+    return Filled(fields, seen, spoiled)
+
+
+def _refuse(name: str, at_step: NDArray[np.bool_], values: int, stamps: Sequence[Any] | NDArray[Any]) -> None:
+    where = np.flatnonzero(at_step)
+    raise MissingDataError(
+        f"variable {name!r} has missing values between {stamps[where[0]]} and {stamps[where[-1]]}",
+        expected="values wherever the model's climatology has them",
+        found=f"{values} missing values in {len(where)} steps",
+        fix="missing='fill' (they become climatology) or missing='propagate' (results that read them become NaN)",
+    )

@@ -1,0 +1,334 @@
+"""What runs inside the tasks of a graph: blocks of data in, one pass of the network over a segment, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.engine.guards import inference, resolve_device, threads_for_task
+from xfaconv.engine.missing import Expected, Policy, fill
+from xfaconv.errors import XFaconvError
+from xfaconv.grid import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from xfaconv.models import Model
+    from xfaconv.nn import Geometry, Network
+
+FloatArray = NDArray[np.float32]
+# One network pass prepares all its steps at once; above this size of hidden states it goes on in shorter stretches.
+_STRETCH_BYTES = 2**29
+# Maps of attention are computed for so many bytes of hidden states at a time.
+_MAPS_BYTES = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What all tasks of one call share; it travels as one node of the graph.
+
+    Parameters
+    ----------
+    model : Model
+        A handle (name and hash) for packaged models; loaded once per process.
+    grid : Grid
+        Grid of the fields.
+    expected : Expected
+        What may be missing.
+    missing : {"fill", "raise", "propagate"}
+        What to do about other missing values.
+    serial : bool
+        Whether segments form a chain.
+    device : str
+        Where the network runs.
+    threads : int or None
+        Threads for torch; None chooses.
+    keep_hidden : bool
+        Whether segments keep the hidden states for maps and `hidden`.
+    """
+
+    model: Model
+    grid: Grid
+    expected: Expected
+    missing: Policy
+    serial: bool
+    device: str
+    threads: int | None
+    keep_hidden: bool
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Give what decides the numbers; the number of threads does not."""
+        return (
+            self.model.sha256,
+            self.grid.latitude,
+            self.grid.longitude,
+            self.expected.__dask_tokenize__(),
+            self.missing,
+            self.device,
+            self.keep_hidden,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of one piece.
+
+    Parameters
+    ----------
+    first_index : int
+        Absolute number of the first step read.
+    kept_from : int
+        Steps read before the first one kept.
+    year_phase, day_phase : ndarray (time,)
+        Phases of the steps read.
+    stamps : ndarray (time,)
+        Their time stamps, for messages.
+    cuts : tuple of tuple of (int, int)
+        For each variable, which part of each of its blocks belongs to the piece.
+    member : tuple of int or None
+        For each variable, the member inside its blocks.
+    """
+
+    first_index: int
+    kept_from: int
+    year_phase: NDArray[np.float64]
+    day_phase: NDArray[np.float64]
+    stamps: NDArray[Any]
+    cuts: tuple[tuple[tuple[int, int], ...], ...]
+    member: tuple[int | None, ...]
+
+
+def run_segment(work: Work, steps: Steps, before: dict[str, Any] | None, *blocks: FloatArray) -> dict[str, Any]:
+    """Run the network over one piece.
+
+    Parameters
+    ----------
+    work : Work
+        The model and how to use it.
+    steps : Steps
+        What to read and to keep.
+    before : dict, optional
+        ``"state"`` of the piece before, when the state is carried on.
+    *blocks : ndarray ([member,] time, latitude, longitude), float32
+        Blocks of the first variable, of the second, and so on.
+
+    Returns
+    -------
+    dict
+        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the attention
+        (None where not kept), ``first_index`` of the first kept step, ``state`` (None unless the state is carried on).
+
+    Raises
+    ------
+    XFaconvError
+        If anything fails, naming the model and the time range; the cause is chained.
+    """
+    try:
+        filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
+        carried, was_spoiled = before["state"] if before else (None, False)
+        spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
+        with inference(threads_for_task(work.threads, work.serial)):
+            network, geometry = network_and_geometry(work)
+            out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
+    except XFaconvError as problem:
+        raise _located(work, steps, problem) from problem
+    except Exception as problem:
+        raise _failed(work, steps, problem) from problem
+    out["first_index"] = steps.first_index + steps.kept_from
+    if work.serial:
+        out["state"] = (out["state"], bool(spoiled[-1]))
+    if work.missing == "propagate" and spoiled.any():
+        _blank(out, spoiled[steps.kept_from :])
+    return out
+
+
+def only_state(result: dict[str, Any]) -> dict[str, Any]:
+    """Let go of everything but the state, so that a chain of segments does not hold the outputs."""
+    return {"state": result["state"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where the steps of one block of output come from.
+
+    Parameters
+    ----------
+    cuts : tuple of (int, int)
+        For each segment that the block touches, which of its kept steps belong to the block.
+    lead : int
+        Axes of length 1 to put in front: 1 where there are members, else 0.
+    """
+
+    cuts: tuple[tuple[int, int], ...]
+    lead: int
+
+    def joined(self, parts: Sequence[FloatArray], axis: int = 0) -> FloatArray:
+        """Join what the segments gave."""
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+        return whole.reshape((1,) * self.lead + whole.shape)
+
+
+def take_embedding(block: Block, *results: dict[str, Any]) -> FloatArray:
+    """Give the embeddings of a block, ([member,] time, embedding)."""
+    return block.joined([found["embedding"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
+
+
+def take_importance(work: Work, block: Block, *results: dict[str, Any]) -> FloatArray:
+    """Map the gates of a block to the variables, ([member,] time, variable)."""
+    gates = np.concatenate([found["gates"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
+    with inference(threads_for_task(work.threads, work.serial)):
+        network, _ = network_and_geometry(work)
+        importance = network.importance(_tensor(gates[None], _device_of(network)))
+        return block.joined([importance[0].cpu().numpy()])
+
+
+def take_attention(
+    work: Work, block: Block, base_points: tuple[tuple[int, int], ...], heads: bool, *results: dict[str, Any]
+) -> FloatArray:
+    """Compute the attention maps of a block, ([member,] base point, time, [head,] latitude, longitude)."""
+    with inference(threads_for_task(work.threads, work.serial)):
+        network, geometry = network_and_geometry(work)
+
+        def maps(hidden: Tensor, _: int) -> Tensor:
+            found = network.attention(hidden, geometry, base_points)
+            return found if heads else found.mean(dim=3)
+
+        parts = _in_stretches(block, results, _device_of(network), maps)
+    return block.joined([np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))])
+
+
+def take_hidden(work: Work, block: Block, *results: dict[str, Any]) -> FloatArray:
+    """Give the hidden states of a block after the attention, ([member,] time, channel, latitude, longitude)."""
+    with inference(threads_for_task(work.threads, work.serial)):
+        network, geometry = network_and_geometry(work)
+        parts = _in_stretches(
+            block, results, _device_of(network), lambda hidden, index: network.refine(hidden, geometry, index)
+        )
+    return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
+
+
+def network_and_geometry(work: Work) -> tuple[Network, Geometry]:
+    """Give the network of this process on the device asked for, and the grid as it sees it."""
+    from xfaconv.nn import Geometry
+
+    spec = work.model.card.network
+    device = resolve_device(work.device)
+    geometry = Geometry.from_grid(work.grid, spec.domain, spec.periodic)
+    return work.model.network(device), geometry if device == "cpu" else geometry.to(device)
+
+
+def _gather(steps: Steps, blocks: tuple[FloatArray, ...]) -> FloatArray:
+    """Put the blocks of all variables into one array (time, variable, latitude, longitude)."""
+    rows, columns = blocks[0].shape[-2:]
+    fields = np.empty((len(steps.year_phase), len(steps.cuts), rows, columns), dtype=np.float32)
+    number = 0
+    for variable, (cuts, member) in enumerate(zip(steps.cuts, steps.member, strict=True)):
+        position = 0
+        for start, stop in cuts:
+            block = blocks[number] if member is None else blocks[number][member]
+            fields[position : position + stop - start, variable] = block[start:stop]
+            position += stop - start
+            number += 1
+    return fields
+
+
+def _encode(
+    work: Work,
+    steps: Steps,
+    network: Network,
+    geometry: Geometry,
+    fields: FloatArray,
+    seen: FloatArray,
+    state: Any,
+) -> dict[str, Any]:
+    device = _device_of(network)
+    spec = work.model.card.network
+    rows, columns = work.grid.shape
+    count = len(fields)
+    # The length of a stretch depends on the network and the grid alone, so it changes no number between calls.
+    widest = max(spec.hidden, 4 * spec.bottleneck)
+    stretch = max(1, _STRETCH_BYTES // (4 * rows * columns * widest))
+    parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": []}
+    for start in range(0, count, stretch):
+        stop = min(start + stretch, count)
+        keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
+        encoded = network.encode(
+            _tensor(fields[None, start:stop], device),
+            _tensor(seen[None, start:stop], device),
+            _tensor(steps.year_phase[None, start:stop].astype(np.float32), device),
+            _tensor(steps.day_phase[None, start:stop].astype(np.float32), device),
+            geometry,
+            state=state,
+            first_index=steps.first_index + start,
+            keep_from=keep_from,
+        )
+        state = encoded.state
+        if stop <= steps.kept_from:
+            continue
+        parts["embedding"].append(encoded.embedding[0].cpu().numpy())
+        parts["gates"].append(encoded.gates[0].cpu().numpy())
+        if work.keep_hidden:
+            parts["hidden"].append(encoded.hidden[0].cpu().numpy())
+    out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
+    out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
+    return out
+
+
+def _joined(parts: list[FloatArray]) -> FloatArray | None:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else None
+
+
+def _in_stretches(
+    block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], Tensor]
+) -> list[FloatArray]:
+    """Apply a function of hidden states and the absolute number of their first step to a few steps at a time."""
+    parts = []
+    for found, (first, last) in zip(results, block.cuts, strict=True):
+        hidden: FloatArray = found["hidden"]
+        stretch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
+        for start in range(first, last, stretch):
+            some = _tensor(hidden[None, start : min(start + stretch, last)], device)
+            parts.append(compute(some, found["first_index"] + start)[0].cpu().numpy())
+    return parts
+
+
+def _blank(out: dict[str, Any], spoiled: NDArray[np.bool_]) -> None:
+    for name in ("embedding", "gates", "hidden"):
+        if out[name] is not None and spoiled.any():
+            out[name] = np.array(out[name])
+            out[name][spoiled] = np.nan
+
+
+def _tensor(values: NDArray[Any], device: Any) -> Tensor:
+    import torch
+
+    # torch warns about arrays that cannot be written; dask hands such blocks over.
+    values = np.ascontiguousarray(values)
+    return torch.from_numpy(values if values.flags.writeable else values.copy()).to(device)
+
+
+def _device_of(network: Network) -> Any:
+    return next(network.parameters()).device
+
+
+def _range(steps: Steps) -> str:
+    return f"{steps.stamps[0]} to {steps.stamps[-1]}"
+
+
+def _located(work: Work, steps: Steps, problem: XFaconvError) -> XFaconvError:
+    where = f"{problem.problem} (model {work.model.card.name!r}, segment that reads {_range(steps)})"
+    return type(problem)(where, expected=problem.expected, found=problem.found, fix=problem.fix)
+
+
+def _failed(work: Work, steps: Steps, problem: Exception) -> XFaconvError:
+    return XFaconvError(
+        f"model {work.model.card.name!r} failed on the segment that reads {_range(steps)}",
+        found=f"{type(problem).__name__}: {problem}",
+        fix="look at this time range of the data first: ds.sel(time=slice(...)).load()",
+    )
