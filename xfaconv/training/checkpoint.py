@@ -1,0 +1,118 @@
+"""Checkpoints of a training run as safetensors: weights, their average, the optimizer's moments and the log so far."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from xfaconv.errors import ModelFileError
+from xfaconv.nn import Network
+
+
+def write_checkpoint(
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    average: dict[str, torch.Tensor],
+    update: int,
+    history: list[dict[str, float]],
+    schedule: dict[str, Any],
+) -> None:
+    """Write a checkpoint in one move, so that an interruption leaves the former one whole.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    network : Network
+        Weights of this moment.
+    optimizer : torch.optim.AdamW
+        Its moments.
+    average : dict of str to Tensor
+        Averaged weights.
+    update : int
+        Updates done.
+    history : list of dict
+        Logged losses.
+    schedule : dict
+        The schedule that they belong to.
+    """
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
+    for name, parameter in network.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    metadata = {"update": str(update), "history": json.dumps(history), "schedule": json.dumps(schedule)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def read_checkpoint(
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    average: dict[str, torch.Tensor],
+    schedule: dict[str, Any],
+) -> tuple[int, list[dict[str, float]]]:
+    """Put a run back to where a checkpoint was written.
+
+    Parameters
+    ----------
+    path : Path
+        Checkpoint file.
+    network, optimizer, average
+        Filled in place.
+    schedule : dict
+        The schedule of the present run.
+
+    Returns
+    -------
+    update : int
+        Updates done.
+    history : list of dict
+        Logged losses.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read or belongs to another run.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if json.loads(metadata["schedule"]) != json.loads(json.dumps(schedule)):
+            raise ModelFileError(
+                f"checkpoint {path} belongs to a run with another schedule",
+                expected=json.dumps(schedule),
+                found=metadata["schedule"],
+                fix=f"Path({str(path)!r}).unlink()  # to begin anew",
+            )
+        network.load_state_dict(_part(tensors, "network."))
+        for name, value in _part(tensors, "average.").items():
+            average[name].copy_(value)
+        for name, parameter in network.named_parameters():
+            optimizer.state[parameter] = {
+                key: tensors[f"optimizer.{key}.{name}"].to(parameter.device if key != "step" else "cpu")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+        return int(metadata["update"]), json.loads(metadata["history"])
+    except (SafetensorError, KeyError, RuntimeError, OSError, json.JSONDecodeError) as problem:
+        raise ModelFileError(
+            f"checkpoint {path} cannot be read",
+            found=f"{type(problem).__name__}: {problem}",
+            fix=f"Path({str(path)!r}).unlink()  # to begin anew",
+        ) from problem
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,167 @@
+"""The training loop: seeded, resumable to the bit on a CPU, with an averaged copy of the weights and a kept log."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from xfaconv.grid import Grid
+from xfaconv.nn import Geometry, Network
+from xfaconv.training.checkpoint import read_checkpoint, write_checkpoint
+from xfaconv.training.objective import Objective, training_loss
+from xfaconv.training.sampling import WindowSource
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length and pace of a training run.
+
+    Parameters
+    ----------
+    updates : int
+        Number of updates.
+    batch : int
+        Windows in an update.
+    window : int
+        Steps of a window, without the longest lead.
+    learning_rate : float
+        Highest learning rate; it rises over the first 5% and falls along a cosine to a twentieth.
+    weight_decay : float
+        Decoupled weight decay.
+    clip : float
+        Largest norm of the gradient.
+    averaging : float
+        Decay of the moving average of the weights that is used in the end.
+    seed : int
+        Seed of windows, masks and dropout.
+    """
+
+    updates: int
+    batch: int = 4
+    window: int = 12
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    clip: float = 1.0
+    averaging: float = 0.99
+    seed: int = 0
+
+    def rate(self, update: int) -> float:
+        """Learning rate of an update.
+
+        Examples
+        --------
+        >>> round(Schedule(updates=100, learning_rate=1.0).rate(100), 2)
+        0.05
+        """
+        rise = max(self.updates // 20, 1)
+        if update < rise:
+            return self.learning_rate * (update + 1) / rise
+        progress = (update - rise) / max(self.updates - rise, 1)
+        return self.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def train(
+    network: Network,
+    source: WindowSource,
+    grid: Grid,
+    schedule: Schedule,
+    objective: Objective,
+    *,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    device: str = "cpu",
+    stop: Callable[[int], bool] | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train a network in place; it ends with the averaged weights.
+
+    Every update draws its windows, masks and dropout from the seed and its own number, so a run that goes on from a
+    checkpoint gives the same weights as one that was never interrupted (on a CPU with the same number of threads).
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    source : WindowSource
+        Training windows.
+    grid : Grid
+        Their grid.
+    schedule : Schedule
+        Length and pace.
+    objective : Objective
+        What is asked for.
+    checkpoint : Path, optional
+        File to go on from and to write every 50 updates.
+    log : Path, optional
+        JSON lines, one for every 10 updates.
+    device : str
+        Torch device.
+    stop : callable, optional
+        Called with the number of each finished update; True ends the run early.
+    report : callable, optional
+        Called with the number and the losses of each update.
+
+    Returns
+    -------
+    list of dict
+        The logged losses.
+    """
+    geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic).to(device)
+    network.to(device).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    length = schedule.window + max(network.spec.leads)
+    starts = source.starts(length)
+    first = 0
+    history: list[dict[str, float]] = []
+    if checkpoint is not None and checkpoint.exists():
+        first, history = read_checkpoint(checkpoint, network, optimizer, average, asdict(schedule))
+    began = time.perf_counter()
+    for update in range(first, schedule.updates):
+        random = np.random.default_rng([schedule.seed, update])
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(update)
+        batch = source.read(random.choice(starts, schedule.batch).tolist(), length).to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(random.integers(2**31)))
+            loss, parts = training_loss(network, batch, geometry, grid, objective, random)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+        optimizer.step()
+        _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))
+        entry = {"update": update + 1, "loss": float(loss.detach()), **parts}
+        if report is not None:
+            report(update + 1, entry)
+        if (update + 1) % 10 == 0 or update + 1 == schedule.updates:
+            history.append({**entry, "seconds": round(time.perf_counter() - began, 1)})
+            if log is not None:
+                _append(log, history[-1])
+        ended = stop is not None and stop(update + 1)
+        if checkpoint is not None and ((update + 1) % 50 == 0 or update + 1 == schedule.updates or ended):
+            write_checkpoint(checkpoint, network, optimizer, average, update + 1, history, asdict(schedule))
+        if ended:
+            break
+    network.load_state_dict(average)
+    network.eval()
+    return history
+
+
+def _update_average(average: dict[str, torch.Tensor], network: Network, decay: float) -> None:
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            average[name].lerp_(value, 1 - decay)
+
+
+def _append(log: Path, entry: dict[str, float]) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({key: round(value, 5) for key, value in entry.items()}) + "\n")

@@ -1,0 +1,253 @@
+"""What training asks for: hidden sectors and boxes, absent variables, several leads, and reconstruction from the embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xfaconv.grid import Grid
+from xfaconv.nn import (
+    Geometry,
+    Network,
+    area_weighted_error,
+    laplacian_smoothness,
+    temporal_smoothness,
+)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Shares and weights of the parts of the training loss.
+
+    Parameters
+    ----------
+    sector_share, box_share : float
+        Share of the samples in which a sector (all latitudes) or a box is hidden in all variables for the whole window.
+    sector_width : (float, float)
+        Least and greatest width of a hidden sector [degrees of longitude]; on a region, of its own width in 1/360.
+    variable_dropout : float
+        Chance of each variable to be absent from a sample.
+    warm_steps : int
+        Steps at the start of a window that carry no loss.
+    hidden_weight, reconstruction_weight : float
+        Weights of the hidden values and of the reconstruction from the embedding; each lead weighs 1.
+    laplacian_weight, temporal_weight : float
+        The paper's lambda_s and lambda_t.
+    """
+
+    sector_share: float = 0.5
+    box_share: float = 0.25
+    sector_width: tuple[float, float] = (120.0, 200.0)
+    variable_dropout: float = 0.1
+    warm_steps: int = 4
+    hidden_weight: float = 2.0
+    reconstruction_weight: float = 0.25
+    laplacian_weight: float = 1e-4
+    temporal_weight: float = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows of standardised anomalies.
+
+    Parameters
+    ----------
+    fields : Tensor (batch, time, variable, lat, lon)
+        NaN where missing.
+    year_phase, day_phase : Tensor (batch, time)
+        Fractions of the year and of the day.
+    """
+
+    fields: Tensor
+    year_phase: Tensor
+    day_phase: Tensor
+
+    def to(self, device: str) -> Batch:
+        """Copy to a torch device.
+
+        Parameters
+        ----------
+        device : str
+            Torch device.
+
+        Returns
+        -------
+        Batch
+        """
+        return Batch(self.fields.to(device), self.year_phase.to(device), self.day_phase.to(device))
+
+
+def hidden_sector(grid: Grid, random: np.random.Generator, width: tuple[float, float]) -> NDArray[np.bool_]:
+    """Hide a sector from pole to pole.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    random : numpy.random.Generator
+        Source of chance.
+    width : (float, float)
+        Least and greatest width [degrees], taken relative to the width of a regional grid.
+
+    Returns
+    -------
+    ndarray (lat, lon)
+        True where hidden.
+    """
+    columns = _columns_hidden(grid, random, width)
+    return np.broadcast_to(columns, grid.shape).copy()
+
+
+def hidden_box(grid: Grid, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Hide a box of 35 to 60 degrees of latitude by 55 to 110 of longitude (of a region: the same shares of its size).
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    random : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    ndarray (lat, lon)
+        True where hidden.
+    """
+    latitude = np.asarray(grid.latitude)
+    extent = latitude[-1] - latitude[0]
+    height = extent * random.uniform(35, 60) / 180
+    south = latitude[0] + random.uniform(0, extent - height)
+    rows = (latitude >= south) & (latitude <= south + height)
+    return rows[:, None] & _columns_hidden(grid, random, (55.0, 110.0))[None]
+
+
+def _columns_hidden(grid: Grid, random: np.random.Generator, width: tuple[float, float]) -> NDArray[np.bool_]:
+    longitude = np.asarray(grid.longitude)
+    share = random.uniform(*width) / 360
+    if grid.periodic:
+        return np.asarray((longitude - random.uniform(0, 360)) % 360 < 360 * share)
+    extent = longitude[-1] - longitude[0]
+    west = longitude[0] + random.uniform(-share / 2, 1 - share / 2) * extent
+    return np.asarray((longitude >= west) & (longitude <= west + share * extent))
+
+
+def draw_masks(
+    objective: Objective, grid: Grid, batch: int, variables: int, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw what is hidden from each sample.
+
+    Parameters
+    ----------
+    objective : Objective
+        Shares and sizes.
+    grid : Grid
+        The grid.
+    batch, variables : int
+        Sizes.
+    random : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    cells : Tensor (batch, 1, 1, lat, lon), bool
+        True where all variables are hidden.
+    absent : Tensor (batch, 1, variable, 1, 1), bool
+        True where a variable is absent; at least one always stays.
+    """
+    cells = np.zeros((batch, *grid.shape), dtype=bool)
+    absent = random.uniform(size=(batch, variables)) < objective.variable_dropout
+    for sample in range(batch):
+        draw = random.uniform()
+        if draw < objective.sector_share:
+            cells[sample] = hidden_sector(grid, random, objective.sector_width)
+        elif draw < objective.sector_share + objective.box_share:
+            cells[sample] = hidden_box(grid, random)
+        absent[sample, random.integers(variables)] = False
+    return torch.from_numpy(cells)[:, None, None], torch.from_numpy(absent)[:, None, :, None, None]
+
+
+def network_input(fields: Tensor, hide: Tensor) -> tuple[Tensor, Tensor]:
+    """Hide values and say what is left.
+
+    Parameters
+    ----------
+    fields : Tensor (batch, time, variable, lat, lon)
+        NaN where missing.
+    hide : Tensor, bool
+        Broadcasts to `fields`; True where a value is hidden.
+
+    Returns
+    -------
+    values : Tensor (batch, time, variable, lat, lon)
+        0 where missing or hidden.
+    seen : Tensor (batch, time, lat, lon)
+        Share of the variables left.
+    """
+    visible = torch.isfinite(fields) & ~hide
+    return torch.where(visible, fields, 0.0), visible.float().mean(dim=2)
+
+
+def training_loss(
+    network: Network, batch: Batch, geometry: Geometry, grid: Grid, objective: Objective, random: np.random.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of one batch of windows.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batch : Batch
+        Windows with the longest lead appended.
+    geometry, grid : Geometry, Grid
+        The grid, for torch and for drawing masks.
+    objective : Objective
+        What is asked for.
+    random : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    loss : Tensor ()
+    parts : dict of str to float
+        Each part before weighting.
+    """
+    leads = network.spec.leads
+    steps = batch.fields.shape[1] - max(leads)
+    cells, absent = draw_masks(objective, grid, batch.fields.shape[0], batch.fields.shape[2], random)
+    hide = (cells | absent).to(batch.fields.device)
+    values, seen = network_input(batch.fields[:, :steps], hide)
+    encoded = network.encode(
+        values,
+        seen,
+        batch.year_phase[:, :steps],
+        batch.day_phase[:, :steps],
+        geometry,
+        keep_from=objective.warm_steps,
+        keep_refined=True,
+    )
+    refined = encoded.refined if encoded.refined is not None else encoded.hidden
+    prediction = network.predict(refined, values[:, objective.warm_steps :])
+    loss = refined.new_zeros(())
+    parts: dict[str, float] = {}
+    for position, lead in enumerate(leads):
+        target = batch.fields[:, objective.warm_steps + lead : steps + lead]
+        present = torch.isfinite(target)
+        if lead == 0:
+            present = present & hide
+        error = area_weighted_error(prediction[:, :, position], torch.nan_to_num(target), present.float(), geometry)
+        loss = loss + (objective.hidden_weight if lead == 0 else 1.0) * error
+        parts["hidden" if lead == 0 else f"lead {lead}"] = float(error.detach())
+    truth = batch.fields[:, objective.warm_steps : steps]
+    rebuilt = network.reconstruct(encoded.embedding, geometry)
+    error = area_weighted_error(rebuilt, torch.nan_to_num(truth), torch.isfinite(truth).float(), geometry)
+    parts["reconstruction"] = float(error.detach())
+    smooth = laplacian_smoothness(refined, geometry)
+    steady = temporal_smoothness(refined)
+    parts["laplacian"], parts["temporal"] = float(smooth.detach()), float(steady.detach())
+    loss = loss + objective.reconstruction_weight * error
+    loss = loss + objective.laplacian_weight * smooth + objective.temporal_weight * steady
+    return loss, parts

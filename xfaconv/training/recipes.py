@@ -1,0 +1,170 @@
+"""Recipes of the packaged models: their data, their years, their network and their schedule, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xfaconv.specs import NetworkSpec, VariableSpec
+from xfaconv.training.loop import Schedule
+from xfaconv.training.objective import Objective
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the training loop.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Length and pace.
+    every : int
+        Train on every so-manyth point of the grid in both directions; 1 is the whole grid.
+    """
+
+    schedule: Schedule
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that determines a packaged model.
+
+    Parameters
+    ----------
+    name, title : str
+        Registry name and one line.
+    files : str
+        Files below the data folder, as a glob.
+    step : str
+        Time step.
+    variables : tuple of VariableSpec
+        Input variables in order.
+    network : NetworkSpec
+        The network.
+    stages : tuple of Stage
+        Runs of the training loop, one after the other.
+    train, test : (str, str)
+        First and last date of training and of testing; everything between them is left out.
+    segment, warmup : int
+        Steps kept and spun up when the model is applied.
+    objective : Objective
+        What training asks for.
+    harmonics : int
+        Harmonics of the year in the climatology.
+    text : dict
+        Words of the card: source, description, data, licence, citation, known_failures.
+    """
+
+    name: str
+    title: str
+    files: str
+    step: str
+    variables: tuple[VariableSpec, ...]
+    network: NetworkSpec
+    stages: tuple[Stage, ...]
+    train: tuple[str, str]
+    test: tuple[str, str]
+    segment: int
+    warmup: int
+    objective: Objective = field(default_factory=Objective)
+    harmonics: int = 2
+    text: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+
+_CITATION = (
+    "Nji, F. N. and Wang, J.: Factorized-Attention ConvLSTM for Efficient Feature Extraction in Multivariate Climate Data"
+)
+
+MONTHLY = Recipe(
+    name="ncep-monthly-2p5deg",
+    title="Global monthly reanalysis and observed SST, 2.5 degrees",
+    files="ncep-oisst-monthly-global-1981-2018.nc",
+    step="1M",
+    variables=(
+        VariableSpec("sst", "degC", "Sea surface temperature", partly_missing=True),
+        VariableSpec("z500", "m", "Geopotential height at 500 hPa", level=500.0),
+        VariableSpec("z200", "m", "Geopotential height at 200 hPa", level=200.0),
+        VariableSpec("v200", "m s-1", "Northward wind at 200 hPa", level=200.0),
+        VariableSpec("t995", "degC", "Air temperature at sigma 0.995"),
+    ),
+    network=NetworkSpec(
+        variables=5, hidden=64, bottleneck=16, scales=((3, 1),), attention_every=1, embedding=32, look_back=8,
+        leads=(0, 1, 3, 6),
+    ),
+    stages=(
+        Stage(Schedule(updates=1500, batch=4, window=12, learning_rate=2e-3, averaging=0.99, seed=1), every=2),
+        Stage(Schedule(updates=250, batch=2, window=12, learning_rate=5e-4, averaging=0.98, seed=2), every=1),
+    ),
+    train=("1981-12", "2009-12"),
+    test=("2010-01", "2018-12"),
+    segment=12,
+    warmup=12,
+    text={
+        "source": "reanalysis",
+        "description": (
+            "Learned from monthly means of the NCEP/NCAR reanalysis 1 and of observed sea surface temperature (OISST v2), "
+            "December 1981 to December 2009: to infer hidden sectors and boxes of the world from the rest, and to "
+            "forecast one, three and six months ahead. 337 months are few: what it knows of rare events it knows from a "
+            "handful of them."
+        ),
+        "data": "NOAA OISST v2 (sst, land missing) and NCEP/NCAR Reanalysis 1 (z500, z200, v200, t995), monthly means",
+        "licence": "weights BSD-3-Clause; NOAA data, public domain",
+        "citation": _CITATION,
+        "known_failures": (
+            "The climatology is that of 1981-2009: later years carry the warming trend as an anomaly.",
+            "Monthly means: nothing shorter than a month is seen.",
+            "NCEP/NCAR Reanalysis 1 is coarse and dated; ERA5 monthly means differ most over high ground and sea ice.",
+        ),
+    },
+)
+
+_DAILY_VARIABLES = (
+    ("t2m", "K", "2 metre temperature", None),
+    ("u10", "m s-1", "10 metre eastward wind", None),
+    ("v10", "m s-1", "10 metre northward wind", None),
+    ("msl", "Pa", "Mean sea level pressure", None),
+    ("z500", "m2 s-2", "Geopotential at 500 hPa", 500.0),
+    ("t850", "K", "Temperature at 850 hPa", 850.0),
+    ("q850", "kg kg-1", "Specific humidity at 850 hPa", 850.0),
+    ("u850", "m s-1", "Eastward wind at 850 hPa", 850.0),
+    ("u250", "m s-1", "Eastward wind at 250 hPa", 250.0),
+    ("v250", "m s-1", "Northward wind at 250 hPa", 250.0),
+    ("tp", "m", "Total precipitation, daily sum", None),
+    ("olr", "W m-2", "Outgoing longwave radiation, upward", None),
+)
+
+DAILY = Recipe(
+    name="amip-daily-5p6deg",
+    title="Global daily SIMULATION under observed SST, 5.625 degrees",
+    files="amip/amip-daily-5p6deg-*.nc",
+    step="1D",
+    variables=tuple(VariableSpec(name, units, long, level=level) for name, units, long, level in _DAILY_VARIABLES),
+    network=NetworkSpec(
+        variables=12, hidden=64, bottleneck=24, scales=((3, 1), (3, 2)), attention_every=1, embedding=32, look_back=8,
+        leads=(0, 1, 3, 10),
+    ),
+    stages=(Stage(Schedule(updates=2600, batch=4, window=10, learning_rate=2.5e-3, averaging=0.99, seed=3)),),
+    train=("2000-01-01", "2007-12-31"),
+    test=("2008-02-01", "2009-12-31"),
+    segment=20,
+    warmup=10,
+    objective=Objective(sector_share=0.35, box_share=0.25),
+    text={
+        "source": "simulation",
+        "description": (
+            "Learned from a SIMULATION: a SPEEDY-type atmosphere (T30, 8 levels) under observed monthly sea surface "
+            "temperature, 2000 to 2007, daily means. Nothing in these weights has seen a reanalysis or an observation of "
+            "the atmosphere. They infer hidden sectors and boxes from the rest and forecast one, three and ten days ahead."
+        ),
+        "data": "jcm 3.0 (SPEEDY-type) AMIP-style simulation, daily means averaged conservatively to 5.625 degrees",
+        "licence": "weights and data BSD-3-Clause",
+        "citation": _CITATION,
+        "known_failures": (
+            "A coarse model's climate: storm tracks, monsoons and blocking carry its biases, sea ice is fixed.",
+            "Applied to ERA5 it meets anomalies of another climate: standardise with climatology='data' and expect less skill.",
+            "Precipitation is predicted as a Gaussian anomaly; its extremes are not.",
+        ),
+    },
+)
+
+RECIPES = {recipe.name: recipe for recipe in (MONTHLY, DAILY)}
