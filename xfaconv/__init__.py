@@ -1,0 +1,123 @@
+"""Embeddings, variable importance and attention maps of any ERA5-like Dataset, by a packaged, pretrained FAConvLSTM network.
+
+``import xfaconv`` registers the accessor ``ds.faconv``. Every method of it is also a function here. What they need (torch,
+matplotlib, cartopy, scikit-learn) is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from xfaconv import accessor as _accessor
+from xfaconv import errors
+from xfaconv.climatology import Climatology
+from xfaconv.errors import XFaconvError
+from xfaconv.grid import Grid
+from xfaconv.options import get_options, set_options
+from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
+
+if TYPE_CHECKING:
+    from xfaconv import analysis, engine, models, nn, plot, training, tutorial
+    from xfaconv.conform import recognise
+    from xfaconv.engine import attention, conform, embed, encode, hidden, importance, plan
+    from xfaconv.models import Model, list_models, load_model, register_model
+    from xfaconv.plot import plot_attention, plot_embedding, plot_importance
+    from xfaconv.report import describe
+    from xfaconv.training import fit
+    from xfaconv.versions import show_versions
+
+__version__ = "0.1.0"
+
+_ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
+_HOMES = {
+    "Model": "models",
+    "attention": "engine",
+    "conform": "engine",
+    "describe": "report",
+    "embed": "engine",
+    "encode": "engine",
+    "fit": "training",
+    "hidden": "engine",
+    "importance": "engine",
+    "list_models": "models",
+    "load_model": "models",
+    "plan": "engine",
+    "plot_attention": "plot",
+    "plot_embedding": "plot",
+    "plot_importance": "plot",
+    "recognise": "conform",
+    "register_model": "models",
+    "show_versions": "versions",
+}
+
+__all__ = [
+    "Climatology",
+    "Grid",
+    "Model",
+    "ModelCard",
+    "NetworkSpec",
+    "VariableSpec",
+    "XFaconvError",
+    "analysis",
+    "attention",
+    "conform",
+    "describe",
+    "embed",
+    "encode",
+    "engine",
+    "errors",
+    "fit",
+    "get_options",
+    "hidden",
+    "importance",
+    "list_models",
+    "load_model",
+    "models",
+    "nn",
+    "plan",
+    "plot",
+    "plot_attention",
+    "plot_embedding",
+    "plot_importance",
+    "recognise",
+    "register_model",
+    "set_options",
+    "show_versions",
+    "training",
+    "tutorial",
+]
+
+
+class _Package(ModuleType):
+    """This package, in which `conform` is the function although a room has the same name.
+
+    Importing ``xfaconv.conform`` would put the room in the function's place; modules import from it all the same.
+    """
+
+    @property
+    def conform(self) -> Any:
+        """The function `xfaconv.engine.conform`."""
+        return __getattr__("conform")
+
+    @conform.setter
+    def conform(self, room: ModuleType) -> None:
+        """Leave the function in place when the room is imported."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+_accessor.register()
+sys.modules[__name__].__class__ = _Package

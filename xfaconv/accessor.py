@@ -1,0 +1,134 @@
+"""The accessor ``ds.faconv``: a shell without state around the functions of `xfaconv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+if TYPE_CHECKING:
+    from xfaconv.models import Model
+
+NAME = "faconv"
+BasePoints = Mapping[str, tuple[float, float]]
+
+
+class DatasetAccessor:
+    """What a FAConvLSTM network sees in this Dataset. Each method is also a function of `xfaconv`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Anything like ERA5; it is never changed.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    def conform(self, **options: Any) -> xr.Dataset:
+        """Adapt to the model's variables, units, grid and anomalies: see `xfaconv.conform`."""
+        return _public("conform")(self._dataset, **options)
+
+    def embed(self, **options: Any) -> xr.DataArray:
+        """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
+        return _public("embed")(self._dataset, **options)
+
+    def importance(self, **options: Any) -> xr.DataArray:
+        """Say how much each variable matters, (time, variable): see `xfaconv.importance`."""
+        return _public("importance")(self._dataset, **options)
+
+    def attention(self, **options: Any) -> xr.DataArray:
+        """Say where a base point looks, (time, latitude, longitude): see `xfaconv.attention`."""
+        return _public("attention")(self._dataset, **options)
+
+    def hidden(self, **options: Any) -> xr.DataArray:
+        """Give the hidden states, (time, channel, latitude, longitude): see `xfaconv.hidden`."""
+        return _public("hidden")(self._dataset, **options)
+
+    def encode(self, **options: Any) -> xr.Dataset:
+        """Give embedding, importance and attention in one pass over the data: see `xfaconv.encode`."""
+        return _public("encode")(self._dataset, **options)
+
+    def plan(self, **options: Any) -> Any:
+        """Say what a call will cost before it is made: see `xfaconv.plan`."""
+        return _public("plan")(self._dataset, **options)
+
+    def fit(self, **options: Any) -> Model:
+        """Train or fine-tune a model on this Dataset: see `xfaconv.fit`."""
+        return _public("fit")(self._dataset, **options)
+
+    def plot_attention(
+        self,
+        *,
+        latitude: float | None = None,
+        longitude: float | None = None,
+        base_points: BasePoints | None = None,
+        model: Model | str | None = None,
+        **style: Any,
+    ) -> Any:
+        """Draw where base points look: `xfaconv.attention`, then `xfaconv.plot_attention` with the style."""
+        found = self.attention(latitude=latitude, longitude=longitude, base_points=base_points, model=model)
+        return _public("plot_attention")(found, **style)
+
+    def plot_importance(self, *, model: Model | str | None = None, **style: Any) -> Any:
+        """Draw how much each variable matters: `xfaconv.importance`, then `xfaconv.plot_importance`."""
+        return _public("plot_importance")(self.importance(model=model), **style)
+
+    def plot_embedding(self, *, model: Model | str | None = None, **style: Any) -> Any:
+        """Draw the embedding in time: `xfaconv.embed`, then `xfaconv.plot_embedding`."""
+        return _public("plot_embedding")(self.embed(model=model), **style)
+
+    def __repr__(self) -> str:
+        """Say what was recognised, what is missing and what a call will cost."""
+        return str(_public("describe")(self._dataset))
+
+    def _repr_html_(self) -> str:
+        return str(_public("describe")(self._dataset)._repr_html_())
+
+
+class DataArrayAccessor:
+    """Figures of what `xfaconv.attention`, `xfaconv.importance` and `xfaconv.embed` gave.
+
+    Parameters
+    ----------
+    array : DataArray
+        A result of those functions.
+    """
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def plot_attention(self, **style: Any) -> Any:
+        """Draw these attention maps: see `xfaconv.plot_attention`."""
+        return _public("plot_attention")(self._array, **style)
+
+    def plot_importance(self, **style: Any) -> Any:
+        """Draw this importance of the variables: see `xfaconv.plot_importance`."""
+        return _public("plot_importance")(self._array, **style)
+
+    def plot_embedding(self, **style: Any) -> Any:
+        """Draw this embedding: see `xfaconv.plot_embedding`."""
+        return _public("plot_embedding")(self._array, **style)
+
+    def __repr__(self) -> str:
+        """Say what this accessor is for."""
+        return f"<xfaconv figures of {self._array.name!r}: plot_attention, plot_importance, plot_embedding>"
+
+
+def register() -> None:
+    """Make the accessors known to xarray; doing it again, as a reload does, warns of nothing."""
+    for kind, accessor, announce in (
+        (xr.Dataset, DatasetAccessor, xr.register_dataset_accessor),
+        (xr.DataArray, DataArrayAccessor, xr.register_dataarray_accessor),
+    ):
+        present = kind.__dict__.get(NAME)
+        if present is not None and getattr(kind, NAME).__module__ == __name__:
+            delattr(kind, NAME)
+        announce(NAME)(accessor)
+
+
+def _public(name: str) -> Any:
+    import xfaconv
+
+    return getattr(xfaconv, name)

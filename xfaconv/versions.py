@@ -1,0 +1,48 @@
+"""What is installed here, to paste into a bug report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from typing import TextIO
+
+_PACKAGES = (
+    "xfaconv", "numpy", "xarray", "dask", "distributed", "torch", "safetensors", "cf-xarray", "pint", "cftime", "pandas",
+    "scipy", "scikit-learn", "matplotlib", "cartopy", "pooch", "netCDF4", "h5netcdf", "zarr", "cfgrib",
+)  # fmt: skip
+
+
+def show_versions(file: TextIO | None = None) -> None:
+    """Print the versions of everything that matters here.
+
+    Parameters
+    ----------
+    file : text stream, optional
+        Where to, by default the standard output.
+
+    Examples
+    --------
+    >>> show_versions()
+    python ...
+    """
+    rows = [("python", sys.version.split()[0]), ("system", platform.platform()), ("cores", str(os.cpu_count()))]
+    rows += [(name, _version(name)) for name in _PACKAGES]
+    rows += _torch()
+    width = max(len(name) for name, _ in rows)
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows), file=file)  # noqa: T201 - its only purpose
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _torch() -> list[tuple[str, str]]:
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return [("torch threads", str(torch.get_num_threads())), ("torch devices", ", ".join(["cpu", *devices]))]
