@@ -1,7 +1,7 @@
-"""Embeddings, variable importance and attention maps of any ERA5-like Dataset, by a packaged, pretrained FAConvLSTM network.
+"""What a FAConvLSTM network sees in any ERA5-like Dataset: embeddings, variable importance and attention maps.
 
-``import xfaconv`` registers the accessor ``ds.faconv``. Every method of it is also a function here. What they need (torch,
-matplotlib, cartopy, scikit-learn) is imported when it is first used.
+``import xfaconv`` registers the accessor ``ds.faconv``. Every method of it is also a function here. What they need
+(torch, matplotlib, cartopy, scikit-learn) is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """This package, in which `conform` is the function although a room has the same name.
+    """The package, in which `conform` is the function although a room has the same name.
 
     Importing ``xfaconv.conform`` would put the room in the function's place; modules import from it all the same.
     """

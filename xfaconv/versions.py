@@ -9,9 +9,9 @@ import sys
 from typing import TextIO
 
 _PACKAGES = (
-    "xfaconv", "numpy", "xarray", "dask", "distributed", "torch", "safetensors", "cf-xarray", "pint", "cftime", "pandas",
-    "scipy", "scikit-learn", "matplotlib", "cartopy", "pooch", "netCDF4", "h5netcdf", "zarr", "cfgrib",
-)  # fmt: skip
+    *("xfaconv", "numpy", "xarray", "dask", "distributed", "torch", "safetensors", "cf-xarray", "pint", "cftime"),
+    *("pandas", "scipy", "scikit-learn", "matplotlib", "cartopy", "pooch", "netCDF4", "h5netcdf", "zarr", "cfgrib"),
+)
 
 
 def show_versions(file: TextIO | None = None) -> None:
@@ -31,7 +31,7 @@ def show_versions(file: TextIO | None = None) -> None:
     rows += [(name, _version(name)) for name in _PACKAGES]
     rows += _torch()
     width = max(len(name) for name, _ in rows)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows), file=file)  # noqa: T201 - its only purpose
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows), file=file)
 
 
 def _version(name: str) -> str:

@@ -1,14 +1,11 @@
 """Trained models: the registry, their files and their cards. Torch is imported when a network is built."""
 
-from xfaconv.models.download import cache_folder, fetch
 from xfaconv.models.model import Model
 from xfaconv.models.packing import pack_climatology, unpack_climatology
 from xfaconv.models.registry import list_models, load_model, register_model
 
 __all__ = [
     "Model",
-    "cache_folder",
-    "fetch",
     "list_models",
     "load_model",
     "pack_climatology",

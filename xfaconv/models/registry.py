@@ -5,33 +5,19 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
-import re
 import threading
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from xfaconv.download import Remote, fetch
 from xfaconv.errors import ArgumentError, ModelError, ModelFileError
-from xfaconv.models.download import fetch
 from xfaconv.models.model import Model
 from xfaconv.models.storage import read_model_file
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _SUFFIX = ".safetensors"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _REGISTERED: dict[str, Remote] = {}
 _LOCK = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Remote:
-    """Where a registered model can be downloaded, and the hash that its file must have."""
-
-    name: str
-    url: str
-    sha256: str
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -140,21 +126,11 @@ def register_model(name: str, url: str, sha256: str) -> None:
     >>> list_models("ours*")
     ['ours-daily']
     """
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise ArgumentError(
-            "the model's name cannot be used",
-            expected="at most 100 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
-            found=repr(name),
-        )
+    remote = Remote(name, url, sha256)
     if name in _packaged():
         raise ArgumentError(f"{name!r} is a packaged model", fix="register it under another name")
-    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
-        raise ArgumentError("the hash cannot be used", expected="64 hexadecimal digits", found=repr(sha256))
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise ArgumentError("the address cannot be used", expected="https://... or http://...", found=repr(url))
     with _LOCK:
-        _REGISTERED[name] = Remote(name, url, sha256.lower())
+        _REGISTERED[name] = remote
 
 
 def _packaged() -> list[str]:
@@ -175,7 +151,7 @@ def _load_packaged(name: str) -> Model:
 
 
 def _load_remote(remote: Remote) -> Model:
-    path = fetch(remote.url, remote.sha256, f"{remote.name}-{remote.sha256[:12]}{_SUFFIX}", folder="models")
+    path = fetch(remote, folder="models", suffix=_SUFFIX)
     model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
     model.network()
     return model

@@ -1,0 +1,140 @@
+"""Files from elsewhere: fetched once, verified by their hash, and put in place whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xfaconv.errors import ArgumentError, DownloadError
+from xfaconv.options import get_options
+
+CACHE_VARIABLE = "XFACONV_CACHE"
+_TIMEOUT_SECONDS = 30
+_RETRIES = 2
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server, known by a name.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, dots, hyphens and underscores: it cannot lead out of the cache folder.
+    url : str
+        Where the file is, ``https://`` or ``http://``.
+    sha256 : str
+        Hash that the file must have, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ArgumentError
+        If one of them cannot be used.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+            raise ArgumentError(
+                "the name cannot be used",
+                expected="at most 100 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
+                found=repr(self.name),
+            )
+        if not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
+            raise ArgumentError("the hash cannot be used", expected="64 hexadecimal digits", found=repr(self.sha256))
+        if not _is_web_address(self.url):
+            raise ArgumentError(
+                "the address cannot be used", expected="https://... or http://...", found=repr(self.url)
+            )
+        object.__setattr__(self, "sha256", self.sha256.lower())
+
+
+def cache_folder() -> Path:
+    """Folder that downloaded files are kept in.
+
+    Returns
+    -------
+    Path
+        The option ``cache``, else the environment variable XFACONV_CACHE, else the user's cache folder. It need not
+        exist yet.
+
+    Examples
+    --------
+    >>> from xfaconv.options import set_options
+    >>> with set_options(cache="/data/cache"):
+    ...     cache_folder().as_posix()
+    '/data/cache'
+    """
+    chosen = get_options()["cache"] or os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("xfaconv"))
+
+
+def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
+    """Give the path of a file, downloaded unless the cache has it already.
+
+    The file is written beside its place under another name, its hash is checked, and only then is it moved: so an
+    interruption, or many threads and processes at once, leave either no file or the right one. Its name in the cache
+    holds the hash, so that a newer version never replaces one that is in use.
+
+    Parameters
+    ----------
+    remote : Remote
+        What to fetch.
+    folder : str
+        Folder inside the cache.
+    suffix : str
+        Ending of the file's name, with the dot.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    DownloadError
+        If the file cannot be downloaded, written or verified; nothing is left behind.
+    """
+    import pooch
+
+    place = cache_folder() / folder
+    file_name = f"{remote.name}-{remote.sha256[:12]}{suffix}"
+    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=get_options()["progress"])
+    store = pooch.create(
+        path=place,
+        base_url="",
+        registry={file_name: f"sha256:{remote.sha256}"},
+        urls={file_name: remote.url},
+        retry_if_failed=_RETRIES,
+    )
+    try:
+        return Path(store.fetch(file_name, downloader=downloader))
+    except (OSError, ValueError) as problem:
+        raise DownloadError(
+            f"{remote.name!r} could not be downloaded from {remote.url} into {place}",
+            expected=f"a file with sha256 {remote.sha256}",
+            found=f"{type(problem).__name__}: {problem}",
+            fix=f"try again, or get the file elsewhere and put it there as {file_name}; "
+            f"the environment variable {CACHE_VARIABLE} names another cache folder",
+        ) from problem
+
+
+def _is_web_address(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
