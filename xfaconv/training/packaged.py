@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 
-from xfaconv.nn import Network, build_network
+from xfaconv.models import Model
+from xfaconv.nn import Geometry, Network, build_network
+from xfaconv.specs import ModelCard
+from xfaconv.training.evaluation import forecast_skill, hidden_skill, without_attention
+from xfaconv.training.linear import linear_answer
 from xfaconv.training.loop import train
+from xfaconv.training.objective import network_input
 from xfaconv.training.preparation import Prepared, prepare
 from xfaconv.training.recipes import RECIPES, Recipe
+
+_WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
+_BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
 
 
 def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
@@ -45,18 +57,168 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
     return network
 
 
+def measure(recipe: Recipe, prepared: Prepared, network: Network) -> dict[str, Any]:
+    """Measure a network on the test years.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its years, segment and warm-up.
+    prepared : Prepared
+        The data.
+    network : Network
+        The network.
+
+    Returns
+    -------
+    dict
+        ``"forecast"`` and ``"hidden_sectors"``.
+    """
+    source = prepared.source(recipe.train)
+    names = [variable.name for variable in recipe.variables]
+    test = prepared.stretch(recipe.test)
+    forecast = forecast_skill(
+        network,
+        source,
+        prepared.grid,
+        prepared.climatology.scale,
+        names,
+        train=prepared.stretch(recipe.train),
+        test=test,
+        segment=recipe.segment,
+        warmup=recipe.warmup,
+    )
+    hidden = hidden_skill(
+        network,
+        source,
+        prepared.grid,
+        names,
+        test=test,
+        window=recipe.stages[0].schedule.window,
+        warm_steps=recipe.objective.warm_steps,
+        repeats=2 if recipe.step == "1M" else 1,
+    )
+    return {"forecast": forecast, "hidden_sectors": hidden}
+
+
+def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:
+    """Share of the variance of the attention maps that lies in time, over some base points of the test years.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its years and warm-up.
+    prepared : Prepared
+        The data.
+    network : Network
+        A network with axial attention.
+
+    Returns
+    -------
+    float
+        0 if the maps never change, 1 if every map averages to the same everywhere.
+    """
+    test = prepared.stretch(recipe.test)
+    length = min(test.stop - test.start, 72)
+    batch = prepared.source(recipe.train).read([test.start], length)
+    geometry = Geometry.from_grid(prepared.grid, network.spec.domain, network.spec.periodic)
+    latitude, longitude = np.asarray(prepared.grid.latitude), np.asarray(prepared.grid.longitude)
+    points = [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
+    with torch.inference_mode():
+        values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
+        encoded = network.encode(
+            values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup
+        )
+        maps = network.attention(encoded.hidden, geometry, points)[0].mean(dim=2) / geometry.normalised_area
+    weights = geometry.normalised_area
+    in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
+    in_space = ((maps.mean(dim=0) - 1) ** 2 * weights).sum((-1, -2))
+    return float(f"{float((in_time / (in_time + in_space)).mean()):.3g}")
+
+
+def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> Model:
+    """Measure a trained network and make the model with its card.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Words of the card.
+    prepared : Prepared
+        The data.
+    network : Network
+        The trained network.
+    work : Path
+        Folder with the control's measurements, where it was trained.
+
+    Returns
+    -------
+    Model
+    """
+    command = f"python -m xfaconv.training.packaged {recipe.name} --data ../shared/data"
+    metrics: dict[str, Any] = {"command": command, **measure(recipe, prepared, network)}
+    removed = measure(recipe, prepared, without_attention(network))
+    metrics["attention_removed"] = removed
+    control = work / f"{recipe.name}-control.json"
+    if control.exists():
+        metrics["trained_without_attention"] = json.loads(control.read_text(encoding="utf-8"))
+        metrics["trained_without_attention"]["command"] = f"{command} --control"
+    every = recipe.stages[0].every if recipe.step == "1M" else 2
+    metrics["hidden_sectors_linear"] = linear_answer(
+        prepared.source(recipe.train, every),
+        prepared.thinned_grid(every),
+        [variable.name for variable in recipe.variables],
+        train=prepared.stretch(recipe.train),
+        test=prepared.stretch(recipe.test),
+        sectors=8 if recipe.step == "1M" else 3,
+    )
+    metrics["attention_variance_in_time"] = attention_variation(recipe, prepared, network)
+    metrics["updates"] = sum(stage.schedule.updates for stage in recipe.stages)
+    text = recipe.text
+    card = ModelCard(
+        name=recipe.name,
+        title=recipe.title,
+        description=str(text["description"]),
+        source=cast('Literal["simulation", "reanalysis", "user"]', text["source"]),
+        data=str(text["data"]),
+        years={"train": " to ".join(recipe.train), "test": " to ".join(recipe.test)},
+        variables=recipe.variables,
+        grid=prepared.grid,
+        step=recipe.step,
+        segment=recipe.segment,
+        warmup=recipe.warmup,
+        network=recipe.network,
+        climatology_harmonics=recipe.harmonics,
+        licence=str(text["licence"]),
+        citation=str(text["citation"]),
+        metrics=metrics,
+        known_failures=tuple(text["known_failures"]),
+    )
+    return Model.from_network(card, network, prepared.climatology)
+
+
 def main() -> None:
-    """Train, evaluate and write one packaged model."""
+    """Train, measure and write one packaged model, or its control without attention."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("training-runs"), help="folder of checkpoints and logs")
+    parser.add_argument("--out", type=Path, default=_WEIGHTS, help="folder of the model file")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
+    parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = RECIPES[arguments.name]
     prepared = prepare(recipe, arguments.data)
-    train_recipe(recipe, prepared, arguments.work)
+    if arguments.control:
+        control = replace(
+            recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0)
+        )
+        network = train_recipe(control, prepared, arguments.work)
+        measured = json.dumps(measure(control, prepared, network), indent=1)
+        (arguments.work / f"{control.name}.json").write_text(measured, encoding="utf-8")
+        return
+    network = train_recipe(recipe, prepared, arguments.work)
+    finish(recipe, prepared, network, arguments.work).save(arguments.out / f"{recipe.name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""The loop: the same seed gives the same weights, an interrupted run ends like an undisturbed one, losses fall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xfaconv.errors import ModelFileError, TimeError
+from xfaconv.grid import Grid
+from xfaconv.nn import Network, build_network
+from xfaconv.specs import NetworkSpec
+from xfaconv.training.loop import Schedule, train
+from xfaconv.training.objective import Objective
+from xfaconv.training.sampling import WindowSource
+
+GRID = Grid.regular(30.0)
+SPEC = NetworkSpec(
+    variables=2, hidden=8, bottleneck=4, scales=((3, 1),), squeeze=2, attention_width=8, attention_heads=2, embedding=8,
+    pooling_heads=4, temporal_heads=2, look_back=3, leads=(0, 1, 2), dropout=0.1,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> object:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def travelling_waves(steps: int = 60) -> WindowSource:
+    """Two variables: a wave that moves eastward, and its copy half a circle away."""
+    longitude = np.deg2rad(GRID.longitude)
+    time = np.arange(steps)[:, None, None]
+    latitude = np.cos(np.deg2rad(GRID.latitude))[None, :, None]
+    wave = (np.sin(longitude[None, None] - 0.4 * time) * latitude).astype(np.float32)
+    phase = (np.arange(steps) % 12 + 0.5) / 12
+    return WindowSource([wave, -wave], phase, np.zeros(steps), (slice(0, steps),))
+
+
+def fresh() -> Network:
+    torch.manual_seed(0)
+    return build_network(SPEC)
+
+
+def run(updates: int, network: Network, **options: object) -> list[dict[str, float]]:
+    schedule = Schedule(updates=updates, batch=2, window=5, learning_rate=5e-3, averaging=0.9, seed=4)
+    return train(network, travelling_waves(), GRID, schedule, Objective(warm_steps=2), **options)
+
+
+def weights(network: Network) -> dict[str, torch.Tensor]:
+    return network.state_dict()
+
+
+def test_same_seed_gives_the_same_weights_and_leaves_torch_randomness_alone() -> None:
+    first, second = fresh(), fresh()
+    run(6, first)
+    torch.manual_seed(99)
+    before = torch.random.get_rng_state()
+    run(6, second)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
+
+
+def test_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    undisturbed, interrupted, resumed = fresh(), fresh(), fresh()
+    whole = run(8, undisturbed)
+    checkpoint = tmp_path / "run.checkpoint"
+    run(8, interrupted, checkpoint=checkpoint, stop=lambda update: update == 3)
+    with torch.no_grad():
+        for parameter in resumed.parameters():
+            parameter.zero_()
+    rest = run(8, resumed, checkpoint=checkpoint)
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(undisturbed).values(), weights(resumed).values(), strict=True)
+    )
+    assert whole[-1]["loss"] == rest[-1]["loss"]
+
+
+def test_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.checkpoint"
+    run(2, fresh(), checkpoint=checkpoint)
+    with pytest.raises(ModelFileError, match="belongs to a run with another schedule"):
+        run(3, fresh(), checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        run(2, fresh(), checkpoint=checkpoint)
+
+
+def test_losses_fall_on_a_travelling_wave() -> None:
+    schedule = Schedule(updates=150, batch=2, window=5, learning_rate=5e-3, seed=4)
+    everything_seen = Objective(warm_steps=2, sector_share=0, box_share=0, variable_dropout=0)
+    history = train(fresh(), travelling_waves(), GRID, schedule, everything_seen)
+    assert history[-1]["lead 2"] < 0.3 * history[0]["lead 2"]
+
+
+def test_record_too_short_says_how_long_it_must_be() -> None:
+    with pytest.raises(TimeError, match="at least 9 steps without a gap"):
+        travelling_waves(8).starts(9)
+
+
+def test_windows_never_straddle_stretches() -> None:
+    source = WindowSource([np.zeros((20, 2, 2), "f4")], np.zeros(20), np.zeros(20), (slice(0, 7), slice(9, 20)))
+    starts = source.starts(5)
+    assert starts.tolist() == [0, 1, 2, 9, 10, 11, 12, 13, 14, 15]

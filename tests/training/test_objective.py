@@ -1,0 +1,52 @@
+"""What is hidden: sizes of sectors and boxes, absent variables, and that hidden values never reach the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xfaconv.grid import Grid
+from xfaconv.training.objective import Objective, draw_masks, hidden_box, hidden_sector, network_input
+
+GLOBAL = Grid.regular(5.0)
+REGION = Grid(tuple(np.arange(-20.0, 2.25, 0.5)), tuple(np.arange(275.0, 295.25, 0.5)))
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_sector_spans_all_latitudes_and_the_stated_width(seed: int) -> None:
+    mask = hidden_sector(GLOBAL, np.random.default_rng(seed), (120.0, 200.0))
+    assert (mask == mask[0]).all()
+    assert 120 - 5 <= mask[0].sum() * 5.0 <= 200 + 5
+
+
+@pytest.mark.parametrize("grid", [GLOBAL, REGION])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_box_hides_some_but_not_all(grid: Grid, seed: int) -> None:
+    mask = hidden_box(grid, np.random.default_rng(seed))
+    assert 0 < mask.sum() < mask.size / 2
+
+
+@given(seed=st.integers(0, 10_000), dropout=st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=50, deadline=None)
+def test_one_variable_always_stays(seed: int, dropout: float) -> None:
+    objective = Objective(variable_dropout=dropout)
+    _, absent = draw_masks(objective, GLOBAL, 3, 4, np.random.default_rng(seed))
+    assert (absent.sum(dim=2) < 4).all()
+
+
+def test_hidden_and_missing_values_do_not_reach_the_network() -> None:
+    fields = torch.full((1, 2, 2, 3, 4), 7.0)
+    fields[:, :, 1, 0, 0] = torch.nan
+    hide = torch.zeros(1, 1, 1, 3, 4, dtype=torch.bool)
+    hide[..., 2, :] = True
+    values, seen = network_input(fields, hide)
+    assert (values[..., 2, :] == 0).all()
+    assert values[0, 0, 1, 0, 0] == 0
+    assert seen[0, 0, 0, 0] == 0.5
+    assert (seen[..., 2, :] == 0).all()
+    assert (values[0, 0, 0, 0] == 7).all()
