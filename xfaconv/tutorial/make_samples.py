@@ -55,8 +55,8 @@ CUTS = {
         largest=2_000_000,
         attributes={
             "title": "SIMULATION, not observations: daily means of December 2008 to February 2009, 5.625 degrees",
-            "source": "SPEEDY-type atmosphere (T30, 8 levels; jcm 3.0.0) under observed monthly sea surface temperature, "
-            "averaged conservatively to 5.625 degrees",
+            "source": "SPEEDY-type atmosphere (T30, 8 levels; jcm 3.0.0) under observed monthly sea surface "
+            "temperature, averaged conservatively to 5.625 degrees",
             "references": "Molteni (2003), https://doi.org/10.1007/s00382-002-0268-2 (the model's physics)",
             "license": "made for this package, BSD-3-Clause",
             "comment": "The weather of these days is the model's own: only the sea surface temperature was observed",

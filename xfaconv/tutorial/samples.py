@@ -73,6 +73,8 @@ def open_dataset(name: str, *, chunks: Chunks = AS_STORED) -> xr.Dataset:
     >>> ds.sst.sizes["time"], ds.sst.chunks is not None
     (144, True)
     """
+    # xarray knows a dict when it sees one, and no other mapping.
+    chunks = dict(chunks) if isinstance(chunks, Mapping) else chunks
     with _LOCK:
         remote = _REGISTERED.get(name) if isinstance(name, str) else None
     if isinstance(name, str) and name in _embedded():
