@@ -1,0 +1,109 @@
+"""Coastlines, land and borders from the embedded Natural Earth data: no download unless a finer scale is wanted."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cartopy import crs as ccrs
+from cartopy.io import shapereader
+
+from xfaconv.errors import ArgumentError, DownloadError
+from xfaconv.plot.colours import COASTLINE
+
+if TYPE_CHECKING:
+    from cartopy.mpl.feature_artist import FeatureArtist
+    from cartopy.mpl.geoaxes import GeoAxes
+
+Resolution = Literal["110m", "50m", "10m"]
+_FOLDER = Path(__file__).parent / "naturalearth"
+_LAYERS = {
+    "coastline": ("physical", "coastline"),
+    "land": ("physical", "land"),
+    "borders": ("cultural", "admin_0_boundary_lines_land"),
+}
+
+
+@cache
+def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
+    """Read the shapes of a layer, once per process.
+
+    Parameters
+    ----------
+    layer : {"coastline", "land", "borders"}
+        What to read.
+    resolution : {"110m", "50m", "10m"}
+        110m is embedded; the others come from cartopy's own data folder, downloaded by it where absent.
+
+    Returns
+    -------
+    tuple of shapely geometries
+
+    Raises
+    ------
+    ArgumentError
+        If the resolution is unknown.
+    DownloadError
+        If a finer scale is not on this machine and cannot be downloaded.
+
+    Examples
+    --------
+    >>> len(geometries("coastline")) > 100
+    True
+    """
+    category, name = _LAYERS[layer]
+    if resolution == "110m":
+        path = str(_FOLDER / f"ne_110m_{name}.shp")
+    elif resolution in ("50m", "10m"):
+        try:
+            path = str(shapereader.natural_earth(resolution=resolution, category=category, name=name))
+        except OSError as problem:
+            raise DownloadError(
+                f"the {resolution} {layer} of Natural Earth is not on this machine and could not be downloaded",
+                found=f"{type(problem).__name__}: {problem}",
+                fix='coastlines="110m"  # embedded, needs no network',
+            ) from problem
+    else:
+        raise ArgumentError(
+            "coastlines has an unknown resolution",
+            expected="'110m' (embedded), '50m' or '10m' (through cartopy)",
+            found=repr(resolution),
+            fix='coastlines="110m"',
+        )
+    return tuple(shapereader.BasicReader(path).geometries())
+
+
+def add_layer(ax: GeoAxes, layer: str, resolution: str = "110m", **style: Any) -> FeatureArtist:
+    """Draw a layer on a map; its artist carries the layer's name as gid.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+        The map.
+    layer : {"coastline", "land", "borders"}
+        What to draw.
+    resolution : {"110m", "50m", "10m"}
+        As in `geometries`.
+    **style
+        Colours, line widths and zorder that replace the defaults.
+
+    Returns
+    -------
+    FeatureArtist
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot(projection=ccrs.Robinson())
+    >>> add_layer(ax, "coastline").get_gid()
+    'coastline'
+    """
+    defaults: dict[str, dict[str, Any]] = {
+        "coastline": {"facecolor": "none", "edgecolor": COASTLINE, "linewidth": 0.6, "zorder": 2.0},
+        "borders": {"facecolor": "none", "edgecolor": COASTLINE, "linewidth": 0.35, "linestyle": ":", "zorder": 2.0},
+        "land": {"facecolor": "0.8", "edgecolor": "none", "zorder": 0.5},
+    }
+    artist = ax.add_geometries(geometries(layer, resolution), crs=ccrs.PlateCarree(), **{**defaults[layer], **style})
+    artist.set_gid(layer)
+    return artist

@@ -1,0 +1,279 @@
+"""Which coordinates of a DataArray are latitude, longitude and time, and the field in the order that a map needs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.errors import CoordinateError, GridError
+from xfaconv.grid import Grid
+
+_NAMES = {
+    "latitude": ("latitude", "lat", "nav_lat", "y"),
+    "longitude": ("longitude", "lon", "nav_lon", "x"),
+    "time": ("time", "valid_time", "date"),
+}
+_ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
+    "latitude": {"standard_name": ("latitude",), "axis": ("Y",), "units": ("degrees_north", "degree_north")},
+    "longitude": {"standard_name": ("longitude",), "axis": ("X",), "units": ("degrees_east", "degree_east")},
+    "time": {"standard_name": ("time",), "axis": ("T",)},
+}
+# Cells touch the edge of a map from inside: at the edge itself the projection may throw them to the other side.
+_EDGE = 1e-4
+
+
+def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
+    """Find the dimension that is latitude, longitude or time, by attributes first and by name second.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dimensions.
+    kind : {"latitude", "longitude", "time"}
+        What is looked for.
+
+    Returns
+    -------
+    hashable or None
+        Name of the dimension; None where there is none.
+
+    Examples
+    --------
+    >>> da = xr.DataArray(np.zeros(2), {"rows": ("rows", [0.0, 1.0], {"standard_name": "latitude"})})
+    >>> find_dimension(da, "latitude")
+    'rows'
+    """
+    for key, values in _ATTRIBUTES[kind].items():
+        for name in data.dims:
+            if name in data.coords and data.coords[name].attrs.get(key) in values:
+                return name
+    for wanted in _NAMES[kind]:
+        for name in data.dims:
+            if str(name).lower() == wanted:
+                return name
+    if kind == "time":
+        for name in data.dims:
+            if name in data.coords and _holds_dates(data.coords[name]):
+                return name
+    return None
+
+
+def _holds_dates(coordinate: xr.DataArray) -> bool:
+    if coordinate.dtype.kind == "M":
+        return True
+    return coordinate.dtype.kind == "O" and coordinate.size > 0 and hasattr(coordinate.to_numpy().flat[0], "calendar")
+
+
+def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
+    """Names of the latitude and longitude dimensions.
+
+    Parameters
+    ----------
+    data : DataArray
+        With 1-D latitude and longitude coordinates.
+
+    Returns
+    -------
+    tuple of hashable
+        Latitude name, longitude name.
+
+    Raises
+    ------
+    CoordinateError
+        If either is missing.
+
+    Examples
+    --------
+    >>> horizontal_dimensions(xr.DataArray(np.zeros((2, 2)), {"lat": [0, 1], "lon": [5, 6]}, ("lat", "lon")))
+    ('lat', 'lon')
+    """
+    found = []
+    for kind in ("latitude", "longitude"):
+        name = find_dimension(data, kind)
+        if name is None or name not in data.coords:
+            raise CoordinateError(
+                f"{_called(data)} has no {kind} coordinate along a dimension, so it cannot be put on a map",
+                expected=f"a 1-D coordinate with standard_name {kind!r}",
+                found=f"dimensions {tuple(str(dim) for dim in data.dims)}",
+                fix=f"data = data.rename({{'<its name>': '{kind}'}})",
+            )
+        found.append(name)
+    return found[0], found[1]
+
+
+def _called(data: xr.DataArray) -> str:
+    return f"{data.name!r}" if data.name is not None else "the DataArray"
+
+
+def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
+    """Put a field from south to north and eastward, each meridian once, latitude and longitude last.
+
+    Parameters
+    ----------
+    data : DataArray (..., latitude, longitude)
+        In any order and convention.
+
+    Returns
+    -------
+    field : DataArray (..., latitude, longitude)
+        Names as in the data; longitudes strictly ascending, so that a domain across the date line is in one piece.
+    grid : Grid
+        Its grid.
+
+    Raises
+    ------
+    CoordinateError
+        If latitude or longitude is missing.
+    GridError
+        If the grid is not rectilinear.
+
+    Examples
+    --------
+    >>> da = xr.DataArray([[1.0, 2.0, 3.0]] * 2, {"lat": [10, 0], "lon": [175, 180, -175]}, ("lat", "lon"))
+    >>> field, grid = canonical(da)
+    >>> grid.latitude, grid.longitude
+    ((0.0, 10.0), (175.0, 180.0, 185.0))
+    """
+    latitude, longitude = horizontal_dimensions(data)
+    degrees = np.asarray(data[longitude].values, dtype=np.float64)
+    rows = np.argsort(np.asarray(data[latitude].to_numpy(), dtype=np.float64), kind="stable")
+    order, eastward = _eastward(degrees)
+    field = data.isel({latitude: rows, longitude: order}).transpose(..., latitude, longitude)
+    field = field.assign_coords({longitude: (longitude, eastward, data[longitude].attrs)})
+    try:
+        grid = Grid(tuple(float(v) for v in field[latitude].values), tuple(eastward))
+    except GridError as problem:
+        raise GridError(
+            f"{_called(data)} cannot be drawn on a map: {problem.problem}",
+            expected=problem.expected,
+            found=problem.found,
+        ) from problem
+    return field, grid
+
+
+def _eastward(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Order and values of longitudes going east without a jump, a repeated meridian left out."""
+    around = np.mod(degrees, 360)
+    around[around > 360 - 1e-6] = 0.0
+    order = np.argsort(around, kind="stable")
+    steps = np.diff(around[order], append=around[order][0] + 360)
+    keep = np.concatenate([[True], steps[:-1] > 1e-3]) if order.size > 1 else np.array([True])
+    order = order[keep]
+    steps = np.diff(around[order], append=around[order][0] + 360)
+    if steps.size > 1 and steps.max() > 1.5 * np.median(steps):
+        start = (int(np.argmax(steps)) + 1) % order.size
+    else:
+        start = int(np.argmin(degrees[order]))
+    order = np.roll(order, -start)
+    values = around[order]
+    values = values[0] + np.mod(values - values[0], 360)
+    return order.astype(np.int64), values + (degrees[order[0]] - values[0])
+
+
+def as_cells(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArray:
+    """Replace centres by intervals, so that every cell is drawn at its true edges.
+
+    Parameters
+    ----------
+    field : DataArray (..., latitude, longitude)
+        From `canonical`.
+    grid : Grid
+        Its grid.
+    left : float, optional
+        Longitude of the left edge of the map [degrees]. A periodic field begins there; the cell that the edge
+        cuts is drawn on both sides, and no cell crosses it. None leaves the columns as they are.
+
+    Returns
+    -------
+    DataArray (..., latitude, longitude)
+        With `pandas.Interval` coordinates.
+
+    Examples
+    --------
+    >>> grid = Grid((-45.0, 45.0), (0.0, 90.0, 180.0, 270.0))
+    >>> field = xr.DataArray(np.zeros(grid.shape), {"lat": list(grid.latitude), "lon": list(grid.longitude)},
+    ...                      ("lat", "lon"))
+    >>> cells = as_cells(field, grid, left=-180.0)
+    >>> cells.lon.size, round(cells.lon.values[0].left), round(cells.lon.values[-1].right)
+    (5, -180, 180)
+    """
+    latitude, longitude = field.dims[-2:]
+    edges = grid.longitude_edges
+    columns = np.arange(len(grid.longitude))
+    if grid.periodic and left is not None:
+        columns, edges = _cut(edges, left)
+    return field.isel({longitude: columns}).assign_coords(
+        {
+            latitude: (latitude, _intervals(grid.latitude_edges), field[latitude].attrs),
+            longitude: (longitude, _intervals(edges), field[longitude].attrs),
+        }
+    )
+
+
+def _cut(edges: NDArray[np.float64], left: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Columns and edges of a closed circle of cells cut open at a meridian."""
+    count = edges.size - 1
+    shifted = left + np.mod(edges[:-1] - left, 360)
+    order = np.argsort(shifted, kind="stable")
+    starts = shifted[order]
+    if starts[0] - left < 1e-6:
+        return order, np.concatenate([[left + _EDGE], starts[1:], [left + 360 - _EDGE]])
+    columns = np.concatenate([order[-1:], order])
+    cut = np.concatenate([[left + _EDGE], starts, [left + 360 - _EDGE]])
+    return columns.astype(np.int64) % count, cut
+
+
+def _intervals(edges: NDArray[np.float64]) -> NDArray[np.object_]:
+    out = np.empty(edges.size - 1, dtype=object)
+    out[:] = [pd.Interval(low, high) for low, high in pairwise(edges)]
+    return out
+
+
+def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArray:
+    """Close a periodic field for contours: interpolated columns on both edges of the map, so that no seam is left.
+
+    Parameters
+    ----------
+    field : DataArray (..., latitude, longitude)
+        From `canonical`.
+    grid : Grid
+        Its grid.
+    left : float, optional
+        Longitude of the left edge of the map [degrees]; None leaves the columns as they are.
+
+    Returns
+    -------
+    DataArray (..., latitude, longitude)
+
+    Examples
+    --------
+    >>> grid = Grid((-45.0, 45.0), (0.0, 90.0, 180.0, 270.0))
+    >>> field = xr.DataArray([[0.0, 1.0, 2.0, 3.0]] * 2,
+    ...                      {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
+    >>> as_points(field, grid, left=-45.0).values[0].round(2)
+    array([1.5, 0. , 1. , 2. , 3. , 1.5])
+    """
+    longitude = field.dims[-1]
+    if not grid.periodic or left is None:
+        return field
+    degrees = np.asarray(grid.longitude)
+    shifted = left + np.mod(degrees - left, 360)
+    order = np.argsort(shifted, kind="stable")
+    inner, east = field.isel({longitude: order}), shifted[order]
+    gap = east[0] + 360 - east[-1]
+    weight = (left + 360 - east[-1]) / gap
+    last, first = inner.isel({longitude: [-1]}), inner.isel({longitude: [0]})
+    seam = last.drop_vars([longitude]) * (1 - weight) + first.drop_vars([longitude]) * weight
+    parts = [
+        seam.assign_coords({longitude: [left + _EDGE]}),
+        inner.assign_coords({longitude: east}),
+        seam.assign_coords({longitude: [left + 360 - _EDGE]}),
+    ]
+    closed: xr.DataArray = xr.concat(parts, dim=longitude, coords="minimal", compat="override", join="exact")
+    closed = closed.isel({longitude: np.unique(closed[longitude].values, return_index=True)[1]})
+    return closed.transpose(*field.dims).assign_attrs(field.attrs)

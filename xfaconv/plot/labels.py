@@ -1,0 +1,248 @@
+"""What stands beside a picture: dates, places, quantities and units, as a reader writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xfaconv.plot.coordinates import find_dimension
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _parts(value: Any) -> tuple[int, int, int, int, int]:
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    return value.year, value.month, value.day, value.hour, value.minute
+
+
+def is_date(value: Any) -> bool:
+    """Whether a value is a date of any calendar.
+
+    Parameters
+    ----------
+    value : object
+        A coordinate value.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_date(np.datetime64("2000-01-01")), is_date(3.0)
+    (True, False)
+    """
+    return isinstance(value, np.datetime64) or (hasattr(value, "year") and hasattr(value, "month"))
+
+
+def date_text(value: Any, precision: str = "day") -> str:
+    """Write a date.
+
+    Parameters
+    ----------
+    value : datetime64 or cftime object
+        The date.
+    precision : {"month", "day", "minute"}
+        How much of it to write.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> date_text(np.datetime64("2015-11-01"), "month"), date_text(np.datetime64("2015-11-03"))
+    ('Nov 2015', '3 Nov 2015')
+    """
+    year, month, day, hour, minute = _parts(value)
+    text = f"{_MONTHS[month - 1]} {year}"
+    if precision == "month":
+        return text
+    text = f"{day} {text}"
+    return text if precision == "day" else f"{text} {hour:02d}:{minute:02d}"
+
+
+def date_precision(time: xr.DataArray) -> str:
+    """How much of its dates a time coordinate needs: the month, the day or the minute.
+
+    Parameters
+    ----------
+    time : DataArray
+        Dates of any calendar, any shape.
+
+    Returns
+    -------
+    {"month", "day", "minute"}
+
+    Examples
+    --------
+    >>> date_precision(xr.DataArray(np.array(["2000-01-01", "2000-02-01"], dtype="M8[ns]"), dims="time"))
+    'month'
+    """
+    parts = [_parts(value) for value in np.ravel(time.values)[:400]]
+    if len({part[3:] for part in parts}) > 1:
+        return "minute"
+    same_day = len({part[2] for part in parts}) == 1 and (len(parts) > 1 or parts[0][2] == 1)
+    distinct_months = len({part[:2] for part in parts}) == len(parts)
+    return "month" if same_day and distinct_months else "day"
+
+
+def period_text(time: xr.DataArray) -> str:
+    """Say which time a map stands for: one date, or the first and last and how many.
+
+    Parameters
+    ----------
+    time : DataArray
+        Dates that a map is a mean over, or one date.
+
+    Returns
+    -------
+    str
+        Empty where there is nothing to say.
+
+    Examples
+    --------
+    >>> months = np.array(["2000-01-01", "2000-02-01", "2000-03-01"], dtype="M8[ns]")
+    >>> period_text(xr.DataArray(months, dims="time"))
+    'mean of 3 steps, Jan 2000 to Mar 2000'
+    """
+    values = np.ravel(time.values)
+    if values.size == 0 or not is_date(values[0]):
+        return ""
+    precision = date_precision(time)
+    if values.size == 1:
+        return date_text(values[0], precision)
+    first, last = date_text(values.min(), precision), date_text(values.max(), precision)
+    return f"mean of {values.size} steps, {first} to {last}"
+
+
+def place_text(latitude: float, longitude: float) -> str:
+    """Write a point on the globe.
+
+    Parameters
+    ----------
+    latitude, longitude : float
+        Degrees, longitude in either convention.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> place_text(0, 220), place_text(-12.5, 30)
+    ('0°, 140°W', '12.5°S, 30°E')
+    """
+    east = (longitude + 180) % 360 - 180
+    north_south = f"{abs(latitude):g}°" + ("" if latitude == 0 else "N" if latitude > 0 else "S")
+    east_west = f"{abs(east):g}°" + ("" if east in (0, -180) else "E" if east > 0 else "W")
+    return f"{north_south}, {east_west}"
+
+
+def quantity_text(data: xr.DataArray, fallback: str) -> str:
+    """Name and units of what is drawn.
+
+    Parameters
+    ----------
+    data : DataArray
+        With `long_name` and `units` where known.
+    fallback : str
+        Name where the data have none.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> quantity_text(xr.DataArray(0.0, attrs={"long_name": "sea level pressure", "units": "hPa"}), "field")
+    'sea level pressure [hPa]'
+    """
+    attrs = data.attrs
+    name = attrs.get("long_name") or attrs.get("standard_name") or (fallback if data.name is None else data.name)
+    units = str(attrs.get("units", "")).strip()
+    return f"{str(name).replace('_', ' ')}" + (f" [{units}]" if units not in ("", "1") else "")
+
+
+def panel_text(names: dict[Hashable, Any], data: xr.DataArray) -> str:
+    """Title of one panel of a facet grid.
+
+    Parameters
+    ----------
+    names : dict
+        Coordinate values of the panel, by dimension.
+    data : DataArray
+        That was split into panels.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> panel_text({"phase": "El Niño"}, xr.DataArray([0.0], {"phase": ["El Niño"]}, ("phase",)))
+    'El Niño'
+    >>> panel_text({"head": 2}, xr.DataArray([0.0], {"head": [2]}, ("head",)))
+    'head 2'
+    """
+    parts = []
+    for dim, value in names.items():
+        if is_date(value):
+            time = find_dimension(data, "time")
+            precision = date_precision(data[dim]) if time == dim else "day"
+            parts.append(date_text(value, precision))
+        elif isinstance(value, str):
+            parts.append(value)
+        else:
+            number = f"{value:g}" if isinstance(value, (int, float, np.number)) else str(value)
+            units = str(data[dim].attrs.get("units", "")) if dim in data.coords else ""
+            parts.append(f"{dim} {number} {units}".strip())
+    return ", ".join(parts)
+
+
+def text_sizes(width: float) -> dict[str, float]:
+    """Sizes of text [points] for a figure of a width [inches]: legible at one journal column and not lost on a slide.
+
+    Parameters
+    ----------
+    width : float
+        Of the figure [inches].
+
+    Returns
+    -------
+    dict of str to float
+        Under "title", "label", "tick".
+
+    Examples
+    --------
+    >>> text_sizes(3.5)["label"]
+    7.5
+    """
+    label = float(np.clip(7.5 + (width - 3.5) * 0.5, 6.5, 11.0))
+    return {"title": label + 1.0, "label": label, "tick": label - 0.5}
+
+
+def sizes_in(ax: Any) -> dict[str, float]:
+    """Sizes of text for the figure that axes belong to, a subfigure's whole figure included.
+
+    Parameters
+    ----------
+    ax : Axes
+        Any axes.
+
+    Returns
+    -------
+    dict of str to float
+        As `text_sizes` gives them.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> sizes_in(Figure(figsize=(3.5, 2.0)).add_subplot())["label"]
+    7.5
+    """
+    return text_sizes(float(ax.figure.figure.get_figwidth()))
