@@ -1,4 +1,4 @@
-"""Skill on years that a network did not see: leads against persistence, and hidden sectors with and without attention."""
+"""Skill on unseen years: leads against persistence, hidden sectors with and without attention."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def train(
             torch.manual_seed(int(random.integers(2**31)))
             loss, parts = training_loss(network, batch, geometry, grid, objective, random)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
         optimizer.step()
         _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))

@@ -1,4 +1,4 @@
-"""What training asks for: hidden sectors and boxes, absent variables, several leads, and reconstruction from the embedding."""
+"""What training asks for: hidden sectors and boxes, absent variables, leads, and reconstruction from the embedding."""
 
 from __future__ import annotations
 

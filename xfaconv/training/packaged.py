@@ -126,9 +126,7 @@ def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) ->
     points = [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
     with torch.inference_mode():
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
-        encoded = network.encode(
-            values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup
-        )
+        encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
         maps = network.attention(encoded.hidden, geometry, points)[0].mean(dim=2) / geometry.normalised_area
     weights = geometry.normalised_area
     in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
@@ -210,9 +208,7 @@ def main() -> None:
     recipe = RECIPES[arguments.name]
     prepared = prepare(recipe, arguments.data)
     if arguments.control:
-        control = replace(
-            recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0)
-        )
+        control = replace(recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0))
         network = train_recipe(control, prepared, arguments.work)
         measured = json.dumps(measure(control, prepared, network), indent=1)
         (arguments.work / f"{control.name}.json").write_text(measured, encoding="utf-8")

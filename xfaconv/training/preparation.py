@@ -1,4 +1,4 @@
-"""Training data of a recipe: read, ordered south to north, and standardised with a climatology of the training years."""
+"""Training data of a recipe: read, ordered south to north, standardised with the climatology of the training years."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def year_phases(times: xr.DataArray, step: str) -> NDArray[np.float64]:
     return np.asarray((times.dt.dayofyear.values - 1 + times.dt.hour.values / 24) / days)
 
 
-def fit_climatology(
-    values: NDArray[np.float32], year_phase: NDArray[np.float64], harmonics: int
-) -> Climatology:
+def fit_climatology(values: NDArray[np.float32], year_phase: NDArray[np.float64], harmonics: int) -> Climatology:
     """Fit the seasonal cycle and the spread around it by least squares.
 
     Parameters

@@ -72,7 +72,8 @@ class Recipe:
 
 
 _CITATION = (
-    "Nji, F. N. and Wang, J.: Factorized-Attention ConvLSTM for Efficient Feature Extraction in Multivariate Climate Data"
+    "Nji, F. N. and Wang, J.: Factorized-Attention ConvLSTM for Efficient Feature Extraction in Multivariate Climate "
+    "Data"
 )
 
 MONTHLY = Recipe(
@@ -88,7 +89,13 @@ MONTHLY = Recipe(
         VariableSpec("t995", "degC", "Air temperature at sigma 0.995"),
     ),
     network=NetworkSpec(
-        variables=5, hidden=64, bottleneck=16, scales=((3, 1),), attention_every=1, embedding=32, look_back=8,
+        variables=5,
+        hidden=64,
+        bottleneck=16,
+        scales=((3, 1),),
+        attention_every=1,
+        embedding=32,
+        look_back=8,
         leads=(0, 1, 3, 6),
     ),
     stages=(
@@ -102,9 +109,9 @@ MONTHLY = Recipe(
     text={
         "source": "reanalysis",
         "description": (
-            "Learned from monthly means of the NCEP/NCAR reanalysis 1 and of observed sea surface temperature (OISST v2), "
-            "December 1981 to December 2009: to infer hidden sectors and boxes of the world from the rest, and to "
-            "forecast one, three and six months ahead. 337 months are few: what it knows of rare events it knows from a "
+            "Learned from monthly means of the NCEP/NCAR reanalysis 1 and of observed sea surface temperature "
+            "(OISST v2), December 1981 to December 2009: to infer hidden sectors and boxes of the world from the rest, "
+            "and to forecast one, three and six months ahead. 337 months are few: what it knows of rare events it knows from a "
             "handful of them."
         ),
         "data": "NOAA OISST v2 (sst, land missing) and NCEP/NCAR Reanalysis 1 (z500, z200, v200, t995), monthly means",
@@ -140,7 +147,13 @@ DAILY = Recipe(
     step="1D",
     variables=tuple(VariableSpec(name, units, long, level=level) for name, units, long, level in _DAILY_VARIABLES),
     network=NetworkSpec(
-        variables=12, hidden=64, bottleneck=24, scales=((3, 1), (3, 2)), attention_every=1, embedding=32, look_back=8,
+        variables=12,
+        hidden=64,
+        bottleneck=24,
+        scales=((3, 1), (3, 2)),
+        attention_every=1,
+        embedding=32,
+        look_back=8,
         leads=(0, 1, 3, 10),
     ),
     stages=(Stage(Schedule(updates=2600, batch=4, window=10, learning_rate=2.5e-3, averaging=0.99, seed=3)),),
@@ -153,15 +166,17 @@ DAILY = Recipe(
         "source": "simulation",
         "description": (
             "Learned from a SIMULATION: a SPEEDY-type atmosphere (T30, 8 levels) under observed monthly sea surface "
-            "temperature, 2000 to 2007, daily means. Nothing in these weights has seen a reanalysis or an observation of "
-            "the atmosphere. They infer hidden sectors and boxes from the rest and forecast one, three and ten days ahead."
+            "temperature, 2000 to 2007, daily means. Nothing in these weights has seen a reanalysis or an "
+            "observation of the atmosphere. They infer hidden sectors and boxes from the rest and forecast one, "
+            "three and ten days ahead."
         ),
         "data": "jcm 3.0 (SPEEDY-type) AMIP-style simulation, daily means averaged conservatively to 5.625 degrees",
         "licence": "weights and data BSD-3-Clause",
         "citation": _CITATION,
         "known_failures": (
             "A coarse model's climate: storm tracks, monsoons and blocking carry its biases, sea ice is fixed.",
-            "Applied to ERA5 it meets anomalies of another climate: standardise with climatology='data' and expect less skill.",
+            "Applied to ERA5 it meets anomalies of another climate: standardise with climatology='data' and expect "
+            "less skill.",
             "Precipitation is predicted as a Gaussian anomaly; its extremes are not.",
         ),
     },
