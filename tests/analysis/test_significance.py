@@ -215,8 +215,8 @@ def test_bad_input_is_refused() -> None:
         correlate(x, x, null="naive")  # type: ignore[arg-type]
     with pytest.raises(MissingDataError, match="missing values"):
         correlate(x.where(x > 0), x, null="phase", surrogates=9)
+    broken = x.assign_coords(time=[0, 1, 2, 13, 14])
     with pytest.raises(TimeError, match="breaks"):
-        broken = x.assign_coords(time=[0, 1, 2, 13, 14])
         correlate(broken, broken, null="phase")
     with pytest.raises(ArgumentError, match="alpha"):
         false_discovery(x, alpha=0.0, dim=["time"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from xfaconv.errors import CoordinateError, TimeError
 from xfaconv.grid import Grid, cell_edges
 
+Box = tuple[float, float, float, float]
+Cells = Literal["overlap", "centres"]
+
+_LEAST_COVER = 0.9
 LATITUDES = ("latitude", "lat", "nav_lat", "y")
 LONGITUDES = ("longitude", "lon", "nav_lon", "x")
 TIMES = ("time", "valid_time", "date")
@@ -142,9 +147,9 @@ def _column_overlap(longitude: NDArray[np.float64], west: float, east: float) ->
 
 
 def cell_area(
-    data: xr.DataArray | xr.Dataset, box: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0)
+    data: xr.DataArray | xr.Dataset, box: Box = (-90.0, 90.0, 0.0, 360.0), *, cells: Cells = "overlap"
 ) -> xr.DataArray:
-    """Area of each cell that lies inside a box, on the unit sphere.
+    """Area of each cell inside a box, on the unit sphere.
 
     Parameters
     ----------
@@ -152,11 +157,13 @@ def cell_area(
         With latitude and longitude.
     box : (south, north, west, east)
         Edges [degrees]; west may be greater than east across the date line. Default: the whole sphere.
+    cells : {"overlap", "centres"}
+        Count the exact part of each cell inside the box, or the whole of each cell whose centre is inside.
 
     Returns
     -------
     DataArray (latitude, longitude), float64
-        Exact overlap [steradian], 0 outside; cells that the box cuts count with their part inside.
+        Area [steradian], 0 outside.
 
     Raises
     ------
@@ -176,8 +183,17 @@ def cell_area(
     else:
         west = west % 360
         east = west + (box[3] - box[2]) % 360
-    rows = _row_overlap(np.asarray(data[axes.latitude].values, dtype=np.float64), south, north)
-    columns = _column_overlap(np.asarray(data[axes.longitude].values, dtype=np.float64), west, east)
+    latitude = np.asarray(data[axes.latitude].values, dtype=np.float64)
+    longitude = np.asarray(data[axes.longitude].values, dtype=np.float64)
+    if cells == "overlap":
+        rows = _row_overlap(latitude, south, north)
+        columns = _column_overlap(longitude, west, east)
+    else:
+        tolerance = 1e-4
+        rows = _row_overlap(latitude, -90.0, 90.0)
+        rows = np.where((latitude >= south - tolerance) & (latitude <= north + tolerance), rows, 0.0)
+        columns = _column_overlap(longitude, 0.0, 360.0)
+        columns = np.where((longitude - west + tolerance) % 360 <= east - west + 2 * tolerance, columns, 0.0)
     return xr.DataArray(
         np.outer(rows, columns),
         {axes.latitude: data[axes.latitude], axes.longitude: data[axes.longitude]},
@@ -187,7 +203,7 @@ def cell_area(
     )
 
 
-def box_mean(field: xr.DataArray, box: tuple[float, float, float, float]) -> xr.DataArray:
+def box_mean(field: xr.DataArray, box: Box, *, cells: Cells = "centres") -> xr.DataArray:
     """Area-weighted mean over a box; missing cells are left out.
 
     Parameters
@@ -196,6 +212,8 @@ def box_mean(field: xr.DataArray, box: tuple[float, float, float, float]) -> xr.
         In memory or lazy.
     box : (south, north, west, east)
         Edges [degrees].
+    cells : {"centres", "overlap"}
+        Which cells count: those whose centres are inside, as index tables have it, or each with its part inside.
 
     Returns
     -------
@@ -205,7 +223,7 @@ def box_mean(field: xr.DataArray, box: tuple[float, float, float, float]) -> xr.
     Raises
     ------
     CoordinateError
-        If the grid does not reach into the box.
+        If the grid covers less than 90% of the box: the mean of a part is another number.
 
     Examples
     --------
@@ -214,12 +232,17 @@ def box_mean(field: xr.DataArray, box: tuple[float, float, float, float]) -> xr.
     0.5
     """
     axes = horizontal_axes(field)
-    weights = cell_area(field, box)
+    weights = cell_area(field, box, cells=cells)
     inside = weights > 0
-    if not inside.any():
+    south, north, west, east = box
+    whole = np.deg2rad(min(east - west, 360.0) if east > west else (east - west) % 360)
+    whole *= np.sin(np.deg2rad(north)) - np.sin(np.deg2rad(south))
+    covered = float(cell_area(field, box).sum()) / whole
+    if covered < _LEAST_COVER or not inside.any():
         raise CoordinateError(
-            "the grid does not reach into the box",
-            expected="latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box),
+            f"the grid covers {100 * covered:.0f}% of the box",
+            expected=f"at least {100 * _LEAST_COVER:.0f}% of "
+            + "latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box),
             found=f"latitude {float(field[axes.latitude].min()):g} to {float(field[axes.latitude].max()):g}, "
             f"longitude {float(field[axes.longitude].min()):g} to {float(field[axes.longitude].max()):g}",
             fix="give a Dataset that covers the box",
@@ -259,9 +282,10 @@ def nearest_point(field: xr.DataArray, latitude: float, longitude: float) -> xr.
     axes = horizontal_axes(field)
     rows = np.asarray(field[axes.latitude].values, dtype=np.float64)
     columns = np.asarray(field[axes.longitude].values, dtype=np.float64)
-    row = int(np.abs(rows - latitude).argmin())
     apart = np.abs((columns - longitude + 180) % 360 - 180)
-    column = int(apart.argmin())
+    # Ties go south and then to the smaller eastward longitude, so that the order of storage does not matter.
+    row = int(np.lexsort((rows, np.abs(rows - latitude).round(6)))[0])
+    column = int(np.lexsort((columns % 360, apart.round(6)))[0])
     reach_rows = np.abs(np.diff(rows)).max() if len(rows) > 1 else 180.0
     reach_columns = np.median(np.abs(np.diff(columns))) if len(columns) > 1 else 360.0
     if not -90 <= latitude <= 90 or abs(rows[row] - latitude) > reach_rows or apart[column] > reach_columns:

@@ -146,11 +146,10 @@ def phase_randomised(data: xr.Dataset, *, length: float = 20.0, seed: int = 0, d
     for number, (name, variable) in enumerate(data.data_vars.items()):
         if not set(core) <= set(variable.dims):
             continue
-        if variable.chunks is not None:
-            variable = variable.chunk(dict.fromkeys(core, -1))
+        whole = variable.chunk(dict.fromkeys(core, -1)) if variable.chunks is not None else variable
         out[name] = xr.apply_ufunc(
             _surrogate_field,
-            variable,
+            whole,
             input_core_dims=[core],
             output_core_dims=[core],
             dask="parallelized",
