@@ -1,0 +1,155 @@
+"""Standardised anomalies: what the seasonal mean is and how a block of physical values becomes anomalies, all lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.conform.regrid import Remap, _same_cells
+from xfaconv.errors import GridError
+from xfaconv.grid import Grid
+
+Array = Any
+_BATCH_BYTES = 8e6
+
+
+def climatology_on(climatology: Climatology, model_grid: Grid, grid: Grid) -> Climatology:
+    """Take the part of a model's climatology that belongs to a grid.
+
+    Parameters
+    ----------
+    climatology : Climatology
+        On the model's grid.
+    model_grid : Grid
+        The model's grid.
+    grid : Grid
+        Grid of the data, cells of the model's grid.
+
+    Returns
+    -------
+    Climatology
+
+    Raises
+    ------
+    GridError
+        If the grid is not made of cells of the model's grid.
+    """
+    if grid.matches(model_grid):
+        return climatology
+    cells = _same_cells(model_grid, grid)
+    if cells is None:
+        raise GridError(
+            "the model's climatology is on the model's grid, the data are on another",
+            expected=model_grid.describe(),
+            found=grid.describe(),
+            fix="regrid='model'; or climatology='data' to use the data's own seasonal cycle",
+        )
+    rows, columns = cells
+    return Climatology(
+        climatology.coefficients[:, :, rows[:, None], columns[None]], climatology.scale[:, rows[:, None], columns[None]]
+    )
+
+
+def standardise_block(
+    block: NDArray[Any],
+    basis: NDArray[np.float32] | None = None,
+    coefficients: NDArray[np.float32] | None = None,
+    scale: NDArray[np.float32] | None = None,
+    *,
+    remap: Remap | None = None,
+    factor: float = 1.0,
+    offset: float = 0.0,
+) -> NDArray[np.float32]:
+    """Bring a block to the grid, to the model's units, and to standardised anomalies.
+
+    Parameters
+    ----------
+    block : ndarray ([member,] time, latitude, longitude)
+        Values on the user's grid, or on the goal grid where there is no remap.
+    basis : ndarray (time, 1 + 2 * harmonics), optional
+        Harmonics of the year.
+    coefficients : ndarray (1 + 2 * harmonics, latitude, longitude), optional
+        Seasonal mean in the model's units; physical values are given where it is absent.
+    scale : ndarray (latitude, longitude), optional
+        Standard deviation of the anomalies.
+    remap : Remap, optional
+        How the block comes to the grid.
+    factor, offset : float
+        Change of units.
+
+    Returns
+    -------
+    ndarray, float32
+        Computed in double precision step by step, so that a large mean costs no digits.
+    """
+    remapped = np.asarray(block) if remap is None else remap(block)
+    out = np.empty(remapped.shape, dtype=np.float32)
+    steps = max(1, int(_BATCH_BYTES / (8 * max(1, int(np.prod(remapped.shape[-2:]))))))
+    flat = remapped.reshape(-1, *remapped.shape[-3:])
+    target = out.reshape(-1, *out.shape[-3:])
+    for member in range(flat.shape[0]):
+        for start in range(0, flat.shape[1], steps):
+            part = slice(start, start + steps)
+            values: NDArray[np.float64] = flat[member, part].astype(np.float64)
+            if factor != 1.0 or offset != 0.0:
+                values = values * factor + offset
+            if basis is not None and coefficients is not None and scale is not None:
+                values -= np.einsum("tk,kij->tij", basis[part].astype(np.float64), coefficients)
+                values /= scale
+            target[member, part] = values
+    return out
+
+
+def apply_to_blocks(
+    array: Array,
+    function: Callable[..., NDArray[np.float32]],
+    shape: tuple[int, int],
+    basis: NDArray[np.float32] | None = None,
+    fields: Sequence[Array] = (),
+    **options: Any,
+) -> Array:
+    """Apply a block function to an array, lazily where it is lazy, one task per block of time.
+
+    Parameters
+    ----------
+    array : numpy or dask array ([member,] time, latitude, longitude)
+        Blocks in latitude and longitude are joined.
+    function : callable
+        ``function(block, basis, *fields, **options)``.
+    shape : (int, int)
+        Latitude and longitude of the result.
+    basis : ndarray (time, term), optional
+        Cut along time as the array is.
+    fields : sequence of array (..., latitude, longitude)
+        Given whole to each block; numpy or dask.
+    **options
+        Given to the function.
+
+    Returns
+    -------
+    numpy or dask array, float32
+    """
+    if not isinstance(array, da.Array):
+        return function(np.asarray(array), *(() if basis is None else (basis, *fields)), **options)
+    dims = "mtyx"[-array.ndim :]
+    pairs: list[Any] = [array, dims]
+    if basis is not None:
+        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tk"]
+        for field in fields:
+            whole = field if isinstance(field, da.Array) else da.from_array(field, chunks=-1)
+            pairs += [whole, "kuv"[-whole.ndim :]]
+    return da.blockwise(
+        function,
+        dims[:-2] + "ij",
+        *pairs,
+        new_axes={"i": shape[0], "j": shape[1]},
+        concatenate=True,
+        dtype=np.float32,
+        meta=np.empty((0,) * array.ndim, dtype=np.float32),
+        **options,
+    )

@@ -1,0 +1,239 @@
+"""From any ERA5-like Dataset to what a model reads: the steps in their order, all of them lazy."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.conform.anomalies import apply_to_blocks, climatology_on, standardise_block
+from xfaconv.conform.labels import Labels
+from xfaconv.conform.lexicon import entries
+from xfaconv.conform.recognition import Reading, Recognition, labels_on, read
+from xfaconv.conform.regrid import MIN_VALID, Remap, plan_remap
+from xfaconv.conform.selection import select
+from xfaconv.conform.timeaxis import TimeAxis, match_step
+from xfaconv.conform.units import Conversion, conversion
+from xfaconv.conform.variables import Match, absent_error, match_variables
+from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
+from xfaconv.specs import VariableSpec
+
+Regrid = Literal["model"] | None
+Baseline = Literal["model", "data"] | xr.Dataset | None
+Absent = Literal["raise", "climatology"]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a model reads.
+
+    Parameters
+    ----------
+    variables : tuple of VariableSpec
+        In the model's order.
+    grid : Grid or None
+        The model's grid; None keeps the data's own.
+    step : str or None
+        The model's time step; None takes the data's.
+    climatology : Climatology or None
+        On the model's grid, variables in order.
+    harmonics : int, default 2
+        Harmonics of the year where the climatology is taken from the data.
+    """
+
+    variables: tuple[VariableSpec, ...]
+    grid: Grid | None = None
+    step: str | None = None
+    climatology: Climatology | None = None
+    harmonics: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Conformed:
+    """The data as the model reads them, and the way back.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The model's names in the model's order, dims ([member,] time, latitude, longitude), float32, lazy where the input is;
+        latitude ascending, longitude eastward; NaN where missing.
+    grid : Grid
+        Their grid.
+    time : TimeAxis
+        Their steps.
+    labels : Labels
+        The way back to the user's labels.
+    recognition : Recognition
+        What was recognised.
+    steps : tuple of str
+        What was done, in sentences.
+    climatology : Climatology or None
+        The one that anomalies are taken from, where it is in memory.
+    """
+
+    data: xr.Dataset
+    grid: Grid
+    time: TimeAxis
+    labels: Labels
+    recognition: Recognition
+    steps: tuple[str, ...]
+    climatology: Climatology | None
+
+
+def adapt(
+    ds: xr.Dataset,
+    target: Target,
+    *,
+    regrid: Regrid = "model",
+    climatology: Baseline = "model",
+    absent: Absent = "raise",
+    variables: Mapping[str, str] | None = None,
+    min_valid: float = MIN_VALID,
+) -> Conformed:
+    """Bring a Dataset to what a model reads; computes nothing.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Any ERA5-like Dataset, lazy or not; left as it is.
+    target : Target
+        What the model reads.
+    regrid : {"model", None}, default "model"
+        Average to the model's grid, or keep the data's own.
+    climatology : {"model", "data"}, xarray.Dataset or None, default "model"
+        What anomalies are taken from; None gives physical values in the model's units.
+    absent : {"raise", "climatology"}, default "raise"
+        What to do about variables that the data lack: refuse, or leave them missing, which the model reads as its climatology.
+    variables : Mapping, optional
+        The model's name to the name in the Dataset, where the names do not tell.
+    min_valid : float, default 0.5
+        Share of a cell's area that must be valid when averaging.
+
+    Returns
+    -------
+    Conformed
+
+    Raises
+    ------
+    XFaconvError
+        One of its kinds: what is wrong, what was expected and found, and the line that fixes it.
+
+    Examples
+    --------
+    >>> time = xr.date_range("2000-01-01", periods=2)
+    >>> coords = {"time": time, "lat": [1.0, 0.0], "lon": [0.0, 1.0]}
+    >>> ds = xr.Dataset({"tas": (("time", "lat", "lon"), [[[0.0, 1], [2, 3]]] * 2, {"units": "degC"})}, coords)
+    >>> out = adapt(ds, Target((VariableSpec("t2m", "K", "2 metre temperature"),)), climatology=None)
+    >>> out.data.t2m.values[0].tolist()
+    [[275.1499938964844, 276.1499938964844], [273.1499938964844, 274.1499938964844]]
+    """
+    _check_options(target, regrid, climatology, absent, min_valid)
+    reading = read(ds, target.step)
+    recognition = reading.recognition
+    match_step(reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name)
+    matches = match_variables(reading.ds, recognition.variables, recognition.unknown, target.variables, variables)
+    missing = [match for match in matches if match.source is None]
+    if missing and (absent == "raise" or len(missing) == len(matches)):
+        raise absent_error(reading.ds, recognition.variables, recognition.unknown, missing)
+    remap = plan_remap(reading.axes, target.grid if regrid == "model" else None, min_valid)
+    baseline = None
+    if isinstance(climatology, str) and climatology == "model":
+        assert target.climatology is not None
+        baseline = climatology_on(target.climatology, target.grid or remap.grid, remap.grid)
+    steps = [*recognition.notes, *([remap.sentence] if remap.sentence else [])]
+    conversions = {match.spec.name: _conversion(reading, match) for match in matches if match.source is not None}
+    arrays: dict[str, Any] = {}
+    for number, match in enumerate(matches):
+        if match.source is None:
+            continue
+        change = conversions[match.spec.name]
+        if change.sentence:
+            steps.append(f"{match.spec.name}: {change.sentence}")
+        field = select(reading.ds, match, reading.axes, reading.stamps, reading.member)
+        arrays[match.spec.name] = _standardise(field.data, reading, remap, change, baseline, number)
+    if missing:
+        names = ", ".join(match.spec.name for match in missing)
+        warnings.warn(f"the data lack {names}: the model reads its climatology instead", UserWarning, stacklevel=2)
+        steps.append(f"absent, read as the climatology: {names}")
+        like = next(iter(arrays.values()))
+        arrays |= {match.spec.name: _all_missing(like) for match in missing}
+    data = _label(arrays, [spec.name for spec in target.variables], reading, remap.grid)
+    return Conformed(
+        data, remap.grid, reading.time, labels_on(reading, remap.grid), recognition, tuple(steps), baseline
+    )
+
+
+def _check_options(target: Target, regrid: Any, climatology: Any, absent: Any, min_valid: float) -> None:
+    if regrid not in ("model", None):
+        raise ArgumentError("regrid is not known", expected="'model' or None", found=repr(regrid), fix="regrid='model'")
+    if absent not in ("raise", "climatology"):
+        raise ArgumentError(
+            "absent is not known", expected="'raise' or 'climatology'", found=repr(absent), fix="absent='raise'"
+        )
+    if not (climatology is None or isinstance(climatology, xr.Dataset) or climatology in ("model", "data")):
+        raise ArgumentError(
+            "climatology is not known",
+            expected="'model', 'data', a Dataset or None",
+            found=repr(climatology),
+            fix="climatology='data'",
+        )
+    if isinstance(climatology, str) and climatology == "model" and target.climatology is None:
+        raise ArgumentError(
+            "the model has no climatology", expected="a model with one", found="none", fix="climatology='data'"
+        )
+    if not 0 <= min_valid <= 1:
+        raise ArgumentError(
+            "min_valid is not a share", expected="a number from 0 to 1", found=f"{min_valid:g}", fix="min_valid=0.5"
+        )
+    if not target.variables:
+        raise ArgumentError("the model reads no variables", expected="at least one", found="none")
+
+
+def _conversion(reading: Reading, match: Match) -> Conversion:
+    assert match.source is not None
+    entry = entries().get(match.source.key)
+    units = reading.ds[match.source.name].attrs.get("units")
+    change = conversion(match.source.name, units, match.spec.units, entry, reading.time.step)
+    if match.sign < 0:
+        sentence = f"{match.source.name} with the opposite sign" + (f", {change.sentence}" if change.sentence else "")
+        return Conversion(-change.factor, -change.offset, sentence)
+    return change
+
+
+def _standardise(
+    array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: Climatology | None, number: int
+) -> Any:
+    options: dict[str, Any] = {"remap": remap, "factor": change.factor, "offset": change.offset}
+    if baseline is None:
+        return apply_to_blocks(array, standardise_block, remap.grid.shape, **options)
+    basis = harmonic_basis(reading.time.year_phase, baseline.harmonics)
+    fields = (baseline.coefficients[number], baseline.scale[number])
+    return apply_to_blocks(array, standardise_block, remap.grid.shape, basis, fields, **options)
+
+
+def _all_missing(like: Any) -> Any:
+    if isinstance(like, da.Array):
+        return da.full(like.shape, np.nan, dtype=np.float32, chunks=like.chunks)
+    return np.full(like.shape, np.nan, dtype=np.float32)
+
+
+def _label(arrays: Mapping[str, Any], order: list[str], reading: Reading, grid: Grid) -> xr.Dataset:
+    coords: dict[str, Any] = {
+        "time": reading.time.values,
+        "latitude": ("latitude", np.array(grid.latitude), {"units": "degrees_north", "standard_name": "latitude"}),
+        "longitude": ("longitude", np.array(grid.longitude), {"units": "degrees_east", "standard_name": "longitude"}),
+    }
+    member = reading.member
+    if member is not None:
+        coords["member"] = (
+            reading.ds[member.name].values if member.name in reading.ds.coords else np.arange(reading.ds.sizes[member.dim])
+        )
+    dims = ("member", "time", "latitude", "longitude")
+    return xr.Dataset({name: (dims[-arrays[name].ndim :], arrays[name]) for name in order}, coords)

@@ -1,0 +1,256 @@
+"""What was found in a Dataset: coordinates, variables, grid, time, and for each problem the line that fixes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from xfaconv.conform.coordinates import FoundCoordinate, find_by_name
+from xfaconv.conform.horizontal import Horizontal, read_horizontal
+from xfaconv.conform.labels import Labels, make_labels
+from xfaconv.conform.selection import check_decoded, fields_of, squeeze
+from xfaconv.conform.stamps import Stamps, read_stamps
+from xfaconv.conform.timeaxis import TimeAxis, time_axis
+from xfaconv.conform.variables import FoundVariable, recognise_variables
+from xfaconv.errors import ArgumentError, VariableError, XFaconvError
+from xfaconv.grid import Grid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Recognition:
+    """What was recognised in a Dataset.
+
+    Parameters
+    ----------
+    coordinates : tuple of FoundCoordinate
+        With the rule that matched.
+    variables : tuple of FoundVariable
+        With the rule that matched, their levels and units.
+    unknown : tuple of str
+        Fields that were not recognised.
+    axes : Horizontal or None
+        The horizontal axes; None where they cannot be read.
+    time : TimeAxis or None
+        The steps; None where they cannot be read.
+    labels : Labels or None
+        The way back to the user's labels on the data's own grid.
+    notes : tuple of str
+        What was found about order, convention and form.
+    problems : tuple of XFaconvError
+        What stands in the way, each with the line that fixes it.
+    """
+
+    coordinates: tuple[FoundCoordinate, ...]
+    variables: tuple[FoundVariable, ...]
+    unknown: tuple[str, ...]
+    axes: Horizontal | None
+    time: TimeAxis | None
+    labels: Labels | None
+    notes: tuple[str, ...]
+    problems: tuple[XFaconvError, ...]
+
+    @property
+    def grid(self) -> Grid | None:
+        """The data's own grid in canonical order, None where it cannot be read."""
+        return self.axes.grid if self.axes is not None else None
+
+    @property
+    def periodic(self) -> bool | None:
+        """Whether the grid closes around the globe."""
+        return self.axes.grid.periodic if self.axes is not None else None
+
+    def __repr__(self) -> str:
+        from xfaconv.conform.report import text_report
+
+        return text_report(self)
+
+    def _repr_html_(self) -> str:
+        from xfaconv.conform.report import html_report
+
+        return html_report(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A Dataset that can be conformed: squeezed, with its axes and variables found.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The user's data without dims of length 1.
+    axes : Horizontal
+    stamps : Stamps
+    time : TimeAxis
+    member : FoundCoordinate or None
+    recognition : Recognition
+    """
+
+    ds: xr.Dataset
+    axes: Horizontal
+    stamps: Stamps
+    time: TimeAxis
+    member: FoundCoordinate | None
+    recognition: Recognition
+
+
+def as_dataset(ds: Any) -> xr.Dataset:
+    """Refuse what is not a Dataset, with the line that makes one.
+
+    Parameters
+    ----------
+    ds : object
+        What the caller gave.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else.
+    """
+    if isinstance(ds, xr.Dataset):
+        return ds
+    if isinstance(ds, xr.DataArray):
+        name = ds.name or "t2m"
+        fix = f"ds = da.to_dataset(name={name!r})"
+    elif isinstance(ds, (str, bytes)) or hasattr(ds, "__fspath__"):
+        fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
+    else:
+        fix = "ds = xr.Dataset(...)"
+    raise ArgumentError("the data are not an xarray.Dataset", expected="xarray.Dataset", found=type(ds).__name__, fix=fix)
+
+
+def recognise(ds: xr.Dataset) -> Recognition:
+    """Find out what a Dataset holds; computes nothing and changes nothing.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Any ERA5-like Dataset, lazy or not.
+
+    Returns
+    -------
+    Recognition
+        Problems are listed, not raised.
+
+    Raises
+    ------
+    ArgumentError
+        If `ds` is not a Dataset.
+
+    Examples
+    --------
+    >>> time = xr.date_range("2000-01-01", periods=2)
+    >>> coords = {"time": time, "lat": [1.0, 0.0], "lon": [0.0, 1.0]}
+    >>> ds = xr.Dataset({"tas": (("time", "lat", "lon"), [[[0.0, 0], [0, 0]]] * 2, {"units": "K"})}, coords)
+    >>> found = recognise(ds)
+    >>> found.variables[0].describe(), found.grid.shape, found.time.step
+    ('tas: t2m [K] by known name', (2, 2), '1D')
+    """
+    return _read(ds, None)[0]
+
+
+def read(ds: xr.Dataset, step: str | None = None) -> Reading:
+    """Read a Dataset that is to be conformed.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The user's data.
+    step : str, optional
+        Step of the model, for data with a single stamp.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    XFaconvError
+        The first problem, if a coordinate cannot be read.
+    """
+    recognition, parts = _read(ds, step)
+    if parts is None:
+        raise recognition.problems[0]
+    return parts
+
+
+def _read(ds: xr.Dataset, step: str | None) -> tuple[Recognition, Reading | None]:
+    ds = squeeze(as_dataset(ds))
+    problems: list[XFaconvError] = []
+
+    def attempt(function: Callable[..., T], *arguments: Any) -> T | None:
+        try:
+            return function(*arguments)
+        except XFaconvError as problem:
+            problems.append(problem)
+            return None
+
+    axes = attempt(read_horizontal, ds)
+    stamps = attempt(read_stamps, ds)
+    time = None
+    if stamps is not None:
+        time = attempt(time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
+    member = find_by_name(ds, "member")
+    versions = find_by_name(ds, "expver")
+    variables: tuple[FoundVariable, ...] = ()
+    unknown: tuple[str, ...] = ()
+    blocking = bool(problems)
+    if axes is not None:
+        fields = _without_problems(ds, fields_of(ds, axes), problems)
+        recognised = attempt(recognise_variables, ds, fields)
+        if recognised is not None:
+            variables, unknown = recognised
+    notes = [*(axes.sentences if axes else ()), *(stamps.sentences if stamps else ())]
+    if member is not None and member.dim:
+        notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
+    if versions is not None and versions.dim == versions.name:
+        notes.append("ERA5 and ERA5T are joined along 'expver'")
+    labels = None
+    if axes is not None and stamps is not None:
+        labels = _labels(ds, axes, stamps, member, axes.grid)
+    found = [c for c in (axes and axes.latitude, axes and axes.longitude, stamps and stamps.coordinate, member, versions) if c]
+    recognition = Recognition(
+        tuple(found), variables, unknown, axes, time, labels, tuple(notes), tuple(problems)
+    )
+    if blocking or axes is None or stamps is None or time is None:
+        return recognition, None
+    return recognition, Reading(ds, axes, stamps, time, member if member and member.dim else None, recognition)
+
+
+def _without_problems(ds: xr.Dataset, fields: Sequence[str], problems: list[XFaconvError]) -> list[str]:
+    for name in fields:
+        try:
+            check_decoded(ds[name], name)
+        except VariableError as problem:
+            problems.append(problem)
+    return list(fields)
+
+
+def _labels(ds: xr.Dataset, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None, grid: Grid) -> Labels:
+    found = stamps.coordinate
+    return make_labels(ds, axes, found.name, found.dim, stamps.values, member.dim if member else None, grid)
+
+
+def labels_on(reading: Reading, grid: Grid) -> Labels:
+    """The way back for results on a grid.
+
+    Parameters
+    ----------
+    reading : Reading
+        The data.
+    grid : Grid
+        Canonical grid of the results.
+
+    Returns
+    -------
+    Labels
+    """
+    return _labels(reading.ds, reading.axes, reading.stamps, reading.member, grid)

@@ -1,0 +1,251 @@
+"""Conservative averaging to a coarser grid with exact cell areas: one small sparse matrix per axis, applied block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from xfaconv.conform.horizontal import Horizontal
+from xfaconv.errors import GridError
+from xfaconv.grid import Grid
+
+MIN_VALID = 0.5
+_FINER = 1.1
+_COVERED = 1 - 1e-4
+_NEARLY_GLOBAL = 0.9
+
+Array = NDArray[Any]
+
+
+def latitude_edges(grid: Grid) -> NDArray[np.float64]:
+    """Edges of the rows [degrees]; those of a Gaussian grid are closed at the poles.
+
+    Parameters
+    ----------
+    grid : Grid
+        Any grid.
+
+    Returns
+    -------
+    ndarray (latitude + 1,)
+    """
+    edges = np.array(grid.latitude_edges)
+    steps = np.diff(grid.latitude)
+    # the outermost rows of a Gaussian grid end a third of a step short of the pole; a missing row is at least half a step
+    if 0 < 90 + edges[0] < 0.4 * steps[0]:
+        edges[0] = -90
+    if 0 < 90 - edges[-1] < 0.4 * steps[-1]:
+        edges[-1] = 90
+    return edges
+
+
+def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Length that each goal interval shares with each source interval, both given by their edges."""
+    lower = np.maximum(goal[:-1, None], source[None, :-1])
+    upper = np.minimum(goal[1:, None], source[None, 1:])
+    return np.clip(upper - lower, 0, None)
+
+
+def row_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
+    """Share of each goal row's area that lies in each source row, shape (goal latitude, source latitude)."""
+    sines = [np.sin(np.deg2rad(latitude_edges(grid))) for grid in (source, goal)]
+    return _overlap(sines[1], sines[0]) / np.diff(sines[1])[:, None]
+
+
+def column_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
+    """Share of each goal column's width that lies in each source column, modulo 360, shape (goal, source longitude)."""
+    edges, goal_edges = source.longitude_edges, goal.longitude_edges
+    shared = sum(_overlap(goal_edges, edges + turn) for turn in (-720.0, -360.0, 0.0, 360.0, 720.0))
+    return np.asarray(shared / np.diff(goal_edges)[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Remap:
+    """How a block on the user's grid becomes a block on the goal grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The goal grid.
+    rows, columns : ndarray of int, or scipy.sparse.csr_array
+        Positions in the user's axes where cells are only reordered, weights (goal, user) where they are averaged.
+    averages : bool
+        Whether cells are averaged.
+    min_valid : float
+        Share of a goal cell's area that must be valid.
+    sentence : str
+        What is done, in words.
+    """
+
+    grid: Grid
+    rows: Any
+    columns: Any
+    averages: bool
+    min_valid: float
+    sentence: str
+
+    def __call__(self, block: Array) -> Array:
+        """Apply to an array (..., user latitude, user longitude) in memory; averages are in double precision."""
+        if not self.averages:
+            return np.asarray(block[..., self.rows[:, None], self.columns[None, :]])
+        leading = block.shape[:-2]
+        fields = block.reshape(-1, *block.shape[-2:])
+        averaged = np.empty((len(fields), *self.grid.shape))
+        for number, field in enumerate(fields):
+            total, area = partial_sums(field, self.rows, self.columns)
+            averaged[number] = finish(total, area, self.min_valid)
+        return averaged.reshape(*leading, *self.grid.shape)
+
+
+def partial_sums(field: Array, rows: Any, columns: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted sum of the valid cells and their area, for one field or a tile of one.
+
+    Parameters
+    ----------
+    field : ndarray (user latitude, user longitude)
+        Values, NaN where missing.
+    rows, columns : scipy.sparse.csr_array
+        Weights of the tile's rows and columns.
+
+    Returns
+    -------
+    total, area : ndarray (goal latitude, goal longitude), float64
+        Double precision, so that the mean of a constant is that constant.
+    """
+    values = np.ascontiguousarray(field, dtype=np.float64)
+    banded = rows @ values
+    if np.isfinite(banded.sum()):
+        return (columns @ banded.T).T, np.outer(rows.sum(axis=1), columns.sum(axis=1))
+    valid = np.isfinite(values)
+    total = (columns @ (rows @ np.where(valid, values, 0.0)).T).T
+    return total, (columns @ (rows @ valid.astype(np.float64)).T).T
+
+
+def finish(total: NDArray[np.float64], area: NDArray[np.float64], min_valid: float) -> NDArray[np.float64]:
+    """Mean over the valid area; NaN where that is less than the stated share."""
+    enough = area >= max(min_valid, 1e-9) - 1e-9
+    return np.where(enough, total / np.where(enough, area, 1.0), np.nan)
+
+
+def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID) -> Remap:
+    """Decide how the data come to a grid: reordered where the cells are the same, averaged where they are finer.
+
+    Parameters
+    ----------
+    axes : Horizontal
+        The user's axes.
+    goal : Grid or None
+        The model's grid; None keeps the data's cells.
+    min_valid : float, default 0.5
+        Share of a goal cell's area that must be valid.
+
+    Returns
+    -------
+    Remap
+        Regional data give the part of the goal grid that they cover.
+
+    Raises
+    ------
+    GridError
+        If the data are coarser than the goal, or cover too little of it.
+    """
+    own = axes.grid
+    if goal is None:
+        return Remap(own, axes.rows, axes.columns, False, min_valid, f"kept on the data's grid ({own.describe()})")
+    if own.matches(goal):
+        return Remap(own if own == goal else goal, axes.rows, axes.columns, False, min_valid, "")
+    row_share, column_share = row_weights(own, goal), column_weights(own, goal)
+    goal_rows, goal_columns = _covered(own, goal, row_share.sum(axis=1), column_share.sum(axis=1))
+    part = _sub_grid(goal, goal_rows, goal_columns)
+    whole = part.shape == goal.shape
+    said = "" if whole else f", the {part.shape[0]} x {part.shape[1]} of its cells that the data cover"
+    lines = _same_cells(own, part)
+    if lines is not None:
+        rows, columns = lines
+        sentence = f"cells of the model's grid ({part.describe()}){said}"
+        return Remap(part, axes.rows[rows], axes.columns[columns], False, min_valid, sentence)
+    _refuse_finer(own, goal)
+    rows_in_user_order = np.zeros((part.shape[0], len(axes.user_latitude)))
+    rows_in_user_order[:, axes.rows] = row_share[goal_rows]
+    columns_in_user_order = np.zeros((part.shape[1], len(axes.user_longitude)))
+    columns_in_user_order[:, axes.columns] = column_share[goal_columns]
+    sentence = (
+        f"averaged conservatively from {own.resolution[0]:g} x {own.resolution[1]:g} to "
+        f"{goal.resolution[0]:g} x {goal.resolution[1]:g} degrees{said}; a cell is missing where less than {min_valid:.0%} of it is valid"
+    )
+    return Remap(
+        part,
+        scipy.sparse.csr_array(rows_in_user_order),
+        scipy.sparse.csr_array(columns_in_user_order),
+        True,
+        min_valid,
+        sentence,
+    )
+
+
+def _refuse_finer(own: Grid, goal: Grid) -> None:
+    for axis, have, want in zip(("latitude", "longitude"), own.resolution, goal.resolution, strict=True):
+        if have > want * _FINER:
+            raise GridError(
+                f"the data are coarser than the model in {axis}: regridding would invent detail",
+                expected=f"steps of at most {want * _FINER:.3g} degrees",
+                found=f"{have:.3g} degrees",
+                fix="choose a model with a coarser grid, see xfaconv.list_models(); or regrid=None to keep the data's grid",
+            )
+
+
+def _covered(
+    own: Grid, goal: Grid, rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the goal that the data cover, columns in eastward order of the data."""
+    area = float(np.outer(rows * goal.row_area, columns).sum() / np.outer(goal.row_area, np.ones(columns.size)).sum())
+    everything = np.arange(rows.size), np.arange(columns.size)
+    if area >= _NEARLY_GLOBAL:
+        # a few uncovered rows at the poles or columns at the edge stay, missing
+        return everything
+    if area <= 0:
+        raise GridError(
+            "the data and the model do not overlap",
+            expected=goal.describe(),
+            found=own.describe(),
+            fix="choose a model of the data's region; or regrid=None with climatology='data'",
+        )
+    chosen_rows, full_columns = np.flatnonzero(rows >= _COVERED), columns >= _COVERED
+    chosen_columns = np.flatnonzero(full_columns)
+    if chosen_columns.size and not full_columns.all() and full_columns[0] and full_columns[-1] and goal.periodic:
+        # the covered stretch crosses the goal's seam: start east of the uncovered one
+        start = int(np.flatnonzero(~full_columns)[-1]) + 1
+        chosen_columns = np.roll(np.arange(columns.size), -start)[: full_columns.sum()]
+    if chosen_rows.size < 2 or chosen_columns.size < 2:
+        raise GridError(
+            "the data cover too few cells of the model's grid",
+            expected=f"at least 2 x 2 cells of {goal.resolution[0]:g} x {goal.resolution[1]:g} degrees",
+            found=f"{own.describe()}: {chosen_rows.size} x {chosen_columns.size} whole cells",
+            fix="regrid=None, climatology='data'  # keeps the data's own grid",
+        )
+    return chosen_rows.astype(np.intp), chosen_columns.astype(np.intp)
+
+
+def _sub_grid(goal: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Grid:
+    longitude = np.asarray(goal.longitude)[columns]
+    turns = np.concatenate([[0], np.cumsum(np.diff(longitude) < 0)])
+    longitude = longitude + 360.0 * turns
+    if longitude[-1] >= 360:
+        longitude = longitude - 360
+    return Grid(tuple(np.asarray(goal.latitude)[rows]), tuple(longitude))
+
+
+def _same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Rows and columns of the data that are the cells of the part; None if they are not cells of the data."""
+    if any(abs(a - b) > tolerance for a, b in zip(own.resolution, part.resolution, strict=True)):
+        return None
+    rows = np.abs(np.asarray(own.latitude)[None] - np.asarray(part.latitude)[:, None])
+    columns = np.asarray(own.longitude)[None] - np.asarray(part.longitude)[:, None]
+    columns = np.abs(np.mod(columns + 180, 360) - 180)
+    if rows.min(axis=1).max() > tolerance or columns.min(axis=1).max() > tolerance:
+        return None
+    return rows.argmin(axis=1).astype(np.intp), columns.argmin(axis=1).astype(np.intp)

@@ -1,0 +1,1 @@
+"""Data tables of names, units and levels, one YAML file per subject."""
