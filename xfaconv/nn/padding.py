@@ -10,6 +10,30 @@ from xfaconv.errors import GridError
 from xfaconv.nn.geometry import Geometry
 
 
+def check_reach(rows: int, columns: int, reach: int) -> None:
+    """Refuse a grid that is smaller than the reach of the depthwise kernels.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Size of the grid.
+    reach : int
+        Cells that the widest kernel sees on each side.
+
+    Raises
+    ------
+    GridError
+        If the grid has no more rows, or fewer columns, than the reach.
+    """
+    if reach and (rows <= reach or columns < reach):
+        raise GridError(
+            "the grid is smaller than the reach of the depthwise kernels",
+            expected=f"more than {reach} rows and at least {reach} columns",
+            found=f"{rows} x {columns}",
+            fix="use smaller kernels or dilations: scales=((3, 1),)",
+        )
+
+
 def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
     """Continue a field beyond the edges of its grid.
 
@@ -48,13 +72,7 @@ def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
     if reach == 0:
         return field
     rows, columns = field.shape[1], field.shape[2]
-    if rows <= reach or columns < reach:
-        raise GridError(
-            "the grid is smaller than the reach of the depthwise kernels",
-            expected=f"more than {reach} rows and at least {reach} columns",
-            found=f"{rows} x {columns}",
-            fix="use smaller kernels or dilations: scales=((3, 1),)",
-        )
+    check_reach(rows, columns, reach)
     south = _beyond_pole(field, reach, geometry.south_pole, geometry.south_pole_point)
     north = _beyond_pole(field.flip(1), reach, geometry.north_pole, geometry.north_pole_point)
     field = torch.cat([south.flip(1), field, north], dim=1)
@@ -69,3 +87,60 @@ def _beyond_pole(field: Tensor, reach: int, crosses: bool, pole_point: bool) -> 
         return field.new_zeros(field.shape[0], reach, *field.shape[2:])
     start = 1 if pole_point else 0
     return field[:, start : start + reach].roll(field.shape[2] // 2, dims=2)
+
+
+class PaddedBuffer:
+    """A padded field that is written in its interior, again and again, and continues itself in place.
+
+    Gives what `pad_sphere` gives, without allocating or copying the interior.
+
+    Parameters
+    ----------
+    batch, channels : int
+        Size of the field.
+    reach : int
+        Number of rows and columns on each side.
+    geometry : Geometry
+        Says what lies beyond each edge.
+    like : Tensor
+        Device and floating type.
+
+    Raises
+    ------
+    GridError
+        If the grid is smaller than the reach.
+
+    Examples
+    --------
+    >>> buffer = PaddedBuffer(1, 1, 1, Geometry.plane(3, 3), torch.zeros(()))
+    >>> _ = buffer.interior.fill_(1.0)
+    >>> buffer.fill_edges()
+    >>> buffer.values.sum()
+    tensor(9.)
+    """
+
+    def __init__(self, batch: int, channels: int, reach: int, geometry: Geometry, like: Tensor) -> None:
+        rows, columns = geometry.shape
+        check_reach(rows, columns, reach)
+        self.values = like.new_zeros(batch, rows + 2 * reach, columns + 2 * reach, channels)
+        self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
+        self._reach = reach
+        self._geometry = geometry
+
+    def fill_edges(self) -> None:
+        """Write what lies beyond the edges from what is now in the interior."""
+        reach, geometry = self._reach, self._geometry
+        rows, columns = geometry.shape
+        middle = slice(reach, reach + columns)
+        for crosses, point, first, inward in (
+            (geometry.south_pole, geometry.south_pole_point, 0, 1),
+            (geometry.north_pole, geometry.north_pole_point, rows - 1, -1),
+        ):
+            for distance in range(1, reach + 1 if crosses else 1):
+                source = self.interior[:, first + inward * (distance - (0 if point else 1))]
+                beyond = self.values[:, reach + first - inward * distance, middle]
+                beyond[:, : columns // 2] = source[:, columns // 2 :]
+                beyond[:, columns // 2 :] = source[:, : columns // 2]
+        if geometry.periodic and reach:
+            self.values[:, :, :reach] = self.values[:, :, columns : columns + reach]
+            self.values[:, :, columns + reach :] = self.values[:, :, reach : 2 * reach]
