@@ -146,7 +146,7 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
     field = data.isel({latitude: rows, longitude: order}).transpose(..., latitude, longitude)
     field = field.assign_coords({longitude: (longitude, eastward, data[longitude].attrs)})
     try:
-        grid = Grid(tuple(float(v) for v in field[latitude].values), tuple(eastward))
+        grid = Grid(tuple(float(v) for v in field[latitude].to_numpy()), tuple(eastward))
     except GridError as problem:
         raise GridError(
             f"{_called(data)} cannot be drawn on a map: {problem.problem}",
@@ -235,7 +235,7 @@ def _intervals(edges: NDArray[np.float64]) -> NDArray[np.object_]:
 
 
 def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArray:
-    """Close a periodic field for contours: interpolated columns on both edges of the map, so that no seam is left.
+    """Extend the centres to the edges of the domain, so that contours fill it without a seam.
 
     Parameters
     ----------
@@ -244,36 +244,54 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
     grid : Grid
         Its grid.
     left : float, optional
-        Longitude of the left edge of the map [degrees]; None leaves the columns as they are.
+        Longitude of the left edge of the map [degrees]; a periodic field begins there, interpolated.
 
     Returns
     -------
     DataArray (..., latitude, longitude)
+        A row and a column more at each end: at a pole the mean of the last row, elsewhere the last values.
 
     Examples
     --------
     >>> grid = Grid((-45.0, 45.0), (0.0, 90.0, 180.0, 270.0))
     >>> field = xr.DataArray([[0.0, 1.0, 2.0, 3.0]] * 2,
     ...                      {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
-    >>> as_points(field, grid, left=-45.0).values[0].round(2)
+    >>> points = as_points(field, grid, left=-45.0)
+    >>> points.values[1].round(2)
     array([1.5, 0. , 1. , 2. , 3. , 1.5])
+    >>> points.lat.values
+    array([-90., -45.,  45.,  90.])
     """
-    longitude = field.dims[-1]
-    if not grid.periodic or left is None:
-        return field
-    degrees = np.asarray(grid.longitude)
-    shifted = left + np.mod(degrees - left, 360)
-    order = np.argsort(shifted, kind="stable")
-    inner, east = field.isel({longitude: order}), shifted[order]
-    gap = east[0] + 360 - east[-1]
-    weight = (left + 360 - east[-1]) / gap
-    last, first = inner.isel({longitude: [-1]}), inner.isel({longitude: [0]})
-    seam = last.drop_vars([longitude]) * (1 - weight) + first.drop_vars([longitude]) * weight
-    parts = [
-        seam.assign_coords({longitude: [left + _EDGE]}),
-        inner.assign_coords({longitude: east}),
-        seam.assign_coords({longitude: [left + 360 - _EDGE]}),
-    ]
-    closed: xr.DataArray = xr.concat(parts, dim=longitude, coords="minimal", compat="override", join="exact")
-    closed = closed.isel({longitude: np.unique(closed[longitude].values, return_index=True)[1]})
-    return closed.transpose(*field.dims).assign_attrs(field.attrs)
+    latitude, longitude = field.dims[-2:]
+    degrees, inner = np.asarray(grid.longitude), field.to_numpy()
+    if grid.periodic and left is not None:
+        shifted = left + np.mod(degrees - left, 360)
+        order = np.argsort(shifted, kind="stable")
+        inner, degrees = inner[..., order], shifted[order]
+        weight = (left + 360 - degrees[-1]) / (degrees[0] + 360 - degrees[-1])
+        seam = inner[..., -1:] * (1 - weight) + inner[..., :1] * weight
+        first, last, ends = seam, seam, (left + _EDGE, left + 360 - _EDGE)
+    else:
+        first, last = inner[..., :1], inner[..., -1:]
+        ends = (float(grid.longitude_edges[0]), float(grid.longitude_edges[-1]))
+    values = np.concatenate([first, inner, last], axis=-1)
+    columns = np.concatenate([ends[:1], degrees, ends[1:]])
+    south, north = values[..., :1, :], values[..., -1:, :]
+    if grid.periodic and grid.reaches_south_pole:
+        south = np.broadcast_to(south.mean(axis=-1, keepdims=True), south.shape)
+    if grid.periodic and grid.reaches_north_pole:
+        north = np.broadcast_to(north.mean(axis=-1, keepdims=True), north.shape)
+    values = np.concatenate([south, values, north], axis=-2)
+    rows = np.concatenate([grid.latitude_edges[:1], grid.latitude, grid.latitude_edges[-1:]])
+    # Where a centre lies on the edge already (points on a pole, a meridian at the seam), it stands there once.
+    keep_rows = np.concatenate([np.diff(rows) > 1e-6, [True]])
+    inside = (degrees > ends[0] + 2 * _EDGE) & (degrees < ends[1] - 2 * _EDGE)
+    keep_columns = np.concatenate([[True], inside, [True]])
+    others = {name: coord for name, coord in field.coords.items() if not {latitude, longitude} & set(coord.dims)}
+    return xr.DataArray(
+        values[..., keep_rows, :][..., keep_columns],
+        {**others, latitude: (latitude, rows[keep_rows]), longitude: (longitude, columns[keep_columns])},
+        field.dims,
+        name=field.name,
+        attrs=field.attrs,
+    )

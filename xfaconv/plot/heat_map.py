@@ -26,7 +26,7 @@ def draw_heat_map(
     record: Record,
     *,
     label: str,
-    default: str,
+    default: str | Colormap,
     cmap: str | Colormap | None,
     center: float | Literal[False] | None,
     robust: bool,
@@ -49,7 +49,7 @@ def draw_heat_map(
         What is drawn.
     label : str
         Of the colour bar.
-    default : str
+    default : str or Colormap
         Colour map where `cmap` is None.
     cmap, center, robust, levels, vmin, vmax, norm
         Colours, as in xarray.

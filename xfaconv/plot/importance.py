@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.ticker import PercentFormatter
 
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.colours import FAINT, INK, SEQUENTIAL, categorical
+from xfaconv.plot.colours import FAINT, INK, categorical, sequential
 from xfaconv.plot.heat_map import draw_heat_map
 from xfaconv.plot.labels import quantity_text, sizes_in
 from xfaconv.plot.series import Record, new_figure, read_record, tidy
@@ -115,7 +115,7 @@ def plot_importance(
             figsize=figsize,
             size=size,
             aspect=aspect,
-            cmap=cmap or SEQUENTIAL,
+            cmap=cmap or sequential(),
             center=center,
             robust=robust,
             levels=levels,
@@ -149,7 +149,7 @@ def plot_importance(
             ax,
             record,
             label=label,
-            default=SEQUENTIAL,
+            default=sequential(),
             cmap=cmap,
             center=center,
             robust=robust,

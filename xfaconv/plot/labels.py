@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -10,6 +11,9 @@ import xarray as xr
 
 from xfaconv.plot.coordinates import find_dimension
 
+# An exponent follows a unit at once, or after ** or ^.
+_EXPONENT = re.compile(r"(?<![A-Za-z0-9.])([A-Za-z]+)(?:\*\*|\^)?(-?\d+)(?![\w.])")
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -165,7 +169,29 @@ def quantity_text(data: xr.DataArray, fallback: str) -> str:
     attrs = data.attrs
     name = attrs.get("long_name") or attrs.get("standard_name") or (fallback if data.name is None else data.name)
     units = str(attrs.get("units", "")).strip()
-    return f"{str(name).replace('_', ' ')}" + (f" [{units}]" if units not in ("", "1") else "")
+    return f"{str(name).replace('_', ' ')}" + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+
+
+def units_text(units: str) -> str:
+    """Write units as in print.
+
+    Parameters
+    ----------
+    units : str
+        As in a file.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> units_text("m**2 s**-2"), units_text("degC"), units_text("W m-2")
+    ('m² s⁻²', '°C', 'W m⁻²')
+    """
+    if units.lower() in ("degc", "celsius", "degrees_celsius", "degree_celsius", "deg_c"):
+        return "°C"
+    return _EXPONENT.sub(lambda found: found.group(1) + found.group(2).translate(_SUPERSCRIPT), units)
 
 
 def panel_text(names: dict[Hashable, Any], data: xr.DataArray) -> str:

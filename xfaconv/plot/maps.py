@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from xfaconv.errors import ArgumentError
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
-from xfaconv.plot.colours import DIVERGING, FAINT, INK, MISSING, SEQUENTIAL, is_diverging
+from xfaconv.plot.colours import DIVERGING, FAINT, INK, MISSING, is_diverging, sequential
 from xfaconv.plot.coordinates import as_cells, as_points, canonical
 from xfaconv.plot.labels import panel_text, quantity_text, sizes_in
 from xfaconv.plot.stippling import add_stippling, matched_stippling
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Kind = Literal["pcolormesh", "contourf"]
 Decorate = Callable[[GeoAxes, xr.DataArray, Mapping[Hashable, Any]], None]
 _MOST_PANELS = 36
+MAP_X, MAP_Y = "x on the map", "y on the map"
 # Beyond this many cells a vector file is slow to open, so the field (not the lines and the text) becomes an image.
 _MOST_VECTOR_CELLS = 20_000
 
@@ -98,7 +99,7 @@ def draw_map(
     projection = _projection(style, grid, base_longitude)
     stipples = None if style.stippling is None else matched_stippling(style.stippling, plain)
     drawn = _prepared(plain, grid, projection, style.kind)
-    options = _drawing_options(plain, style)
+    options = _drawing_options(drawn, plain, style)
     method = drawn.plot.contourf if style.kind == "contourf" else drawn.plot.pcolormesh
     panels: list[tuple[Any, dict[Hashable, Any]]]
     if style.row is None and style.col is None:
@@ -114,7 +115,7 @@ def draw_map(
         for ax, names in zip(result.axs.flat, result.name_dicts.flat, strict=True):
             if names is None:
                 ax.remove()
-        result.fig.set_layout_engine("compressed", h_pad=0.06, w_pad=0.06)
+        result.fig.set_layout_engine("compressed", h_pad=0.06, w_pad=0.06, hspace=0.06)
     for ax, names in panels:
         panel = plain.sel(names)
         _finish(ax, grid, style)
@@ -187,21 +188,25 @@ def _projection(style: MapStyle, grid: Grid, base_longitude: float | None) -> An
 
 def _prepared(plain: xr.DataArray, grid: Grid, projection: Any, kind: Kind) -> xr.DataArray:
     left = projections.left_edge(projection)
-    drawn = as_cells(plain, grid, left) if kind == "pcolormesh" else _with_mesh(as_points(plain, grid, left))
+    drawn = as_cells(plain, grid, left) if kind == "pcolormesh" else as_points(plain, grid, left)
     low, high = projections.visible_latitudes(projection)
-    rows = np.asarray(grid.latitude)
+    rows = np.asarray(grid.latitude) if kind == "pcolormesh" else drawn[drawn.dims[-2]].to_numpy()
     # Rows far on the other side of a polar projection would be drawn at infinity.
-    return drawn.isel({drawn.dims[-2]: np.flatnonzero((rows >= low - 10) & (rows <= high + 10))})
+    drawn = drawn.isel({drawn.dims[-2]: np.flatnonzero((rows >= low - 10) & (rows <= high + 10))})
+    return drawn if kind == "pcolormesh" else _on_the_map(drawn, projection)
 
 
-def _with_mesh(points: xr.DataArray) -> xr.DataArray:
-    """Add 2-D coordinates: contours are then made on the map, where large ones cannot fall apart at its edge."""
+def _on_the_map(points: xr.DataArray, projection: Any) -> xr.DataArray:
+    """Add 2-D coordinates on the map itself: contours made there cannot fall apart at its edge."""
     latitude, longitude = points.dims[-2:]
-    rows, columns = np.meshgrid(points[latitude].values, points[longitude].values, indexing="ij")
-    return points.assign_coords(_y=((latitude, longitude), rows), _x=((latitude, longitude), columns))
+    columns, rows = np.meshgrid(points[longitude].to_numpy(), points[latitude].to_numpy())
+    x, y, _ = np.moveaxis(projection.transform_points(ccrs.PlateCarree(), columns, rows), -1, 0)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return points
+    return points.assign_coords({MAP_X: ((latitude, longitude), x), MAP_Y: ((latitude, longitude), y)})
 
 
-def _drawing_options(plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
+def _drawing_options(drawn: xr.DataArray, plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
     latitude, longitude = plain.dims[-2:]
     diverging = style.center not in (None, False) or (style.center is None and is_diverging(plain.values))
     options: dict[str, Any] = {
@@ -209,7 +214,7 @@ def _drawing_options(plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
         "y": latitude,
         "transform": ccrs.PlateCarree(),
         "add_labels": False,
-        "cmap": style.cmap if style.cmap is not None else (DIVERGING if diverging else SEQUENTIAL),
+        "cmap": style.cmap if style.cmap is not None else (DIVERGING if diverging else sequential()),
         "robust": bool(style.robust),
         "levels": style.levels,
         "vmin": style.vmin,
@@ -220,7 +225,9 @@ def _drawing_options(plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
     if style.norm is None:
         options["center"] = 0.0 if diverging and style.center is None else style.center
     if style.kind == "contourf":
-        options |= {"x": "_x", "y": "_y", "transform_first": True}
+        if MAP_X in drawn.coords:
+            options |= {"x": MAP_X, "y": MAP_Y}
+            del options["transform"]
         if style.levels is None and style.norm is None:
             options["levels"] = _round_levels(plain, style, diverging)
             options["extend"] = "both" if diverging else "max"
@@ -284,8 +291,10 @@ def _finish(ax: Any, grid: Grid, style: MapStyle) -> None:
         add_layer(ax, "borders")
     size = sizes_in(ax)["tick"] - 0.5
     boxed = isinstance(ax.projection, ccrs.PlateCarree | ccrs.Mercator | ccrs.LambertConformal)
+    slanted = isinstance(ax.projection, ccrs.LambertConformal)
+    sides = {"bottom": "x", "left": "y", "geo": "y"} if slanted else {"bottom": "x", "left": "y"}
     lines = ax.gridlines(
-        draw_labels={"bottom": "x", "left": "y"} if boxed else False,
+        draw_labels=sides if boxed else False,
         linewidth=0.3,
         color="0.5",
         alpha=0.5,
