@@ -24,8 +24,8 @@ class BasePoints:
         As the user named them.
     cells : tuple of (int, int)
         Row and column of the nearest cell.
-    latitude, longitude : tuple of float
-        Centres of those cells [degrees], in the grid's convention.
+    latitude : tuple of float
+        Centres of those cells [degrees north].
     single : bool
         Whether one unnamed point was asked for, so that results have no base point axis.
     """
@@ -33,7 +33,6 @@ class BasePoints:
     names: tuple[str, ...]
     cells: tuple[tuple[int, int], ...]
     latitude: tuple[float, ...]
-    longitude: tuple[float, ...]
     single: bool
 
 
@@ -128,7 +127,6 @@ def locate(
         names=tuple(map(str, wanted)),
         cells=tuple(cells),
         latitude=tuple(grid.latitude[row] for row, _ in cells),
-        longitude=tuple(grid.longitude[column] for _, column in cells),
         single=one,
     )
 

@@ -99,8 +99,10 @@ class _ThreadCount:
             yield
             return
         with self._lock:
+            # Asking also makes torch set up this thread now: doing so later would undo the choice below.
+            found = torch.get_num_threads()
             if self._inside == 0:
-                self._original = torch.get_num_threads()
+                self._original = found
             self._inside += 1
             original = self._original
             torch.set_num_threads(threads)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from xfaconv.engine.segments import Segmentation
@@ -33,17 +32,16 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 
 
 def package_version() -> str:
-    """Version of the installed package.
+    """Give the version of the package.
 
     Examples
     --------
     >>> isinstance(package_version(), str)
     True
     """
-    try:
-        return version("xfaconv")
-    except PackageNotFoundError:
-        return "unknown"
+    import xfaconv
+
+    return xfaconv.__version__
 
 
 def describe(

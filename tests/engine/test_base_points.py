@@ -1,0 +1,62 @@
+"""Base points: the nearest cell on the sphere, in either longitude convention."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xfaconv.engine.base_points import locate, nearest_cell
+from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
+
+GLOBAL = Grid.regular(5.0)
+REGIONAL = Grid(tuple(np.arange(-20.0, 1.0, 2.0)), tuple(np.arange(270.0, 300.0, 2.0)))
+
+
+@given(st.floats(-90, 90), st.floats(-720, 720))
+def test_no_other_cell_is_nearer_along_either_axis(latitude, longitude):
+    row, column = nearest_cell(GLOBAL, latitude, longitude)
+    rows = [abs(value - latitude) for value in GLOBAL.latitude]
+    turns = [min(abs(value - longitude - 360 * turn) for turn in range(-4, 4)) for value in GLOBAL.longitude]
+    assert rows[row] == pytest.approx(min(rows))
+    assert turns[column] == pytest.approx(min(turns))
+
+
+def test_both_conventions_and_the_seam():
+    assert nearest_cell(GLOBAL, 0.1, -140) == nearest_cell(GLOBAL, 0.1, 220)
+    assert nearest_cell(GLOBAL, 0.1, 359.9) == nearest_cell(GLOBAL, 0.1, -0.1)
+    assert GLOBAL.longitude[nearest_cell(GLOBAL, 0.1, 359.9)[1]] == 0
+    assert nearest_cell(REGIONAL, -10, -80) == nearest_cell(REGIONAL, -10, 280)
+
+
+@pytest.mark.parametrize("place", [(-10, 250), (-10, 310), (10, 280), (-40, 280), (float("nan"), 280), (-10, float("inf"))])
+def test_outside_the_domain_is_refused(place):
+    with pytest.raises(ArgumentError, match="outside the model's domain"):
+        nearest_cell(REGIONAL, *place)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (None, None, None),
+        (0, None, None),
+        (None, 0, None),
+        (0, 0, {"a": (0, 0)}),
+        (None, None, {}),
+        (None, None, {"a": 3}),
+        (None, None, {"a": (1, 2, 3)}),
+        (None, None, {"a": ("north", 2)}),
+    ],
+)
+def test_malformed_base_points_are_refused(arguments):
+    with pytest.raises(ArgumentError):
+        locate(GLOBAL, *arguments)
+
+
+def test_names_stay_in_order():
+    points = locate(GLOBAL, None, None, {"nino34": (0.1, -140), "iceland": (65, -20)})
+    assert points.names == ("nino34", "iceland")
+    assert not points.single
+    assert locate(GLOBAL, 1, 2, None).single

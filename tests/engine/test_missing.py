@@ -1,0 +1,69 @@
+"""Missing values inside a segment: what is expected, what is filled, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xfaconv.engine.missing import Expected, check_policy, fill
+from xfaconv.errors import ArgumentError, MissingDataError
+
+NAMES = ("t2m", "sst")
+LAND = np.array([[[False, False], [False, False]], [[True, False], [False, False]]])
+STAMPS = np.array(["2000-01-01", "2000-01-02", "2000-01-03"])
+
+
+def fields() -> np.ndarray:
+    out = np.ones((3, 2, 2, 2), "f4")
+    out[:, 1, 0, 0] = np.nan
+    return out
+
+
+def expected(mask=LAND, absent=(False, False)) -> Expected:
+    return Expected(NAMES, absent, (False, True), mask)
+
+
+@pytest.mark.parametrize("mask", [LAND, None])
+@pytest.mark.parametrize("policy", ["fill", "raise", "propagate"])
+def test_the_fixed_mask_is_never_a_fault(mask, policy):
+    out = fill(fields(), expected(mask), policy, STAMPS)
+    assert not out.spoiled.any()
+    assert out.seen[0].tolist() == [[0.5, 1.0], [1.0, 1.0]]
+    assert np.isfinite(out.fields).all()
+    assert out.fields[0, 1, 0, 0] == 0
+
+
+@pytest.mark.parametrize("mask", [LAND, None])
+def test_a_hole_outside_the_mask_spoils_its_step(mask):
+    values = fields()
+    values[1, 1, 1, 1] = np.nan
+    out = fill(values, expected(mask), "fill", STAMPS)
+    assert out.spoiled.tolist() == [False, True, False]
+    assert out.seen[1, 1, 1] == 0.5
+
+
+def test_raise_names_the_variable_and_the_times():
+    values = fields()
+    values[1:, 0, 1, 0] = np.nan
+    with pytest.raises(MissingDataError, match=r"'t2m'.*2000-01-02 and 2000-01-03") as caught:
+        fill(values, expected(), "raise", STAMPS)
+    assert "2 missing values in 2 steps" in str(caught.value)
+
+
+def test_a_variable_that_may_be_absent_is_no_fault():
+    values = fields()
+    values[:, 0] = np.nan
+    out = fill(values, expected(absent=(True, False)), "raise", STAMPS)
+    assert not out.spoiled.any()
+    assert out.seen[0].tolist() == [[0.0, 0.5], [0.5, 0.5]]
+
+
+def test_complete_fields_are_all_seen():
+    out = fill(np.ones((3, 2, 2, 2), "f4"), expected(), "raise", STAMPS)
+    assert (out.seen == 1).all()
+    assert out.seen.shape == (3, 2, 2)
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ArgumentError, match="'ignore'"):
+        check_policy("ignore")

@@ -1,0 +1,122 @@
+"""Chooses the packaged model that fits a Dataset by step, domain and variables, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from xfaconv.errors import ModelError
+from xfaconv.grid import Grid
+from xfaconv.models import Model, list_models, load_model
+from xfaconv.specs import ModelCard, VariableSpec
+
+Lacking = Callable[[Sequence[VariableSpec]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model and how it came to be used.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    reason : str
+        One sentence for the attributes of results.
+    """
+
+    model: Model
+    reason: str
+
+
+def packaged_models() -> list[Model]:
+    """Give the models inside the package; registered ones might have to be downloaded, which nobody asked for.
+
+    Examples
+    --------
+    >>> all(model.card.name for model in packaged_models())
+    True
+    """
+    folder = files("xfaconv.models") / "weights"
+    return [load_model(name) for name in list_models() if (folder / f"{name}.safetensors").is_file()]
+
+
+def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Choice:
+    """Choose among the packaged models.
+
+    Parameters
+    ----------
+    grid : Grid
+        Grid of the data.
+    step : str
+        Time step of the data.
+    lacking : callable
+        Gives the names of those of some variables that the data lack.
+    absent : {"raise", "climatology"}
+        Whether a model may miss some of its variables.
+
+    Returns
+    -------
+    Choice
+        The model that finds most of its variables; of those the one that needs most, then the first by name.
+
+    Raises
+    ------
+    ModelError
+        If none fits, saying for each why.
+    """
+    fitting: list[tuple[int, int, str, Model]] = []
+    refused: list[str] = []
+    for model in packaged_models():
+        card = model.card
+        problem = misfit(card, grid, step, lacking, absent=absent)
+        if problem is None:
+            fitting.append((len(lacking(card.variables)), -len(card.variables), card.name, model))
+        else:
+            refused.append(f"{card.name}: {problem}")
+    if not fitting:
+        raise ModelError(
+            "no packaged model fits this Dataset",
+            expected="; ".join(refused) or "at least one packaged model",
+            found=f"step {step}, {grid.describe()}",
+            fix="model = xfaconv.fit(ds), or name a model: embed(ds, model=...)",
+        )
+    *_, model = min(fitting, key=lambda entry: entry[:3])
+    return Choice(model, f"chosen: step {step}, {'global' if grid.is_global else 'regional'} data, its variables found")
+
+
+def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str) -> str | None:
+    """Say why a model does not fit some data, None where it does.
+
+    Examples
+    --------
+    >>> model = next(iter(packaged_models()), None)
+    >>> model is None or misfit(model.card, model.card.grid, "1s", lambda specs: [], absent="raise") is not None
+    True
+    """
+    if card.step != step:
+        return f"its step is {card.step}"
+    if card.grid.is_global and not grid.is_global:
+        return "it is global"
+    if not card.grid.is_global and not _covers(grid, card.grid):
+        return f"its domain is {card.grid.describe()}"
+    names = lacking(card.variables)
+    if len(names) == len(card.variables) or (names and absent == "raise"):
+        return f"it needs {', '.join(names)}"
+    return None
+
+
+def _covers(outer: Grid, inner: Grid) -> bool:
+    """Whether one grid reaches, give or take half of the other's cell, as far as the other."""
+    south_north, west_east = (step / 2 + 1e-6 for step in inner.resolution)
+    rows = (
+        outer.latitude_edges[0] <= inner.latitude_edges[0] + south_north
+        and outer.latitude_edges[-1] >= inner.latitude_edges[-1] - south_north
+    )
+    if outer.periodic:
+        return bool(rows)
+    offset = (inner.longitude_edges[0] - outer.longitude_edges[0] + 180) % 360 - 180
+    width = inner.longitude_edges[-1] - inner.longitude_edges[0]
+    room = outer.longitude_edges[-1] - outer.longitude_edges[0]
+    return bool(rows and offset >= -west_east and offset + width <= room + west_east)

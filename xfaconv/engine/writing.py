@@ -1,0 +1,216 @@
+"""Writes a lazy result to Zarr part by part, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from dask.diagnostics.progress import ProgressBar
+
+from xfaconv.errors import ArgumentError, XFaconvError
+
+if TYPE_CHECKING:
+    import zarr
+
+# The name is not in the consolidated metadata: readers of a half-written store do not see it.
+_MARKS = "_xfaconv_written"
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_IDENTIFYING = ("model", "weights_sha256", "grid", "segment", "warmup", "mode", "missing_values", "normalisation")
+
+
+def write_zarr(
+    result: xr.Dataset | xr.DataArray, store: Any, *, blocks_per_part: int = 16, progress: bool = False
+) -> None:
+    """Write a lazy result part by part; call it again with the same result to go on after an interruption.
+
+    Parts that are in the store are neither read nor computed again. A part that fails is taken block by block, so that
+    a corrupt piece of data costs only the blocks that read it; all others are written before the error is raised.
+    Segments that lie across two parts are run for both.
+
+    Parameters
+    ----------
+    result : Dataset or DataArray
+        As the functions of this package give it, with dask arrays.
+    store : path-like or zarr store
+        Where to. It must be new, or an unfinished result of the same call on the same times.
+    blocks_per_part : int, default 16
+        Blocks of time (one block is as long as a segment) that are computed and marked together.
+    progress : bool, default False
+        Show dask's progress bar for each part.
+
+    Raises
+    ------
+    ArgumentError
+        If the result is not lazy, or the store holds something else.
+    XFaconvError
+        If parts could not be computed or written, naming their time ranges; what could be written is there.
+
+    Examples
+    --------
+    Interrupted or not, this line is the same:
+
+    >>> write_zarr(xfaconv.embed(ds), "embeddings.zarr")  # doctest: +SKIP
+    """
+    data = _as_dataset(result)
+    dimension, edges = _blocks(data)
+    if blocks_per_part < 1:
+        raise ArgumentError("blocks_per_part must be at least 1", found=str(blocks_per_part), fix="blocks_per_part=16")
+    marks = _begin(data, store, dimension, len(edges) - 1)
+    if marks is None:
+        return
+    bare = data.drop_vars(list(data.coords))
+    failures: list[tuple[int, int, Exception]] = []
+    for first, last in _parts(np.asarray(marks[:]), blocks_per_part):
+        problem = _write(bare, store, dimension, edges, marks, first, last, progress)
+        if problem is None:
+            continue
+        if last - first == 1:
+            failures.append((first, last, problem))
+            continue
+        for block in range(first, last):
+            problem = _write(bare, store, dimension, edges, marks, block, block + 1, progress)
+            if problem is not None:
+                failures.append((block, block + 1, problem))
+    if failures:
+        raise _incomplete(data, dimension, edges, failures, store) from failures[0][2]
+    _finish(store)
+
+
+def _as_dataset(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
+    data = (
+        result.to_dataset(name="result" if result.name is None else result.name)
+        if isinstance(result, xr.DataArray)
+        else result
+    )
+    if not any(variable.chunks for variable in data.data_vars.values()):
+        raise ArgumentError(
+            "the result is already in memory",
+            expected="a lazy result, from a Dataset that was opened with chunks",
+            found="no dask array",
+            fix='result.to_zarr("result.zarr")',
+        )
+    return data
+
+
+def _blocks(data: xr.Dataset) -> tuple[str, list[int]]:
+    """Find the time dimension and the edges of its blocks."""
+    if "full_warmup" not in data.coords:
+        raise ArgumentError(
+            "this is not a result of this package",
+            expected="a coordinate 'full_warmup'",
+            found=", ".join(map(str, data.coords)),
+            fix="write_zarr(xfaconv.embed(ds), store)",
+        )
+    dimension = str(data.full_warmup.dims[0])
+    chunks = data.unify_chunks().chunks[dimension]
+    return dimension, [0, *np.cumsum(chunks).tolist()]
+
+
+def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Array[Any] | None:
+    """Lay out a new store, or find the marks of an unfinished one; None where it is complete."""
+    import zarr
+
+    identity = _identity(data, dimension)
+    try:
+        group = zarr.open_group(store, mode="r+")
+    except (FileNotFoundError, zarr.errors.GroupNotFoundError):
+        data.to_zarr(store, mode="w-", compute=False)
+        group = zarr.open_group(store, mode="r+")
+        marks = group.create_array(_MARKS, shape=(blocks,), chunks=(1,), dtype="int8", fill_value=0)
+        # The identity comes last: a store without it was interrupted while being laid out.
+        marks.attrs["identity"] = identity
+        return marks
+    if _MARKS in group:
+        found = group[_MARKS]
+        if isinstance(found, zarr.Array) and found.attrs.get("identity") == identity:
+            return found
+    elif set(data.data_vars) <= set(group.array_keys()) and _identity(xr.open_zarr(store), dimension) == identity:
+        return None
+    raise ArgumentError(
+        f"the store {store!s} holds something else",
+        expected="a new store, or an unfinished one of the same result",
+        found=", ".join(sorted(group.array_keys())) or "an empty group",
+        fix="give another path, or remove the store first",
+    )
+
+
+def _identity(data: xr.Dataset, dimension: str) -> str:
+    """Hash what has to agree before parts of two runs may stand side by side."""
+    variables = {
+        str(name): [
+            [str(entry) for entry in variable.dims],
+            [int(length) for length in variable.shape],
+            str(variable.dtype),
+            [str(variable.attrs.get(entry)) for entry in _IDENTIFYING],
+        ]
+        for name, variable in data.data_vars.items()
+    }
+    times = [str(stamp) for stamp in data[dimension].values]
+    return hashlib.sha256(json.dumps([variables, times], sort_keys=True).encode()).hexdigest()
+
+
+def _parts(written: np.ndarray[Any, Any], longest: int) -> Iterator[tuple[int, int]]:
+    """Stretches of blocks that are not written yet.
+
+    Examples
+    --------
+    >>> list(_parts(np.array([0, 1, 0, 0, 0]), 2))
+    [(0, 1), (2, 4), (4, 5)]
+    """
+    first = 0
+    while first < len(written):
+        if written[first]:
+            first += 1
+            continue
+        last = first
+        while last < len(written) and not written[last] and last - first < longest:
+            last += 1
+        yield first, last
+        first = last
+
+
+def _write(
+    data: xr.Dataset, store: Any, dimension: str, edges: list[int], marks: Any, first: int, last: int, progress: bool
+) -> Exception | None:
+    """Write some blocks and mark them; give what went wrong, but stop at once where nothing can be written."""
+    region = slice(edges[first], edges[last])
+    try:
+        with ProgressBar() if progress else nullcontext():  # type: ignore[no-untyped-call]
+            data.isel({dimension: region}).to_zarr(store, region={dimension: region})
+        marks[first:last] = 1
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in _NO_SPACE:
+            raise XFaconvError(
+                f"the store {store!s} cannot be written any more",
+                found=f"{problem.strerror or problem}, after {edges[first]} of {edges[-1]} steps",
+                fix="make room and call write_zarr again with the same arguments: it goes on from here",
+            ) from problem
+        return problem
+    return None
+
+
+def _incomplete(
+    data: xr.Dataset, dimension: str, edges: list[int], failures: list[tuple[int, int, Exception]], store: Any
+) -> XFaconvError:
+    stamps = data[dimension].values
+    ranges = [f"{stamps[edges[first]]} to {stamps[edges[last] - 1]}" for first, last, _ in failures]
+    cause = failures[0][2]
+    return XFaconvError(
+        f"{len(failures)} of {len(edges) - 1} blocks could not be computed; all others are in {store!s}",
+        expected=f"readable data for {'; '.join(ranges)} and the warm-up before",
+        found=f"{type(cause).__name__}: {cause}",
+        fix="mend the data and call write_zarr again with the same arguments: it computes only these blocks",
+    )
+
+
+def _finish(store: Any) -> None:
+    import zarr
+
+    group = zarr.open_group(store, mode="r+")
+    del group[_MARKS]
