@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +12,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.signal import lfilter
 
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.significance import correlate, correlation_p_value, effective_sample_size
 from xfaconv.errors import ArgumentError, CoordinateError, MissingDataError, TimeError
 
-
-def autoregressive(cells: int, steps: int = 240, phi: float = 0.7, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(size=(cells, steps + 200))
-    return lfilter([1.0], [1.0, -phi], noise, axis=-1)[:, 200:]
-
-
-def field(values: np.ndarray, rows: int, columns: int) -> xr.DataArray:
-    """(cells, time) -> (time, lat, lon)."""
-    coords = {
-        "time": np.arange(values.shape[1]),
-        "lat": np.linspace(-80, 80, rows),
-        "lon": np.arange(columns) * 360 / columns,
-    }
-    return xr.DataArray(values.T.reshape(-1, rows, columns), coords, ("time", "lat", "lon"), name="z")
+sys.path.insert(0, str(Path(__file__).parent))
+from fields import autoregressive, gridded
 
 
 def slow_pair(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -75,7 +64,7 @@ def test_p_value_without_memory_is_scipys() -> None:
 @pytest.mark.parametrize("null", ["effective", "phase"])
 def test_five_per_cent_of_a_field_without_signal_is_rejected(null: str) -> None:
     """Memory 0.7, 240 steps: nominal 5% must reject 4 to 6% of 6,000 independent pairs, where naive p rejects 25%."""
-    values = field(autoregressive(6000, seed=11), 60, 100)
+    values = gridded(autoregressive(6000, seed=11), 60, 100)
     rates, naive = [], []
     for start in range(0, 60, 5):  # a new base series for each 500 cells
         base = xr.DataArray(autoregressive(1, seed=100 + start)[0], {"time": values.time}, ("time",))
@@ -88,7 +77,7 @@ def test_five_per_cent_of_a_field_without_signal_is_rejected(null: str) -> None:
 
 
 def test_white_noise_is_rejected_at_the_nominal_rate() -> None:
-    values = field(autoregressive(4000, phi=0.0, seed=5), 40, 100)
+    values = gridded(autoregressive(4000, phi=0.0, seed=5), 40, 100)
     base = xr.DataArray(autoregressive(1, phi=0.0, seed=6)[0], {"time": values.time}, ("time",))
     assert 0.04 <= float((correlate(base, values).p_value <= 0.05).mean()) <= 0.06
 
@@ -100,7 +89,7 @@ def test_false_discovery_rate_is_at_most_alpha() -> None:
         values = autoregressive(300, seed=1000 + trial)
         base = autoregressive(1, seed=5000 + trial)[0]
         values[:30] += 1.2 * base
-        data = field(values, 15, 20)
+        data = gridded(values, 15, 20)
         out = correlate(xr.DataArray(base, {"time": data.time}, ("time",)), data)
         found = false_discovery(out.p_value, alpha=0.1).significant.values.ravel()
         shares.append(found[30:].sum() / max(found.sum(), 1))
@@ -112,7 +101,7 @@ def test_maps_without_signal_hold_no_discoveries() -> None:
     """The family-wise share of null maps with any discovery is about alpha; with naive p it is nearly all of them."""
     wrong, naive = 0, 0
     for trial in range(60):
-        data = field(autoregressive(200, seed=2000 + trial), 10, 20)
+        data = gridded(autoregressive(200, seed=2000 + trial), 10, 20)
         base = xr.DataArray(autoregressive(1, seed=8000 + trial)[0], {"time": data.time}, ("time",))
         out = correlate(base, data)
         wrong += bool(false_discovery(out.p_value).significant.any())
@@ -167,7 +156,7 @@ def test_attrs_say_alpha_and_domain() -> None:
 @pytest.mark.parametrize("null", ["effective", "phase"])
 @pytest.mark.parametrize("chunks", [{"time": 50, "lat": 2}, {"time": -1, "lon": 3}])
 def test_lazy_equals_eager_and_computes_nothing_at_build(null: str, chunks: dict[str, int], no_computes: Any) -> None:
-    values = field(autoregressive(40, 120, seed=9), 5, 8).astype("float32")
+    values = gridded(autoregressive(40, 120, seed=9), 5, 8).astype("float32")
     values[3, 1, 2] = np.nan
     base = values[:, 0, 0]
     eager = correlate(base, values, null=null, surrogates=99)
@@ -225,7 +214,7 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_input_is_not_changed() -> None:
-    values = field(autoregressive(4, 50), 2, 2).assign_attrs(units="m")
+    values = gridded(autoregressive(4, 50), 2, 2).assign_attrs(units="m")
     before = values.copy(deep=True)
     correlate(values[:, 0, 0], values, null="phase", surrogates=9)
     xr.testing.assert_identical(values, before)

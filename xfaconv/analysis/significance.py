@@ -170,10 +170,27 @@ def correlation_p_value(correlation: xr.DataArray, effective: xr.DataArray | flo
     return result.rename("p_value")
 
 
-def _phase_p(
-    field: NDArray[np.floating], series: NDArray[np.floating], *, count: int, seed: int
-) -> NDArray[np.floating]:
-    """Share of surrogates of the series that correlate with the field at least as strongly as the series itself."""
+def exceedance(field: NDArray[np.floating], candidates: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Share of surrogate series that correlate with a field at least as strongly as the true one does.
+
+    Parameters
+    ----------
+    field : ndarray (..., time)
+        NaN where missing.
+    candidates : ndarray (1 + surrogates, time)
+        The true series first.
+
+    Returns
+    -------
+    ndarray (...)
+        ``(1 + exceeding) / (1 + surrogates)``, of the precision of the field; NaN where the field is constant.
+
+    Examples
+    --------
+    >>> time = np.arange(32.0)
+    >>> float(exceedance(time, np.stack([time, np.cos(time), np.sin(time)])).round(3))
+    0.333
+    """
     rows = np.asarray(field, dtype=np.float64).reshape(-1, field.shape[-1])
     valid = np.isfinite(rows)
     number = valid.sum(axis=1)
@@ -181,16 +198,22 @@ def _phase_p(
     centred = np.where(valid, rows - mean[:, None], 0.0)
     spread = np.sqrt((centred**2).sum(axis=1))
     constant = (number < 3) | (spread <= _CONSTANT * np.abs(mean) * np.sqrt(np.maximum(number, 1)))
-    all_series = np.concatenate([np.asarray(series, dtype=np.float64)[None], surrogate_series(series, count, seed)])
-    all_series = all_series - all_series.mean(axis=1, keepdims=True)
+    series = candidates - candidates.mean(axis=1, keepdims=True)
     # A field with gaps sees only part of each surrogate, whose mean and spread are taken over that part.
-    partial = all_series @ valid.T.astype(np.float64)
-    power = (all_series**2) @ valid.T.astype(np.float64) - partial**2 / np.maximum(number, 1)
+    partial = series @ valid.T.astype(np.float64)
+    power = (series**2) @ valid.T.astype(np.float64) - partial**2 / np.maximum(number, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        strength = np.abs(all_series @ centred.T) / (np.sqrt(np.maximum(power, 0)) * spread)
+        strength = np.abs(series @ centred.T) / (np.sqrt(np.maximum(power, 0)) * spread)
     exceed = (strength[1:] >= strength[0] * (1 - 1e-12)).sum(axis=0)
-    value = np.where(constant, np.nan, (1 + exceed) / (1 + count))
-    return value.reshape(field.shape[:-1]).astype(field.dtype)
+    value = np.where(constant | ~np.isfinite(strength[0]), np.nan, (1 + exceed) / len(series))
+    return np.asarray(value.reshape(field.shape[:-1]).astype(field.dtype))
+
+
+def _phase_p(
+    field: NDArray[np.floating], series: NDArray[np.floating], *, count: int, seed: int
+) -> NDArray[np.floating]:
+    true = np.asarray(series, dtype=np.float64)
+    return exceedance(field, np.concatenate([true[None], surrogate_series(true, count, seed)]))
 
 
 def correlate(

@@ -1,0 +1,205 @@
+"""Composites of a field by the phase of an index and by season, with significance that knows about memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.analysis.anomalies import anomalies
+from xfaconv.analysis.axes import horizontal_axes, time_axis
+from xfaconv.analysis.discovery import false_discovery
+from xfaconv.analysis.seasons import in_season, season_years
+from xfaconv.analysis.significance import correlate, exceedance
+from xfaconv.errors import ArgumentError, TimeError
+
+_LEAST_YEARS = 5
+
+
+def _shuffled(
+    field: NDArray[np.floating], indicator: NDArray[np.floating], *, table: NDArray[np.int64], count: int, seed: int
+) -> NDArray[np.floating]:
+    """p-values of a membership series whose years are shuffled against the field's; each year stays whole."""
+    generator = np.random.default_rng(seed)
+    series = np.nan_to_num(np.asarray(indicator, dtype=np.float64))[table]
+    shuffles = np.stack([series] + [series[generator.permutation(len(series))] for _ in range(count)])
+    return exceedance(np.asarray(field)[..., table.ravel()], shuffles.reshape(count + 1, -1))
+
+
+def _year_table(time: xr.DataArray, season: str | Sequence[int] | None) -> NDArray[np.int64]:
+    """Positions (year, step of the season) of the years that are complete but for a leap day."""
+    years = season_years(time, season)
+    names, sizes = np.unique(years, return_counts=True)
+    longest = sizes.max()
+    whole = names[sizes >= longest - 1]
+    length = int(sizes[sizes >= longest - 1].min())
+    if len(whole) < _LEAST_YEARS:
+        raise TimeError(
+            "too few years to shuffle",
+            expected=f"at least {_LEAST_YEARS} complete years",
+            found=f"{len(whole)}",
+            fix="test='effective'",
+        )
+    return np.stack([np.flatnonzero(years == name)[:length] for name in whole])
+
+
+def membership_test(
+    field: xr.DataArray,
+    members: xr.DataArray,
+    *,
+    test: Literal["effective", "years"] = "effective",
+    season: str | Sequence[int] | None = None,
+    shuffles: int = 999,
+    seed: int = 0,
+    alpha: float = 0.05,
+) -> xr.Dataset:
+    """Test in every cell whether the mean over some times differs from the mean over the others.
+
+    The difference of two means is the correlation with the membership series (1 inside, 0 outside), so that its
+    p-value takes the memory of both the field and the events from `correlate`.
+
+    Parameters
+    ----------
+    field : DataArray (time, latitude, longitude)
+        Anomalies.
+    members : DataArray (time)
+        True inside.
+    test : {"effective", "years"}
+        Student's t with the effective sample size, or whole years of membership shuffled against the field's.
+    season : str or sequence of int, optional
+        The season that the times were selected by: says where a year begins.
+    shuffles, seed : int
+        Of the shuffled years.
+    alpha : float
+        False discovery rate.
+
+    Returns
+    -------
+    Dataset (latitude, longitude)
+        ``mean`` over the members in units of the field, ``count`` of members (scalar), ``p_value``,
+        ``adjusted_p_value``, ``significant`` and ``number_of_tests``. Lazy if field or members are.
+
+    Raises
+    ------
+    ArgumentError
+        If the test is unknown.
+    TimeError
+        If times differ or there are too few years to shuffle.
+
+    Examples
+    --------
+    >>> times = xr.date_range("1990-01-01", periods=240, freq="MS")
+    >>> coords = {"time": times, "lat": [0.0, 10.0], "lon": [0.0, 10.0]}
+    >>> noise = np.random.default_rng(0).normal(size=(240, 2, 2))
+    >>> field = xr.DataArray(noise, coords, ("time", "lat", "lon"))
+    >>> members = field[:, 0, 0] > 0.5
+    >>> membership_test(field, members).significant.values
+    array([[ True, False],
+           [False, False]])
+    """
+    if test not in ("effective", "years"):
+        raise ArgumentError("unknown test", expected="'effective' or 'years'", found=repr(test), fix="test='effective'")
+    time = time_axis(field)
+    inside = members.astype(bool)
+    mean = field.where(inside).mean(time, dtype=np.float64).astype(field.dtype)
+    indicator = inside.astype(field.dtype).reset_coords(drop=True)
+    if test == "effective":
+        p_value = correlate(indicator, field, dim=time).p_value
+    else:
+        lazy = field.chunks is not None
+        p_value = xr.apply_ufunc(
+            _shuffled,
+            field.chunk({time: -1}) if lazy else field,
+            indicator.chunk({time: -1}) if indicator.chunks is not None else indicator,
+            input_core_dims=[[time], [time]],
+            dask="parallelized",
+            output_dtypes=[field.dtype],
+            kwargs={"table": _year_table(field[time], season), "count": shuffles, "seed": seed},
+        ).assign_attrs(null=f"{shuffles} shuffles of whole years", units="1", long_name="two-sided p-value")
+    mean = mean.assign_attrs(units=field.attrs.get("units", "1"), long_name="mean anomaly")
+    found = false_discovery(p_value, alpha=alpha, dim=horizontal_axes(field).both)
+    return xr.Dataset({"mean": mean, "count": inside.sum(time), "p_value": p_value, **found}, attrs=found.attrs)
+
+
+def composite(
+    field: xr.DataArray,
+    index: xr.DataArray,
+    *,
+    threshold: float = 1.0,
+    season: str | Sequence[int] | None = None,
+    test: Literal["effective", "years"] = "effective",
+    shuffles: int = 999,
+    seed: int = 0,
+    alpha: float = 0.05,
+) -> xr.Dataset:
+    """Mean anomaly where an index is high and where it is low.
+
+    Parameters
+    ----------
+    field : DataArray (time, latitude, longitude)
+        Raw values or anomalies: the seasonal cycle is taken off.
+    index : DataArray (time)
+        Such as `xfaconv.analysis.nino34` gives it.
+    threshold : float
+        High is at least this, low at most minus this, in units of the index.
+    season : str or sequence of int, optional
+        ``"DJF"`` or month numbers; the other phase of each test is the rest of the same season.
+    test : {"effective", "years"}
+        Student's t with effective sample size, or shuffled years.
+    shuffles, seed : int
+        Of the shuffled years.
+    alpha : float
+        False discovery rate of each phase's map.
+
+    Returns
+    -------
+    Dataset (phase, latitude, longitude)
+        ``mean``, ``count`` (phase), ``p_value``, ``adjusted_p_value``, ``significant``, ``number_of_tests`` for
+        ``phase`` "high" and "low". Lazy if field or index are.
+
+    Raises
+    ------
+    ArgumentError
+        If the threshold is not positive or the season unknown.
+    TimeError
+        If field and index share no times in the season.
+
+    Examples
+    --------
+    >>> times = xr.date_range("1990-01-01", periods=240, freq="MS")
+    >>> coords = {"time": times, "lat": [0.0, 10.0], "lon": [0.0, 10.0]}
+    >>> noise = np.random.default_rng(0).normal(size=(240, 2, 2))
+    >>> field = xr.DataArray(noise, coords, ("time", "lat", "lon"))
+    >>> out = composite(field, field[:, 0, 0], season="DJF")
+    >>> bool(out["mean"].sel(phase="high")[0, 0] > 1), bool(out.significant.sel(phase="low")[0, 0])
+    (True, True)
+    """
+    if threshold <= 0:
+        raise ArgumentError("threshold is not positive", expected="above 0", found=f"{threshold:g}", fix="threshold=1")
+    time = time_axis(field)
+    departure, chosen = xr.align(anomalies(field), index.reset_coords(drop=True), join="inner")
+    selected = in_season(departure[time], season)
+    if not selected.any():
+        raise TimeError(
+            "field and index share no times in the season",
+            expected=f"common times in {season or 'the year'}",
+            found=f"field {field.sizes[time]}, index {index.sizes[time]}, common {departure.sizes[time]} times",
+            fix="give both at the same times",
+        )
+    departure, chosen = departure.isel({time: selected}), chosen.isel({time: selected})
+    parts = [
+        membership_test(departure, members, test=test, season=season, shuffles=shuffles, seed=seed, alpha=alpha)
+        for members in (chosen >= threshold, chosen <= -threshold)
+    ]
+    phase = xr.Variable("phase", ["high", "low"])
+    out = xr.concat(parts, phase, join="exact", combine_attrs="drop_conflicts").assign_coords(phase=phase)
+    return out.assign_attrs(
+        threshold=threshold,
+        index="index" if index.name is None else str(index.name),
+        season=str(season or "all"),
+        test=test,
+        alpha=alpha,
+    )
