@@ -1,4 +1,4 @@
-"""The header of a safetensors file, refused unless it is exactly what this package writes."""
+"""The header of a safetensors file: written the same way every time, refused unless it describes its file exactly."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xfaconv.errors import ModelFileError
 
 _LARGEST_HEADER = 4 * 2**20
 _MOST_TENSORS = 10_000
 _MOST_DIMENSIONS = 8
-_BYTES = {"F32": 4, "F64": 8, "I16": 2}
+_KINDS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I16": np.dtype("<i2")}
 # What people hand over by mistake, by its first bytes.
 _DISGUISES = (
     (b"<", "an HTML or XML page"),
@@ -23,6 +26,37 @@ _DISGUISES = (
     (b"version https://git-lfs", "a Git LFS pointer"),
     (b"\x1f\x8b", "a gzip archive"),
 )
+
+
+def make_header(tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> bytes:
+    """Describe tensors that follow one after the other, in the order given.
+
+    Parameters
+    ----------
+    tensors : Mapping of str to ndarray
+        Of the types float32, float64 and int16.
+    metadata : Mapping of str to str
+        Any text.
+
+    Returns
+    -------
+    bytes
+        The beginning of a safetensors file, a multiple of 8 bytes long.
+
+    Examples
+    --------
+    >>> make_header({"a": np.zeros(2, "f4")}, {})[8:]
+    b'{"__metadata__":{},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, values in tensors.items():
+        kind = next(kind for kind, dtype in _KINDS.items() if dtype == values.dtype)
+        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [end, end + values.nbytes]}
+        end += values.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def check_header(content: bytes, name: str) -> Mapping[str, str]:
@@ -56,7 +90,7 @@ def check_header(content: bytes, name: str) -> Mapping[str, str]:
             fix="give a file written by model.save(path); a pickled checkpoint is never opened",
         )
     try:
-        header: Any = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no)
+        header = read_json(content[8 : 8 + length].decode("utf-8"))
     except (ValueError, RecursionError) as problem:
         raise ModelFileError(
             f"the header of {name} is not JSON", found=str(problem), fix="get the file again"
@@ -105,14 +139,41 @@ def _extent(entry: Any, tensor: str, name: str) -> tuple[int, int, int]:
             or any(type(number) is not int or not 0 <= number < 2**53 for number in whole)
         ):
             raise ValueError(entry)
-        return first, last, math.prod(shape) * _BYTES[kind]
+        return first, last, math.prod(shape) * _KINDS[kind].itemsize
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelFileError(
             f"tensor {tensor!r} in {name} is described wrongly",
-            expected=f"dtype ({', '.join(_BYTES)}), shape and data_offsets",
+            expected=f"dtype ({', '.join(_KINDS)}), shape and data_offsets",
             found=repr(entry)[:200],
             fix="get the file again",
         ) from problem
+
+
+def read_json(text: str) -> Any:
+    """Read JSON as its standard has it: no NaN, no name twice in one object.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    RecursionError
+        If it is nested without end.
+
+    Examples
+    --------
+    >>> read_json('{"a": [1, 2]}')
+    {'a': [1, 2]}
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import get_args
 
@@ -18,11 +19,30 @@ _STEPS = ("1h", "3h", "6h", "12h", "1D", "5D", "7D", "1M")
 _TEXTS = ("name", "title", "description", "data", "licence", "citation", "weights_sha256", "version")
 _LONGEST = 100_000
 
+# What is checked, what was expected, what was found, and whether that is good.
+Checks = Iterable[tuple[str, str, object, bool]]
 
-def check_card(
+
+def check_card(card: ModelCard) -> None:
+    """Refuse a card that is wrong in itself.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The card.
+
+    Raises
+    ------
+    ModelFileError
+        Naming the entry, what was expected and what was found.
+    """
+    _refuse_first_failure(itertools.chain(_card_checks(card), _network_checks(card)))
+
+
+def check_tensors(
     card: ModelCard, network: Mapping[str, NDArray[np.generic]], climatology: Mapping[str, NDArray[np.generic]]
 ) -> None:
-    """Refuse a card that is wrong in itself or that does not fit its tensors.
+    """Refuse tensors that do not fit a card, which must be right in itself.
 
     Whether the weights fit the network's layers is known when the network is built, and checked there.
 
@@ -38,14 +58,18 @@ def check_card(
     ModelFileError
         Naming the entry, what was expected and what was found.
     """
-    for what, expected, found, good in (*_card_checks(card), *_network_checks(card), *_tensor_checks(card, network)):
-        if not good:
-            raise _refused(what, expected, found)
+    _refuse_first_failure(_tensor_checks(card, network))
     if climatology:
         shape = unpack_climatology(climatology).coefficients.shape
         wanted = (len(card.variables), 1 + 2 * card.climatology_harmonics, *card.grid.shape)
         if shape != wanted:
             raise _refused("climatology", f"shape {wanted} by variables, harmonics and grid", shape)
+
+
+def _refuse_first_failure(checks: Checks) -> None:
+    for what, expected, found, good in checks:
+        if not good:
+            raise _refused(what, expected, found)
 
 
 def _refused(what: str, expected: str, found: object) -> ModelFileError:
@@ -55,9 +79,6 @@ def _refused(what: str, expected: str, found: object) -> ModelFileError:
         found=repr(found)[:200],
         fix="get the file again, or correct the card before model.save(path)",
     )
-
-
-Checks = Iterator[tuple[str, str, object, bool]]
 
 
 def _card_checks(card: ModelCard) -> Checks:

@@ -92,8 +92,10 @@ def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology
         If an array is absent, of the wrong kind or shape.
     """
     _check_arrays(packed)
-    coefficients = _unpack(packed, "coefficients").astype(np.float32)
-    spread = np.exp(_unpack(packed, "spread")).astype(np.float32)
+    # What overflows is refused below, with an error that says more than numpy's warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        coefficients = _unpack(packed, "coefficients").astype(np.float32)
+        spread = np.exp(_unpack(packed, "spread")).astype(np.float32)
     finite = np.isfinite(coefficients) | (packed["coefficients"] == _MISSING)
     if not (finite.all() and ((spread > 0) & np.isfinite(spread) | (packed["spread"] == _MISSING)).all()):
         raise ModelFileError("the packed climatology has values out of range", expected="finite, spread above 0")

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors_numpy
 
 from xfaconv.errors import ModelFileError
-from xfaconv.models.header import check_header
-from xfaconv.models.inspection import check_card
+from xfaconv.models.header import check_header, make_header, read_json
+from xfaconv.models.inspection import check_card, check_tensors
 from xfaconv.specs import ModelCard
 
 FORMAT_VERSION = "1"
@@ -70,7 +70,8 @@ def seal(card: ModelCard, network: Tensors, climatology: Tensors) -> ModelFile:
     """
     # Through JSON, so that a card in memory is exactly the card that will be read back.
     card = ModelCard.from_dict(json.loads(_json(card.updated(version=FORMAT_VERSION).to_dict())))
-    check_card(card, network, climatology)
+    check_card(card)
+    check_tensors(card, network, climatology)
     return ModelFile(card.updated(weights_sha256=weights_sha256(card, network, climatology)), network, climatology)
 
 
@@ -92,8 +93,8 @@ def weights_sha256(card: ModelCard, network: Tensors, climatology: Tensors) -> s
     entries = card.to_dict()
     digest = hashlib.sha256(_json({name: entries[name] for name in _DECISIVE}).encode())
     for name, values in sorted(_flat(network, climatology).items()):
-        digest.update(f"{name} {values.dtype.newbyteorder('<').str} {values.shape}\n".encode())
-        digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes())
+        digest.update(f"{name} {_little_endian(values).dtype.str} {values.shape}\n".encode())
+        digest.update(_little_endian(values).tobytes())
     return digest.hexdigest()
 
 
@@ -114,9 +115,10 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
     """
     card = _json(file.card.to_dict())
     metadata = {"format": "xfaconv", "card": card, "card_sha256": hashlib.sha256(card.encode()).hexdigest()}
-    content = safetensors_numpy.save(
-        {name: np.ascontiguousarray(values) for name, values in _flat(file.network, file.climatology).items()}, metadata
-    )
+    # Wide numbers first keeps every tensor aligned; the same model always gives the same bytes.
+    flat = _flat(file.network, file.climatology)
+    tensors = {name: _little_endian(flat[name]) for name in sorted(flat, key=lambda name: (-flat[name].itemsize, name))}
+    content = b"".join([make_header(tensors, metadata), *(values.tobytes() for values in tensors.values())])
     path = Path(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -161,6 +163,7 @@ def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = N
         raise ModelFileError(f"{path.name} is not the file that was asked for", expected=file_sha256, found=found)
     metadata = check_header(content, path.name)
     card = _card(metadata, path.name)
+    check_card(card)
     try:
         tensors = safetensors_numpy.load(content)
     except SafetensorError as problem:
@@ -179,7 +182,7 @@ def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = N
             found=found,
             fix="get the file again",
         )
-    check_card(card, network, climatology)
+    check_tensors(card, network, climatology)
     return ModelFile(card, network, climatology)
 
 
@@ -212,7 +215,7 @@ def _card(metadata: Mapping[str, str], name: str) -> ModelCard:
             fix="get the file again",
         )
     try:
-        entries: Any = json.loads(text)
+        entries = read_json(text)
     except (ValueError, RecursionError) as problem:
         raise ModelFileError(f"the card in {name} is not JSON", found=str(problem)) from problem
     version = entries.get("version") if isinstance(entries, dict) else None
@@ -230,6 +233,10 @@ def _flat(network: Tensors, climatology: Tensors) -> dict[str, NDArray[np.generi
     return {f"network.{name}": values for name, values in network.items()} | {
         f"climatology.{name}": values for name, values in climatology.items()
     }
+
+
+def _little_endian(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    return values.astype(values.dtype.newbyteorder("<"), copy=False)
 
 
 def _json(entries: Mapping[str, Any]) -> str:

@@ -1,0 +1,203 @@
+"""The Model object: built once, cheap to send, never changed, and quiet about it."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+
+import cloudpickle
+import numpy as np
+import pytest
+import torch
+from dask.base import tokenize
+
+from tests.models.conftest import SPEC, make_tiny_model, tiny_card, tiny_climatology
+from xfaconv import nn
+from xfaconv.errors import ModelError, XFaconvError
+from xfaconv.models import Model, load_model
+from xfaconv.models.storage import seal
+
+
+def test_sixteen_threads_build_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_tiny_model(seed=101)
+    built = []
+    original = nn.build_network
+    monkeypatch.setattr(nn, "build_network", lambda spec: built.append(1) or original(spec))
+    barrier = threading.Barrier(16)
+
+    def ask(_: int) -> object:
+        barrier.wait()
+        return pickle.loads(pickle.dumps(model)).network()
+
+    with ThreadPoolExecutor(16) as pool:
+        networks = list(pool.map(ask, range(16)))
+    assert len(built) == 1
+    assert all(network is networks[0] for network in networks)
+
+
+def test_the_network_is_ready_to_use_and_cannot_collect_gradients(tiny_model: Model) -> None:
+    network = tiny_model.network()
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+
+
+def test_a_trainable_copy_is_a_copy(tiny_model: Model) -> None:
+    before = {name: values.clone() for name, values in tiny_model.network().state_dict().items()}
+    copy = tiny_model.trainable_network()
+    assert copy.training
+    assert all(parameter.requires_grad for parameter in copy.parameters())
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            parameter.add_(1)
+    for fresh in (tiny_model.network(), tiny_model.trainable_network()):
+        assert all(torch.equal(values, before[name]) for name, values in fresh.state_dict().items())
+
+
+def test_the_model_does_not_follow_the_network_it_was_made_of() -> None:
+    network = nn.build_network(SPEC)
+    model = Model.from_network(tiny_card(), network, tiny_climatology())
+    expected = next(network.parameters()).detach().clone()
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    assert torch.equal(next(model.network().parameters()), expected)
+
+
+def test_the_climatology_in_memory_is_the_one_of_the_file(tmp_path) -> None:
+    original = tiny_climatology()
+    model = Model.from_network(tiny_card(), nn.build_network(SPEC), original)
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        model.climatology.coefficients, load_model(tmp_path / "model.safetensors").climatology.coefficients
+    )
+    np.testing.assert_allclose(model.climatology.coefficients, original.coefficients, atol=2e-3)
+    np.testing.assert_allclose(model.climatology.scale, original.scale, rtol=2e-4)
+
+
+def test_a_model_may_have_no_climatology(tmp_path) -> None:
+    model = Model.from_network(tiny_card(), nn.build_network(SPEC), None)
+    model.save(tmp_path / "model.safetensors")
+    assert model.climatology is None
+    assert load_model(tmp_path / "model.safetensors").climatology is None
+
+
+def test_building_leaves_torch_as_it_was() -> None:
+    model = make_tiny_model(seed=102)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    model.network()
+    model.trainable_network()
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.is_grad_enabled()
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_the_default_type_of_torch_does_not_matter() -> None:
+    model = make_tiny_model(seed=103)
+    torch.set_default_dtype(torch.float64)
+    try:
+        network = model.network()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps])
+def test_a_model_in_memory_travels_with_its_tensors(dumps, tiny_model: Model) -> None:
+    travelled = pickle.loads(dumps(tiny_model))
+    assert travelled == tiny_model
+    np.testing.assert_array_equal(travelled.climatology.scale, tiny_model.climatology.scale)
+
+
+def test_another_process_gets_the_same_numbers(tiny_model: Model, tmp_path) -> None:
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickle.dumps(tiny_model))
+    code = (
+        f"import pickle; m = pickle.load(open({str(path)!r}, 'rb')); "
+        "print(m.sha256, float(sum(p.double().abs().sum() for p in m.network().parameters())))"
+    )
+    sha256, total = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert sha256 == tiny_model.sha256
+    assert float(total) == float(sum(p.double().abs().sum() for p in tiny_model.network().parameters()))
+
+
+def test_a_handle_that_leads_to_another_model_is_noticed(tiny_model: Model) -> None:
+    file = tiny_model._file
+    handle = Model(file, fetch=_another_model)
+    with pytest.raises(ModelError, match="not the same here"):
+        pickle.loads(pickle.dumps(handle))
+
+
+def _another_model() -> Model:
+    return make_tiny_model(seed=7)
+
+
+def test_the_hash_follows_what_is_computed_and_nothing_else(tiny_model: Model) -> None:
+    assert tiny_model.updated(description="Other words.", metrics={"skill": 1.0}).sha256 == tiny_model.sha256
+    assert tokenize(tiny_model.updated(description="Other words.")) == tokenize(tiny_model)
+    others = [
+        make_tiny_model(seed=1),
+        tiny_model.updated(segment=24),
+        tiny_model.updated(warmup=0),
+        tiny_model.updated(variables=tuple(reversed(tiny_model.card.variables))),
+        Model(seal(tiny_model.card, tiny_model._file.network, {})),
+    ]
+    assert len({tiny_model.sha256, *(other.sha256 for other in others)}) == 6
+    assert len({tokenize(tiny_model), *(tokenize(other) for other in others)}) == 6
+
+
+def test_a_changed_card_must_fit(tiny_model: Model) -> None:
+    with pytest.raises(XFaconvError, match="segment"):
+        tiny_model.updated(segment=0)
+
+
+def test_parameters_are_counted() -> None:
+    network = nn.build_network(SPEC)
+    model = Model.from_network(tiny_card(parameters=3), network, None)
+    assert model.card.parameters == sum(entry.numel() for entry in network.parameters())
+
+
+class _Tags(HTMLParser):
+    """Collects tags, and checks that they close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen, self.open = [], []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.seen.append(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_card_as_html_is_whole_escaped_and_without_scripts(tiny_model: Model) -> None:
+    hostile = "</td><script>alert(1)</script>"
+    html = tiny_model.updated(description=hostile, known_failures=(hostile,), metrics={hostile: hostile})._repr_html_()
+    tags = _Tags()
+    tags.feed(html)
+    assert not tags.open
+    assert set(tags.seen) <= {"div", "span", "b", "details", "summary", "table", "tr", "th", "td", "br"}
+    assert "alert(1)" in html
+    assert "color:#" not in html.replace(" ", "")
+    assert (
+        html
+        == tiny_model.updated(
+            description=hostile, known_failures=(hostile,), metrics={hostile: hostile}
+        ).card._repr_html_()
+    )
+
+
+def test_the_card_as_text_says_what_matters(tiny_model: Model) -> None:
+    text = repr(tiny_model)
+    for said in ("tiny-monthly-30deg", "the user's own data", "sst, z500", "1M", "everything", tiny_model.sha256):
+        assert said in text
