@@ -1,4 +1,4 @@
-"""Standardised anomalies: what the seasonal mean is and how a block of physical values becomes anomalies, all lazily."""
+"""Standardised anomalies: how blocks of values become float32 anomalies from a seasonal mean, all lazily."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from xfaconv.climatology import Climatology, harmonic_basis
-from xfaconv.conform.regrid import Remap, _same_cells
+from xfaconv.climatology import Climatology
+from xfaconv.conform.regrid import Remap, same_cells
 from xfaconv.errors import GridError
 from xfaconv.grid import Grid
 
@@ -18,14 +18,14 @@ Array = Any
 _BATCH_BYTES = 8e6
 
 
-def climatology_on(climatology: Climatology, model_grid: Grid, grid: Grid) -> Climatology:
+def climatology_on(climatology: Climatology, model_grid: Grid | None, grid: Grid) -> Climatology:
     """Take the part of a model's climatology that belongs to a grid.
 
     Parameters
     ----------
     climatology : Climatology
         On the model's grid.
-    model_grid : Grid
+    model_grid : Grid or None
         The model's grid.
     grid : Grid
         Grid of the data, cells of the model's grid.
@@ -39,13 +39,13 @@ def climatology_on(climatology: Climatology, model_grid: Grid, grid: Grid) -> Cl
     GridError
         If the grid is not made of cells of the model's grid.
     """
-    if grid.matches(model_grid):
+    if model_grid is not None and grid.matches(model_grid):
         return climatology
-    cells = _same_cells(model_grid, grid)
+    cells = same_cells(model_grid, grid) if model_grid is not None else None
     if cells is None:
         raise GridError(
             "the model's climatology is on the model's grid, the data are on another",
-            expected=model_grid.describe(),
+            expected=model_grid.describe() if model_grid is not None else "the model's grid",
             found=grid.describe(),
             fix="regrid='model'; or climatology='data' to use the data's own seasonal cycle",
         )
@@ -57,7 +57,7 @@ def climatology_on(climatology: Climatology, model_grid: Grid, grid: Grid) -> Cl
 
 def standardise_block(
     block: NDArray[Any],
-    basis: NDArray[np.float32] | None = None,
+    basis: NDArray[Any] | None = None,
     coefficients: NDArray[np.float32] | None = None,
     scale: NDArray[np.float32] | None = None,
     *,
@@ -71,9 +71,9 @@ def standardise_block(
     ----------
     block : ndarray ([member,] time, latitude, longitude)
         Values on the user's grid, or on the goal grid where there is no remap.
-    basis : ndarray (time, 1 + 2 * harmonics), optional
-        Harmonics of the year.
-    coefficients : ndarray (1 + 2 * harmonics, latitude, longitude), optional
+    basis : ndarray (time, 1 + 2 * harmonics), or (time, 1) of int, optional
+        Harmonics of the year, or the position in a table of seasonal means.
+    coefficients : ndarray (term, latitude, longitude), optional
         Seasonal mean in the model's units; physical values are given where it is absent.
     scale : ndarray (latitude, longitude), optional
         Standard deviation of the anomalies.
@@ -99,17 +99,24 @@ def standardise_block(
             if factor != 1.0 or offset != 0.0:
                 values = values * factor + offset
             if basis is not None and coefficients is not None and scale is not None:
-                values -= np.einsum("tk,kij->tij", basis[part].astype(np.float64), coefficients)
-                values /= scale
+                values = (values - _seasonal(basis[part], coefficients)) / scale
             target[member, part] = values
     return out
+
+
+def _seasonal(basis: NDArray[Any], coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Seasonal mean of each step: a sum of harmonics, or an entry of a table where the basis holds positions."""
+    if basis.dtype.kind == "i":
+        return coefficients[basis[:, 0]].astype(np.float64)
+    flat = basis.astype(np.float64) @ coefficients.reshape(len(coefficients), -1).astype(np.float64)
+    return flat.reshape(-1, *coefficients.shape[1:])
 
 
 def apply_to_blocks(
     array: Array,
     function: Callable[..., NDArray[np.float32]],
     shape: tuple[int, int],
-    basis: NDArray[np.float32] | None = None,
+    basis: NDArray[Any] | None = None,
     fields: Sequence[Array] = (),
     **options: Any,
 ) -> Array:
@@ -139,7 +146,7 @@ def apply_to_blocks(
     dims = "mtyx"[-array.ndim :]
     pairs: list[Any] = [array, dims]
     if basis is not None:
-        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tk"]
+        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tb"]
         for field in fields:
             whole = field if isinstance(field, da.Array) else da.from_array(field, chunks=-1)
             pairs += [whole, "kuv"[-whole.ndim :]]

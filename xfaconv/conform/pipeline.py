@@ -5,18 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.conform.anomalies import apply_to_blocks, climatology_on, standardise_block
+from xfaconv.conform.given import seasonal_of
 from xfaconv.conform.labels import Labels
 from xfaconv.conform.lexicon import entries
 from xfaconv.conform.recognition import Reading, Recognition, labels_on, read
-from xfaconv.conform.regrid import MIN_VALID, Remap, plan_remap
+from xfaconv.conform.regrid import MIN_VALID, Remap, average_tiles, plan_remap
+from xfaconv.conform.seasonal import check_record, fit_seasonal
 from xfaconv.conform.selection import select
 from xfaconv.conform.timeaxis import TimeAxis, match_step
 from xfaconv.conform.units import Conversion, conversion
@@ -25,9 +28,8 @@ from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
-Regrid = Literal["model"] | None
-Baseline = Literal["model", "data"] | xr.Dataset | None
-Absent = Literal["raise", "climatology"]
+_FEW_TILES = 16
+_BLOCK_BYTES = 128e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,8 @@ class Conformed:
         What was done, in sentences.
     climatology : Climatology or None
         The one that anomalies are taken from, where it is in memory.
+    absent : tuple of str
+        The model's variables that the data lack.
     """
 
     data: xr.Dataset
@@ -85,15 +89,16 @@ class Conformed:
     recognition: Recognition
     steps: tuple[str, ...]
     climatology: Climatology | None
+    absent: tuple[str, ...] = ()
 
 
 def adapt(
     ds: xr.Dataset,
     target: Target,
     *,
-    regrid: Regrid = "model",
-    climatology: Baseline = "model",
-    absent: Absent = "raise",
+    regrid: str | None = "model",
+    climatology: str | xr.Dataset | None = "model",
+    absent: str | None = "raise",
     variables: Mapping[str, str] | None = None,
     min_valid: float = MIN_VALID,
 ) -> Conformed:
@@ -143,30 +148,27 @@ def adapt(
     if missing and (absent == "raise" or len(missing) == len(matches)):
         raise absent_error(reading.ds, recognition.variables, recognition.unknown, missing)
     remap = plan_remap(reading.axes, target.grid if regrid == "model" else None, min_valid)
-    baseline = None
-    if isinstance(climatology, str) and climatology == "model":
-        assert target.climatology is not None
-        baseline = climatology_on(target.climatology, target.grid or remap.grid, remap.grid)
+    present = [match for match in matches if match.source is not None]
+    conversions = {match.spec.name: _conversion(reading, match) for match in present}
     steps = [*recognition.notes, *([remap.sentence] if remap.sentence else [])]
-    conversions = {match.spec.name: _conversion(reading, match) for match in matches if match.source is not None}
+    steps += [f"{name}: {change.sentence}" for name, change in conversions.items() if change.sentence]
+    baseline = _baseline(reading, target, climatology, remap.grid, [match.spec for match in present])
+    steps += baseline.sentences
     arrays: dict[str, Any] = {}
-    for number, match in enumerate(matches):
-        if match.source is None:
-            continue
-        change = conversions[match.spec.name]
-        if change.sentence:
-            steps.append(f"{match.spec.name}: {change.sentence}")
+    for match in present:
+        name = match.spec.name
         field = select(reading.ds, match, reading.axes, reading.stamps, reading.member)
-        arrays[match.spec.name] = _standardise(field.data, reading, remap, change, baseline, number)
+        arrays[name] = _standardise(field.data, reading, remap, conversions[name], baseline, name)
+    names = tuple(match.spec.name for match in missing)
     if missing:
-        names = ", ".join(match.spec.name for match in missing)
-        warnings.warn(f"the data lack {names}: the model reads its climatology instead", UserWarning, stacklevel=2)
-        steps.append(f"absent, read as the climatology: {names}")
-        like = next(iter(arrays.values()))
-        arrays |= {match.spec.name: _all_missing(like) for match in missing}
+        listed = ", ".join(names)
+        warnings.warn(f"the data lack {listed}: the model reads its climatology instead", UserWarning, stacklevel=2)
+        steps.append(f"absent, read as the climatology: {listed}")
+        arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
     data = _label(arrays, [spec.name for spec in target.variables], reading, remap.grid)
+    labels = labels_on(reading, remap.grid)
     return Conformed(
-        data, remap.grid, reading.time, labels_on(reading, remap.grid), recognition, tuple(steps), baseline
+        data, remap.grid, reading.time, labels, recognition, tuple(steps), baseline.climatology, absent=names
     )
 
 
@@ -207,15 +209,72 @@ def _conversion(reading: Reading, match: Match) -> Conversion:
     return change
 
 
+@dataclass(frozen=True, eq=False)
+class _Baseline:
+    """What anomalies are taken from: tables or harmonics per variable, or a fit that is still to come."""
+
+    sentences: tuple[str, ...]
+    climatology: Climatology | None = None
+    basis: NDArray[Any] | None = None
+    fields: Mapping[str, tuple[Any, Any]] | None = None
+    tables: Mapping[str, tuple[NDArray[np.int64], Any, Any]] | None = None
+    harmonics: int | None = None
+
+
+def _baseline(
+    reading: Reading, target: Target, climatology: str | xr.Dataset | None, grid: Grid, specs: list[VariableSpec]
+) -> _Baseline:
+    phase = reading.time.year_phase
+    if climatology is None:
+        return _Baseline(("physical values, no climatology",))
+    if isinstance(climatology, xr.Dataset):
+        tables = seasonal_of(climatology, tuple(specs), grid, reading.time)
+        return _Baseline(("standardised anomalies from the given climatology",), tables=tables)
+    if climatology == "data" or target.climatology is None:
+        said = check_record(reading.time, target.harmonics)
+        sentence = f"standardised anomalies from the data's own mean and {target.harmonics} harmonics of the year"
+        return _Baseline((sentence, *said), harmonics=target.harmonics)
+    used = climatology_on(target.climatology, target.grid, grid)
+    numbers = [spec.name for spec in target.variables]
+    fields = {name: (used.coefficients[i], used.scale[i]) for i, name in enumerate(numbers)}
+    basis = harmonic_basis(phase, used.harmonics)
+    return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
+
+
 def _standardise(
-    array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: Climatology | None, number: int
+    array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: _Baseline, name: str
 ) -> Any:
+    """One field to the grid, the units and the anomalies of the model."""
+    shape = remap.grid.shape
     options: dict[str, Any] = {"remap": remap, "factor": change.factor, "offset": change.offset}
-    if baseline is None:
-        return apply_to_blocks(array, standardise_block, remap.grid.shape, **options)
+    if isinstance(array, da.Array) and array.numblocks[-2:] != (1, 1):
+        if remap.averages and array.numblocks[-2] * array.numblocks[-1] <= _FEW_TILES:
+            array = average_tiles(array, remap)
+            options["remap"] = None
+        else:
+            array = _one_tile(array)
+    if baseline.fields is not None:
+        return apply_to_blocks(array, standardise_block, shape, baseline.basis, baseline.fields[name], **options)
+    if baseline.tables is not None:
+        position, mean, scale = baseline.tables[name]
+        return apply_to_blocks(array, standardise_block, shape, position, (mean, scale), **options)
+    physical = apply_to_blocks(array, standardise_block, shape, **options)
+    if baseline.harmonics is None:
+        return physical
+    fitted = fit_seasonal(physical, reading.time, baseline.harmonics, remap.grid.row_area)
     basis = harmonic_basis(reading.time.year_phase, baseline.harmonics)
-    fields = (baseline.coefficients[number], baseline.scale[number])
-    return apply_to_blocks(array, standardise_block, remap.grid.shape, basis, fields, **options)
+    return apply_to_blocks(physical, standardise_block, shape, basis, fitted)
+
+
+def _one_tile(array: da.Array) -> da.Array:
+    """Join the tiles of each step, with so few steps to a block that it stays small."""
+    per_step = array.dtype.itemsize * array.shape[-1] * array.shape[-2]
+    steps = max(1, int(_BLOCK_BYTES / per_step))
+    widest = max(array.chunks[-3])
+    chunks = {array.ndim - 2: -1, array.ndim - 1: -1}
+    if widest > steps:
+        chunks[array.ndim - 3] = steps
+    return array.rechunk(chunks)
 
 
 def _all_missing(like: Any) -> Any:

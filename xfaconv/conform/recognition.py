@@ -64,6 +64,20 @@ class Recognition:
         """Whether the grid closes around the globe."""
         return self.axes.grid.periodic if self.axes is not None else None
 
+    @property
+    def step(self) -> str | None:
+        """The time step, such as "1D" or "1M"; None where it cannot be told."""
+        return self.time.step if self.time is not None else None
+
+    @property
+    def available(self) -> frozenset[str]:
+        """ERA5 short names of all that was recognised, with the level on pressure levels, such as "t2m" and "z500"."""
+        return frozenset(
+            f"{variable.key}{level:g}" if level is not None else variable.key
+            for variable in self.variables
+            for level in (variable.levels or (None,))
+        )
+
     def __repr__(self) -> str:
         from xfaconv.conform.report import text_report
 

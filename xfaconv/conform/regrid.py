@@ -1,10 +1,11 @@
-"""Conservative averaging to a coarser grid with exact cell areas: one small sparse matrix per axis, applied block by block."""
+"""Conservative averaging to a coarser grid with exact cell areas: one small sparse matrix per axis, block by block."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
     part = _sub_grid(goal, goal_rows, goal_columns)
     whole = part.shape == goal.shape
     said = "" if whole else f", the {part.shape[0]} x {part.shape[1]} of its cells that the data cover"
-    lines = _same_cells(own, part)
+    lines = same_cells(own, part)
     if lines is not None:
         rows, columns = lines
         sentence = f"cells of the model's grid ({part.describe()}){said}"
@@ -239,8 +240,23 @@ def _sub_grid(goal: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> 
     return Grid(tuple(np.asarray(goal.latitude)[rows]), tuple(longitude))
 
 
-def _same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """Rows and columns of the data that are the cells of the part; None if they are not cells of the data."""
+def same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Find the cells of one grid among those of another.
+
+    Parameters
+    ----------
+    own : Grid
+        The larger grid.
+    part : Grid
+        The grid whose cells are looked for.
+    tolerance : float, default 1e-3
+        Largest distance of two centres of the same cell [degrees].
+
+    Returns
+    -------
+    (ndarray, ndarray) or None
+        Rows and columns of `own`; None where a cell of `part` is not one of `own`.
+    """
     if any(abs(a - b) > tolerance for a, b in zip(own.resolution, part.resolution, strict=True)):
         return None
     rows = np.abs(np.asarray(own.latitude)[None] - np.asarray(part.latitude)[:, None])
@@ -249,3 +265,64 @@ def _same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray
     if rows.min(axis=1).max() > tolerance or columns.min(axis=1).max() > tolerance:
         return None
     return rows.argmin(axis=1).astype(np.intp), columns.argmin(axis=1).astype(np.intp)
+
+
+def average_tiles(array: da.Array, remap: Remap) -> da.Array:
+    """Average an array that is cut in latitude and longitude: each tile gives its share, the shares are added.
+
+    Parameters
+    ----------
+    array : dask.array.Array ([member,] time, user latitude, user longitude)
+        Cut in space.
+    remap : Remap
+        A remap that averages.
+
+    Returns
+    -------
+    dask.array.Array ([member,] time, latitude, longitude), float64
+        One block in latitude and longitude.
+    """
+    leading = "mt"[-(array.ndim - 2) :]
+    rows, columns = (
+        da.from_array(weights.toarray().T, chunks=(sizes, -1))
+        for weights, sizes in ((remap.rows, array.chunks[-2]), (remap.columns, array.chunks[-1]))
+    )
+    shares = da.blockwise(
+        _tile_shares,
+        f"{leading}yxpij",
+        array,
+        f"{leading}yx",
+        rows,
+        "yk",
+        columns,
+        "xl",
+        new_axes={"p": 2, "i": remap.grid.shape[0], "j": remap.grid.shape[1]},
+        adjust_chunks={"y": 1, "x": 1},
+        concatenate=True,
+        dtype=np.float64,
+        meta=np.empty((0,) * (array.ndim + 3)),
+    )
+    added = shares.sum(axis=(array.ndim - 2, array.ndim - 1), split_every=8)
+    return da.blockwise(
+        _finish_tiles,
+        f"{leading}ij",
+        added,
+        f"{leading}pij",
+        min_valid=remap.min_valid,
+        concatenate=True,
+        dtype=np.float64,
+        meta=np.empty((0,) * array.ndim),
+    )
+
+
+def _tile_shares(block: Array, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    by_row, by_column = scipy.sparse.csr_array(rows.T), scipy.sparse.csr_array(columns.T)
+    fields = block.reshape(-1, *block.shape[-2:])
+    shares = np.empty((len(fields), 1, 1, 2, rows.shape[1], columns.shape[1]))
+    for number, field in enumerate(fields):
+        shares[number, 0, 0] = partial_sums(field, by_row, by_column)
+    return shares.reshape(*block.shape[:-2], *shares.shape[1:])
+
+
+def _finish_tiles(shares: NDArray[np.float64], min_valid: float) -> NDArray[np.float64]:
+    return finish(shares[..., 0, :, :], shares[..., 1, :, :], min_valid)
