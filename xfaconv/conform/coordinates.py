@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import xarray as xr
@@ -40,7 +40,7 @@ class FoundCoordinate:
     rule: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def known_names(role: str) -> frozenset[str]:
     """Lower-case names that a role is known under."""
     table = read_table("coordinates")[role]
@@ -93,7 +93,7 @@ def find_horizontal(ds: xr.Dataset, role: str) -> FoundCoordinate:
     if not flat and names:
         raise _curvilinear(ds, role, names[0])
     on_axis = [name for name in flat if ds[name].dims == (name,)]
-    chosen = on_axis if on_axis else flat
+    chosen = on_axis or flat
     if len(chosen) > 1:
         raise CoordinateError(
             f"more than one coordinate can be the {role}",

@@ -15,7 +15,7 @@ from xfaconv.conform.regrid import plan_remap
 from xfaconv.conform.selection import squeeze
 from xfaconv.conform.timeaxis import TimeAxis
 from xfaconv.conform.units import conversion
-from xfaconv.conform.variables import match_variables, recognise_variables
+from xfaconv.conform.variables import match_variables, recognise_variable
 from xfaconv.errors import CoordinateError, GridError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
@@ -69,7 +69,9 @@ def seasonal_of(
     horizontal = {axes.latitude.dim, axes.longitude.dim}
     fields = [str(name) for name, values in table.data_vars.items() if horizontal <= set(values.dims)]
     means = [name for name in fields if not name.endswith(_SUFFIXES)]
-    found, unknown = recognise_variables(table, means)
+    recognised = {name: recognise_variable(table, name) for name in means}
+    found = [variable for variable in recognised.values() if variable is not None]
+    unknown = [name for name, variable in recognised.items() if variable is None]
     out = {}
     for match in match_variables(table, found, unknown, specs):
         name = match.spec.name
@@ -87,7 +89,8 @@ def seasonal_of(
                 f"the climatology has no standard deviation of {source!r}",
                 expected=f"a variable {source + '_std'!r}",
                 found=", ".join(fields),
-                fix=f"climatology[{source + '_std'!r}] = (ds.{source}.groupby('time.month') - climatology.{source}).std('time')",
+                fix=f"climatology[{source + '_std'!r}] = "
+                f"(ds.{source}.groupby('time.month') - climatology.{source}).std('time')",
             )
         units = table[source].attrs.get("units")
         change = conversion(source, units, match.spec.units, entries().get(match.source.key), axis.step)
@@ -107,7 +110,9 @@ def seasonal_of(
         mean_values = apply_to_blocks(
             mean.data, standardise_block, shape, remap=remap, factor=sign * change.factor, offset=sign * change.offset
         )
-        scale_values = apply_to_blocks(scale.data[None], standardise_block, shape, remap=remap, factor=abs(change.factor))
+        scale_values = apply_to_blocks(
+            scale.data[None], standardise_block, shape, remap=remap, factor=abs(change.factor)
+        )
         out[name] = position, mean_values, scale_values[0]
     return out
 
@@ -128,10 +133,7 @@ def _positions(mean: xr.DataArray, season: str | None, axis: TimeAxis) -> NDArra
         return np.zeros((len(axis), 1), dtype=np.int64)
     labels = mean[season].values.astype(np.int64) if season in mean.coords else np.arange(mean.sizes[season]) + 1
     stamps = xr.DataArray(axis.values, dims="time", coords={"time": axis.values}).time.dt
-    if season == "month":
-        wanted = stamps.month.values.astype(np.int64)
-    else:
-        wanted = _day_of_table(stamps, len(labels), axis)
+    wanted = stamps.month.values.astype(np.int64) if season == "month" else _day_of_table(stamps, len(labels), axis)
     place = {int(label): number for number, label in enumerate(labels)}
     lacking = sorted(set(wanted.tolist()) - set(place))
     if lacking:

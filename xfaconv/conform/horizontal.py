@@ -181,5 +181,7 @@ def _sentences(axes: Horizontal) -> tuple[str, ...]:
         out.append(f"longitude {axes.longitude.name!r} repeats one meridian; it is read once")
     convention = "-180 to 180" if axes.user_longitude.min() < 0 else "0 to 360"
     out.append(f"longitude {axes.longitude.name!r} in the convention {convention}")
-    out.append("longitude closes around the globe" if axes.grid.periodic else "longitude does not close around the globe")
+    out.append(
+        "longitude closes around the globe" if axes.grid.periodic else "longitude does not close around the globe"
+    )
     return tuple(out)

@@ -87,7 +87,12 @@ class Labels:
             out = _relabel(out, dim, self.names[dim], coordinate.isel({coordinate.dims[0]: kept}))
         if "time" in out.dims:
             where = self._time_positions(out)
-            out = _relabel(out.drop_vars("time", errors="ignore"), "time", self.names["time"], self.time.isel({self.time.dims[0]: where}))
+            out = _relabel(
+                out.drop_vars("time", errors="ignore"),
+                "time",
+                self.names["time"],
+                self.time.isel({self.time.dims[0]: where}),
+            )
         if "member" in out.dims and self.names.get("member", "member") != "member":
             out = out.rename({"member": self.names["member"]})
         return out
@@ -140,7 +145,13 @@ def _relabel(array: xr.DataArray, dim: str, name: str, coordinate: xr.Variable) 
 
 
 def make_labels(
-    ds: xr.Dataset, axes: Horizontal, time_name: str, time_dim: str, stamps: NDArray[np.generic], member: str | None, grid: Grid
+    ds: xr.Dataset,
+    axes: Horizontal,
+    time_name: str,
+    time_dim: str,
+    stamps: NDArray[np.generic],
+    member: str | None,
+    grid: Grid,
 ) -> Labels:
     """Prepare the way back to the user's labels.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -57,16 +57,15 @@ def _as_set(value: Any) -> frozenset[Any]:
     return frozenset(value) if isinstance(value, list) else frozenset([value])
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_table(name: str) -> dict[str, Any]:
     """Read one of the package's YAML tables, once per process."""
     text = resources.files("xfaconv.conform").joinpath("tables", f"{name}.yaml").read_text(encoding="utf-8")
-    table = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    assert isinstance(table, dict)
+    table: dict[str, Any] = yaml.safe_load(text)
     return table
 
 
-@lru_cache(maxsize=None)
+@cache
 def entries() -> dict[str, Entry]:
     """All variables of the table by key."""
     out = {}
@@ -88,7 +87,7 @@ def entries() -> dict[str, Entry]:
     return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def _name_index() -> dict[str, Entry]:
     return {name: entry for entry in entries().values() for name in entry.names}
 
@@ -105,7 +104,7 @@ def entry_named(name: str) -> Entry | None:
 
 
 def split_level(name: str) -> tuple[Entry, float] | None:
-    """Split a name that ends or begins with a pressure level, such as ``z500``, ``ta_850hPa`` or ``500hpa_geopotential``.
+    """Split a name that has a pressure level, such as ``z500``, ``ta_850hPa`` or ``500hpa_geopotential``.
 
     Parameters
     ----------

@@ -14,47 +14,23 @@ from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.conform.anomalies import apply_to_blocks, climatology_on, standardise_block
+from xfaconv.conform.comparison import convert
 from xfaconv.conform.given import seasonal_of
 from xfaconv.conform.labels import Labels
-from xfaconv.conform.lexicon import entries
 from xfaconv.conform.recognition import Reading, Recognition, labels_on, read
 from xfaconv.conform.regrid import MIN_VALID, Remap, average_tiles, plan_remap
 from xfaconv.conform.seasonal import check_record, fit_seasonal
 from xfaconv.conform.selection import select
+from xfaconv.conform.target import Target
 from xfaconv.conform.timeaxis import TimeAxis, match_step
-from xfaconv.conform.units import Conversion, conversion
-from xfaconv.conform.variables import Match, absent_error, match_variables
-from xfaconv.errors import ArgumentError
+from xfaconv.conform.units import Conversion
+from xfaconv.conform.variables import absent_error, match_variables
+from xfaconv.errors import ArgumentError, CoordinateError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
 _FEW_TILES = 16
 _BLOCK_BYTES = 128e6
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What a model reads.
-
-    Parameters
-    ----------
-    variables : tuple of VariableSpec
-        In the model's order.
-    grid : Grid or None
-        The model's grid; None keeps the data's own.
-    step : str or None
-        The model's time step; None takes the data's.
-    climatology : Climatology or None
-        On the model's grid, variables in order.
-    harmonics : int, default 2
-        Harmonics of the year where the climatology is taken from the data.
-    """
-
-    variables: tuple[VariableSpec, ...]
-    grid: Grid | None = None
-    step: str | None = None
-    climatology: Climatology | None = None
-    harmonics: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +121,14 @@ def adapt(
     match_step(reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name)
     matches = match_variables(reading.ds, recognition.variables, recognition.unknown, target.variables, variables)
     missing = [match for match in matches if match.source is None]
+    levels = [problem for problem in recognition.problems if type(problem) is CoordinateError]
+    if missing and levels:
+        raise levels[0]
     if missing and (absent == "raise" or len(missing) == len(matches)):
-        raise absent_error(reading.ds, recognition.variables, recognition.unknown, missing)
+        raise absent_error(recognition.variables, recognition.unknown, missing)
     remap = plan_remap(reading.axes, target.grid if regrid == "model" else None, min_valid)
     present = [match for match in matches if match.source is not None]
-    conversions = {match.spec.name: _conversion(reading, match) for match in present}
+    conversions = {match.spec.name: convert(reading, match) for match in present}
     steps = [*recognition.notes, *([remap.sentence] if remap.sentence else [])]
     steps += [f"{name}: {change.sentence}" for name, change in conversions.items() if change.sentence]
     baseline = _baseline(reading, target, climatology, remap.grid, [match.spec for match in present])
@@ -198,17 +177,6 @@ def _check_options(target: Target, regrid: Any, climatology: Any, absent: Any, m
         raise ArgumentError("the model reads no variables", expected="at least one", found="none")
 
 
-def _conversion(reading: Reading, match: Match) -> Conversion:
-    assert match.source is not None
-    entry = entries().get(match.source.key)
-    units = reading.ds[match.source.name].attrs.get("units")
-    change = conversion(match.source.name, units, match.spec.units, entry, reading.time.step)
-    if match.sign < 0:
-        sentence = f"{match.source.name} with the opposite sign" + (f", {change.sentence}" if change.sentence else "")
-        return Conversion(-change.factor, -change.offset, sentence)
-    return change
-
-
 @dataclass(frozen=True, eq=False)
 class _Baseline:
     """What anomalies are taken from: tables or harmonics per variable, or a fit that is still to come."""
@@ -241,9 +209,7 @@ def _baseline(
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
-def _standardise(
-    array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: _Baseline, name: str
-) -> Any:
+def _standardise(array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: _Baseline, name: str) -> Any:
     """One field to the grid, the units and the anomalies of the model."""
     shape = remap.grid.shape
     options: dict[str, Any] = {"remap": remap, "factor": change.factor, "offset": change.offset}
@@ -279,7 +245,7 @@ def _one_tile(array: da.Array) -> da.Array:
 
 def _all_missing(like: Any) -> Any:
     if isinstance(like, da.Array):
-        return da.full(like.shape, np.nan, dtype=np.float32, chunks=like.chunks)
+        return da.full_like(like, np.nan, dtype=np.float32)
     return np.full(like.shape, np.nan, dtype=np.float32)
 
 
@@ -292,7 +258,9 @@ def _label(arrays: Mapping[str, Any], order: list[str], reading: Reading, grid: 
     member = reading.member
     if member is not None:
         coords["member"] = (
-            reading.ds[member.name].values if member.name in reading.ds.coords else np.arange(reading.ds.sizes[member.dim])
+            reading.ds[member.name].values
+            if member.name in reading.ds.coords
+            else np.arange(reading.ds.sizes[member.dim])
         )
     dims = ("member", "time", "latitude", "longitude")
     return xr.Dataset({name: (dims[-arrays[name].ndim :], arrays[name]) for name in order}, coords)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,11 +11,13 @@ import xarray as xr
 from xfaconv.conform.coordinates import FoundCoordinate, find_by_name
 from xfaconv.conform.horizontal import Horizontal, read_horizontal
 from xfaconv.conform.labels import Labels, make_labels
+from xfaconv.conform.lexicon import entries
 from xfaconv.conform.selection import check_decoded, fields_of, squeeze
 from xfaconv.conform.stamps import Stamps, read_stamps
 from xfaconv.conform.timeaxis import TimeAxis, time_axis
-from xfaconv.conform.variables import FoundVariable, recognise_variables
-from xfaconv.errors import ArgumentError, VariableError, XFaconvError
+from xfaconv.conform.units import check_units
+from xfaconv.conform.variables import FoundVariable, recognise_variable
+from xfaconv.errors import ArgumentError, XFaconvError
 from xfaconv.grid import Grid
 
 T = TypeVar("T")
@@ -43,6 +45,8 @@ class Recognition:
         What was found about order, convention and form.
     problems : tuple of XFaconvError
         What stands in the way, each with the line that fixes it.
+    plan : tuple of str
+        What would be done for a model, where one was given.
     """
 
     coordinates: tuple[FoundCoordinate, ...]
@@ -53,6 +57,7 @@ class Recognition:
     labels: Labels | None
     notes: tuple[str, ...]
     problems: tuple[XFaconvError, ...]
+    plan: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid | None:
@@ -138,37 +143,9 @@ def as_dataset(ds: Any) -> xr.Dataset:
         fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
     else:
         fix = "ds = xr.Dataset(...)"
-    raise ArgumentError("the data are not an xarray.Dataset", expected="xarray.Dataset", found=type(ds).__name__, fix=fix)
-
-
-def recognise(ds: xr.Dataset) -> Recognition:
-    """Find out what a Dataset holds; computes nothing and changes nothing.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        Any ERA5-like Dataset, lazy or not.
-
-    Returns
-    -------
-    Recognition
-        Problems are listed, not raised.
-
-    Raises
-    ------
-    ArgumentError
-        If `ds` is not a Dataset.
-
-    Examples
-    --------
-    >>> time = xr.date_range("2000-01-01", periods=2)
-    >>> coords = {"time": time, "lat": [1.0, 0.0], "lon": [0.0, 1.0]}
-    >>> ds = xr.Dataset({"tas": (("time", "lat", "lon"), [[[0.0, 0], [0, 0]]] * 2, {"units": "K"})}, coords)
-    >>> found = recognise(ds)
-    >>> found.variables[0].describe(), found.grid.shape, found.time.step
-    ('tas: t2m [K] by known name', (2, 2), '1D')
-    """
-    return _read(ds, None)[0]
+    raise ArgumentError(
+        "the data are not an xarray.Dataset", expected="xarray.Dataset", found=type(ds).__name__, fix=fix
+    )
 
 
 def read(ds: xr.Dataset, step: str | None = None) -> Reading:
@@ -190,13 +167,28 @@ def read(ds: xr.Dataset, step: str | None = None) -> Reading:
     XFaconvError
         The first problem, if a coordinate cannot be read.
     """
-    recognition, parts = _read(ds, step)
+    recognition, parts = survey(ds, step)
     if parts is None:
         raise recognition.problems[0]
     return parts
 
 
-def _read(ds: xr.Dataset, step: str | None) -> tuple[Recognition, Reading | None]:
+def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Reading | None]:
+    """Find out what a Dataset holds, and read it where nothing stands in the way.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The user's data.
+    step : str, optional
+        Step of the model, for data with a single stamp.
+
+    Returns
+    -------
+    recognition : Recognition
+    reading : Reading or None
+        None where a coordinate cannot be read.
+    """
     ds = squeeze(as_dataset(ds))
     problems: list[XFaconvError] = []
 
@@ -214,38 +206,36 @@ def _read(ds: xr.Dataset, step: str | None) -> tuple[Recognition, Reading | None
         time = attempt(time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
     member = find_by_name(ds, "member")
     versions = find_by_name(ds, "expver")
-    variables: tuple[FoundVariable, ...] = ()
-    unknown: tuple[str, ...] = ()
-    blocking = bool(problems)
-    if axes is not None:
-        fields = _without_problems(ds, fields_of(ds, axes), problems)
-        recognised = attempt(recognise_variables, ds, fields)
-        if recognised is not None:
-            variables, unknown = recognised
+    variables: list[FoundVariable] = []
+    unknown: list[str] = []
+    for name in fields_of(ds, axes) if axes is not None else ():
+        attempt(check_decoded, ds[name], name)
+        found = attempt(recognise_variable, ds, name)
+        if found is None:
+            unknown.append(name)
+        else:
+            variables.append(found)
+            attempt(check_units, name, ds[name].attrs.get("units"), entries()[found.key].units)
     notes = [*(axes.sentences if axes else ()), *(stamps.sentences if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
     if versions is not None and versions.dim == versions.name:
         notes.append("ERA5 and ERA5T are joined along 'expver'")
-    labels = None
-    if axes is not None and stamps is not None:
-        labels = _labels(ds, axes, stamps, member, axes.grid)
-    found = [c for c in (axes and axes.latitude, axes and axes.longitude, stamps and stamps.coordinate, member, versions) if c]
+    labels = _labels(ds, axes, stamps, member, axes.grid) if axes is not None and stamps is not None else None
+    coordinates = [axes and axes.latitude, axes and axes.longitude, stamps and stamps.coordinate, member, versions]
     recognition = Recognition(
-        tuple(found), variables, unknown, axes, time, labels, tuple(notes), tuple(problems)
+        tuple(coordinate for coordinate in coordinates if coordinate is not None),
+        tuple(variables),
+        tuple(unknown),
+        axes,
+        time,
+        labels,
+        tuple(notes),
+        tuple(problems),
     )
-    if blocking or axes is None or stamps is None or time is None:
+    if axes is None or stamps is None or time is None:
         return recognition, None
     return recognition, Reading(ds, axes, stamps, time, member if member and member.dim else None, recognition)
-
-
-def _without_problems(ds: xr.Dataset, fields: Sequence[str], problems: list[XFaconvError]) -> list[str]:
-    for name in fields:
-        try:
-            check_decoded(ds[name], name)
-        except VariableError as problem:
-            problems.append(problem)
-    return list(fields)
 
 
 def _labels(ds: xr.Dataset, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None, grid: Grid) -> Labels:
@@ -254,7 +244,7 @@ def _labels(ds: xr.Dataset, axes: Horizontal, stamps: Stamps, member: FoundCoord
 
 
 def labels_on(reading: Reading, grid: Grid) -> Labels:
-    """The way back for results on a grid.
+    """Prepare the way back for results on a grid.
 
     Parameters
     ----------

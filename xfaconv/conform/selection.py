@@ -78,7 +78,9 @@ def check_decoded(array: xr.DataArray, name: str) -> None:
         )
 
 
-def select(ds: xr.Dataset, match: Match, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None) -> xr.DataArray:
+def select(
+    ds: xr.Dataset, match: Match, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None
+) -> xr.DataArray:
     """Bring one field to dims ([member,] time, user latitude, user longitude).
 
     Parameters
@@ -145,7 +147,9 @@ def merge_versions(array: xr.DataArray) -> xr.DataArray:
         return array
     if found is not None and found.name != dim:
         return array
-    order = np.argsort(array[dim].values.astype(str), kind="stable") if dim in array.coords else np.arange(array.sizes[dim])
+    order = (
+        np.argsort(array[dim].values.astype(str), kind="stable") if dim in array.coords else np.arange(array.sizes[dim])
+    )
     merged = array.isel({dim: int(order[0])}, drop=True)
     for position in order[1:]:
         merged = merged.where(merged.notnull(), array.isel({dim: int(position)}, drop=True))

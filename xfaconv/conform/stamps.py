@@ -65,7 +65,7 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
             "more than one dimension can be time",
             expected="one",
             found=", ".join(repr(dim) for dim in sorted(lines)),
-            fix=f"ds = ds.rename({{{sorted(lines)[0]!r}: ...}})  # or select the variables of one axis: ds[['t2m']]",
+            fix=f"ds = ds.rename({{{min(lines)!r}: ...}})  # or select the variables of one axis: ds[['t2m']]",
         )
     flat = [name for name in candidates if ds[name].ndim == 1] or [name for name in candidates if ds[name].ndim == 0]
     if not flat or any(ds[name].ndim > 1 for name in candidates):
@@ -126,7 +126,9 @@ def _no_time(ds: xr.Dataset) -> TimeError:
             fix=f"ds = ds.assign_coords({bare[0]}=xr.date_range('2000-01-01', periods={ds.sizes[bare[0]]}, freq='D'))",
         )
     sized = {str(dim): ds.sizes[dim] for dim in ds.dims}
-    likely: Hashable = next((d for d in sized if d.lower() in {"month", "day", "year", "t", "dayofyear", "season"}), None)
+    likely: Hashable = next(
+        (d for d in sized if d.lower() in {"month", "day", "year", "t", "dayofyear", "season"}), None
+    )
     return TimeError(
         "there is no time axis" + (f": {likely!r} alone does not say when" if likely else ""),
         expected="a coordinate named time or valid_time that holds dates",
@@ -166,7 +168,7 @@ def _decode(array: xr.DataArray, name: str) -> tuple[NDArray[Any], tuple[str, ..
 
 
 def _integer_dates(values: NDArray[Any]) -> NDArray[Any] | None:
-    """yyyymmdd or yyyymm as dates; None unless every value is one between 1600 and 2399."""
+    """Yyyymmdd or yyyymm as dates; None unless every value is one between 1600 and 2399."""
     numbers = values.astype(np.int64)
     if ((numbers >= 16000101) & (numbers <= 23991231)).all():
         years, months, days = numbers // 10000, numbers // 100 % 100, numbers % 100

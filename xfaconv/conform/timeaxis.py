@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.errors import TimeError
@@ -142,7 +142,9 @@ def _read_clock(values: NDArray[Any]) -> _Clock:
     whole = cftime.num2date(seconds, "seconds since 1970-01-01", calendar=calendar)
     parts = np.array([(t.year, t.month, t.dayofyr) for t in whole], dtype=np.int64)
     lengths = {
-        int(year): (cftime.datetime(year + 1, 1, 1, calendar=calendar) - cftime.datetime(year, 1, 1, calendar=calendar)).days
+        int(year): (
+            cftime.datetime(year + 1, 1, 1, calendar=calendar) - cftime.datetime(year, 1, 1, calendar=calendar)
+        ).days
         for year in np.unique(parts[:, 0])
     }
     return _Clock(
@@ -198,17 +200,14 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     edges = [0, *breaks.tolist(), len(index)]
     day_phase = clock.second_of_day / _DAY
-    if found == "1M":
-        year_phase = (clock.month - 0.5) / 12
-    else:
-        year_phase = (clock.day_of_year - 1 + day_phase) / clock.days_in_year
+    year_phase = (clock.month - 0.5) / 12 if found == "1M" else (clock.day_of_year - 1 + day_phase) / clock.days_in_year
     return TimeAxis(
         values=values,
         step=found,
         index=index.astype(np.int64),
         year_phase=np.asarray(year_phase, dtype=np.float64),
         day_phase=np.asarray(day_phase, dtype=np.float64),
-        runs=tuple(slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)),
+        runs=tuple(slice(a, b) for a, b in itertools.pairwise(edges)),
         calendar=clock.calendar,
     )
 
@@ -264,8 +263,7 @@ def _irregular(steps: NDArray[np.int64], shortest: int, values: NDArray[Any], na
             f"the stamps of time axis {name!r} come in pairs: variables stamped at different hours were merged",
             expected=known,
             found=f"{_show(values[0])}, {_show(values[1])}, {_show(values[2])}",
-            fix=f"give them the same stamps before xr.merge: "
-            f"tp = tp.assign_coords({name}=tp[{name!r}].dt.floor('D'))",
+            fix=f"give them the same stamps before xr.merge: tp = tp.assign_coords({name}=tp[{name!r}].dt.floor('D'))",
         )
     if (steps % shortest).any():
         return TimeError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from xfaconv.conform.lexicon import Entry, read_table
+from xfaconv.conform.timeaxis import STEP_SECONDS
 from xfaconv.errors import UnitsError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 STANDARD_GRAVITY = 9.80665
 WATER_DENSITY = 1000.0
-_STEP_SECONDS = {"1h": 3600.0, "3h": 10800.0, "6h": 21600.0, "12h": 43200.0, "1D": 86400.0, "5D": 432000.0, "7D": 604800.0}
 _SAME = 1e-12
 
 
@@ -41,7 +41,7 @@ class Conversion:
         return abs(self.factor - 1) > _SAME or abs(self.offset) > _SAME
 
 
-@lru_cache(maxsize=None)
+@cache
 def _registry() -> pint.UnitRegistry[Any]:
     """Pint's registry, private to the package: the application's own registry is left alone."""
     import pint
@@ -126,22 +126,9 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
     >>> conversion("tas", "degC", "K", None, None).offset
     273.15
     """
-    if found is None or not str(found).strip():
-        raise UnitsError(
-            f"variable {variable!r} has no units",
-            expected=wanted,
-            fix=f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are",
-        )
-    source, goal = parse_units(str(found)), parse_units(wanted)
+    source, goal = check_units(variable, found, wanted), parse_units(wanted)
     if goal is None:
         raise UnitsError(f"the model's units of {variable!r} are not known", found=wanted)
-    if source is None:
-        raise UnitsError(
-            f"the units of variable {variable!r} are not known",
-            expected=wanted,
-            found=str(found),
-            fix=f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are",
-        )
     if source.is_compatible_with(goal):
         factor, offset = _linear(source, goal)
         sentence = f"{found} to {wanted}" if abs(factor - 1) > _SAME or abs(offset) > _SAME else ""
@@ -162,6 +149,38 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
         found=str(found),
         fix=_fix(variable, source, goal, wanted),
     )
+
+
+def check_units(variable: str, found: str | None, wanted: str) -> pint.Unit:
+    """Read a variable's units, or say that they are absent or unknown.
+
+    Parameters
+    ----------
+    variable : str
+        The data's name of the variable, for messages.
+    found : str or None
+        The data's units attribute.
+    wanted : str
+        What they might be, for messages.
+
+    Returns
+    -------
+    pint.Unit
+
+    Raises
+    ------
+    UnitsError
+        If there are none or they are not known.
+    """
+    fix = f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are"
+    if found is None or not str(found).strip():
+        raise UnitsError(f"variable {variable!r} has no units", expected=wanted, fix=fix)
+    unit = parse_units(str(found))
+    if unit is None:
+        raise UnitsError(
+            f"the units of variable {variable!r} are not known", expected=wanted, found=str(found), fix=fix
+        )
+    return unit
 
 
 def _fix(variable: str, source: pint.Unit, goal: pint.Unit, wanted: str) -> str:
@@ -204,7 +223,7 @@ def _to_metres(unit: pint.Unit) -> float:
     for like, divisor in (("m", 1.0), ("m/s", 1.0), ("kg/m**2", WATER_DENSITY), ("kg/m**2/s", WATER_DENSITY)):
         if _is(unit, like):
             return _linear(unit, registry.Unit(like))[0] / divisor
-    raise AssertionError(unit)
+    raise UnitsError(f"{unit} is neither a depth nor a mass of water")
 
 
 def _water(
@@ -218,7 +237,7 @@ def _water(
     sentence = f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3"
     if rates[0] == rates[1]:
         return Conversion(factor, 0.0, sentence)
-    seconds = _STEP_SECONDS.get(step or "")
+    seconds = STEP_SECONDS.get(step or "")
     if seconds is None or rates[1]:
         raise UnitsError(
             f"variable {variable!r} is {'a rate' if rates[0] else 'an amount'} and the model reads "

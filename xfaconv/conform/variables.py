@@ -1,4 +1,4 @@
-"""Which data variable is which: names first, then GRIB keys, CF standard names and long names, with levels by name or by value."""
+"""Which data variable is which: names first, then GRIB keys, CF standard names and long names; levels by name or value."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class FoundVariable:
         The rule that matched.
     units : str
         Units attribute, "" where absent.
+    missing : str
+        Value that stands for missing in the file, "" where none is declared.
     """
 
     name: str
@@ -44,11 +46,13 @@ class FoundVariable:
     level_coordinate: str
     rule: str
     units: str
+    missing: str = ""
 
     def describe(self) -> str:
         """Say in one line what the variable is."""
         levels = f" at {', '.join(f'{level:g}' for level in self.levels)} hPa" if self.levels else ""
-        return f"{self.name}: {self.key}{levels} [{self.units or 'no units'}] by {self.rule}"
+        missing = f", missing values declared as {self.missing}" if self.missing else ""
+        return f"{self.name}: {self.key}{levels} [{self.units or 'no units'}] by {self.rule}{missing}"
 
 
 @dataclass(frozen=True)
@@ -73,33 +77,26 @@ class Match:
     sign: float = 1.0
 
 
-def recognise_variables(ds: xr.Dataset, fields: Sequence[str]) -> tuple[tuple[FoundVariable, ...], tuple[str, ...]]:
-    """Recognise the fields of a Dataset.
+def recognise_variable(ds: xr.Dataset, name: str) -> FoundVariable | None:
+    """Recognise one field of a Dataset.
 
     Parameters
     ----------
     ds : xarray.Dataset
         The user's data.
-    fields : sequence of str
-        Names of the variables on the horizontal grid.
+    name : str
+        Name of a variable on the horizontal grid.
 
     Returns
     -------
-    found : tuple of FoundVariable
-    unknown : tuple of str
-        Names of the fields that were not recognised.
+    FoundVariable or None
+        None where no rule matches.
+
+    Raises
+    ------
+    CoordinateError
+        If its levels cannot be read.
     """
-    found, unknown = [], []
-    for name in fields:
-        variable = _recognise(ds, name)
-        if variable is None:
-            unknown.append(name)
-        else:
-            found.append(variable)
-    return tuple(found), tuple(unknown)
-
-
-def _recognise(ds: xr.Dataset, name: str) -> FoundVariable | None:
     array = ds[name]
     coordinate = _level_coordinate(array)
     worded = level_in_words(str(array.attrs.get("long_name", "")))
@@ -113,11 +110,13 @@ def _recognise(ds: xr.Dataset, name: str) -> FoundVariable | None:
             levels, used = tuple(float(v) for v in level_values(array.coords.to_dataset(), coordinate)), coordinate
         elif level is not None or worded is not None:
             levels = (level if level is not None else float(worded or 0),)
-    return FoundVariable(name, entry.key, levels, used, rule, str(array.attrs.get("units", "")))
+    declared = array.encoding.get("_FillValue", array.encoding.get("missing_value"))
+    missing = "" if declared is None else str(declared)
+    return FoundVariable(name, entry.key, levels, used, rule, str(array.attrs.get("units", "")), missing)
 
 
 def _level_coordinate(array: xr.DataArray) -> str | None:
-    """The level coordinate of a variable: one that it has as a dimension, else a scalar one."""
+    """Find the level coordinate of a variable: one that it has as a dimension, else a scalar one."""
     names = [str(name) for name in array.coords if is_level(array.coords.to_dataset(), name)]
     for dims in (1, 0):
         for name in names:
@@ -129,7 +128,7 @@ def _level_coordinate(array: xr.DataArray) -> str | None:
 def _entry_of(
     array: xr.DataArray, name: str, coordinate: str | None, worded: float | None
 ) -> tuple[str, Entry | None, float | None]:
-    """The first rule that matches, its entry and the level that the name says [hPa]."""
+    """Find the first rule that matches, its entry and the level that the name says [hPa]."""
     entry = entry_named(name)
     leveled = coordinate is not None or worded is not None
     if entry is not None and not entry.on_levels:
@@ -161,7 +160,7 @@ def _entry_of(
 def _family_at_level(
     array: xr.DataArray, name: str, coordinate: str | None, worded: float | None
 ) -> tuple[Entry, float] | None:
-    """u100 is the wind at 100 m, unless a level of 100 hPa says that it is the one there."""
+    """Tell that u100 is the wind at 100 m, unless a level of 100 hPa says that it is the one there."""
     number = re.search(r"(\d+)$", name)
     if number is None:
         return None
@@ -176,7 +175,7 @@ def _family_at_level(
 
 
 def _conditional(array: xr.DataArray, name: str) -> Entry | None:
-    """A name that means a variable only if an attribute says so, such as NCEP's air at sigma 0.995."""
+    """Find a name that means a variable only if an attribute says so, such as NCEP's air at sigma 0.995."""
     for entry in entries().values():
         if entry.when and entry.when["name"] == name.lower():
             value = str(array.attrs.get(entry.when["attribute"], "")).lower()
@@ -206,7 +205,7 @@ def _scalar_height(array: xr.DataArray) -> float | None:
 
 
 def _entry_at_height(array: xr.DataArray) -> Entry | None:
-    """Surface variable that a standard name and a scalar height mean together."""
+    """Find the surface variable that a standard name and a scalar height mean together."""
     height = _scalar_height(array)
     standard = str(array.attrs.get("standard_name", "")).lower()
     return next(
@@ -254,7 +253,7 @@ def match_variables(
     ds : xarray.Dataset
         The user's data.
     found, unknown : sequences
-        As `recognise_variables` gives them.
+        What `recognise_variable` found, and the names that it did not know.
     specs : sequence of VariableSpec
         The model's variables in order.
     given : Mapping, optional
@@ -307,7 +306,8 @@ def _match(
         index = _level_index(variable, level)
         if entry is not None and entry.on_levels and level is not None and index is None:
             continue
-        candidates.append(Match(spec, variable, index if variable.level_coordinate else None, -1.0 if opposite else 1.0))
+        sign = -1.0 if opposite else 1.0
+        candidates.append(Match(spec, variable, index if variable.level_coordinate else None, sign))
     if not candidates and spec.name in unknown:
         units = str(ds[spec.name].attrs.get("units", ""))
         return Match(spec, FoundVariable(spec.name, key, (), "", "name", units))
@@ -353,7 +353,7 @@ def _match_given(
 
 
 def missing_level(spec: VariableSpec, variable: FoundVariable, level: float) -> CoordinateError:
-    """The error for a level that a variable does not have."""
+    """Make the error for a level that a variable does not have."""
     shown = ", ".join(f"{value:g}" for value in variable.levels) or "none stated"
     return CoordinateError(
         f"variable {variable.name!r} has no level {level:g} hPa, which the model reads as {spec.name!r}",
@@ -363,15 +363,13 @@ def missing_level(spec: VariableSpec, variable: FoundVariable, level: float) -> 
     )
 
 
-def absent_error(ds: xr.Dataset, found: Sequence[FoundVariable], unknown: Sequence[str], missing: Sequence[Match]) -> VariableError:
-    """The error for variables that the model reads and the data lack.
+def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing: Sequence[Match]) -> VariableError:
+    """Make the error for variables that the model reads and the data lack.
 
     Parameters
     ----------
-    ds : xarray.Dataset
-        The user's data.
     found, unknown : sequences
-        As `recognise_variables` gives them.
+        What `recognise_variable` found, and the names that it did not know.
     missing : sequence of Match
         Those without a source.
 
@@ -386,7 +384,8 @@ def absent_error(ds: xr.Dataset, found: Sequence[FoundVariable], unknown: Sequen
         for variable in found:
             if variable.key == key and level is not None:
                 shown = ", ".join(f"{value:g}" for value in variable.levels)
-                reasons.append(f"{variable.name!r} has {f'levels {shown} hPa' if shown else 'no level'}, not {level:g} hPa")
+                has = f"levels {shown} hPa" if shown else "no level"
+                reasons.append(f"{variable.name!r} has {has}, not {level:g} hPa")
     have = "; ".join(variable.describe() for variable in found) or "no known variable"
     if unknown:
         have += f"; not recognised: {', '.join(unknown)}"
