@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.base_points import BasePoint, Point, add_great_circles, add_marker, base_points, points_of_panel
+from xfaconv.plot.arrangement import arrange, map_title
+from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
 from xfaconv.plot.colours import INK, is_diverging
-from xfaconv.plot.coordinates import canonical, find_dimension, horizontal_dimensions
-from xfaconv.plot.labels import period_text, place_text
+from xfaconv.plot.coordinates import canonical
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from xfaconv.plot.projections import Extent
 
 UNIFORM_UNITS = "times uniform"
-_SEASONS = ("DJF", "MAM", "JJA", "SON")
 _SUM_TOLERANCE = 1e-2
 
 
@@ -157,18 +156,12 @@ def plot_attention(
         stippling=stippling,
         coastlines=coastlines,
         borders=borders,
-        title=title if title is not None else _title(points, period, row, col),
+        title=title
+        if title is not None
+        else map_title("Attention from", points, period, panels=row is not None or col is not None),
         extra=kwargs,
     )
-
-    def decorate(axes: Any, panel: xr.DataArray, names: Mapping[Hashable, Any]) -> None:
-        for point in points_of_panel(points, names):
-            if great_circles:
-                add_great_circles(axes, panel, point, great_circles)
-            add_marker(axes, point)
-
-    centre = next(iter(points.values()))[1] if points else None
-    result = draw_map(field, style, base_longitude=centre, decorate=decorate)
+    result = draw_map(field, style, base_longitude=middle_of(points), decorate=marking(points, great_circles))
     if marks_uniform and add_colorbar:
         _mark_uniform(result)
     return result
@@ -216,67 +209,6 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
     if "long_name" not in out.attrs or not isinstance(out.attrs["long_name"], str):
         out.attrs["long_name"] = "attention"
     return out.rename(attention.name)
-
-
-def arrange(
-    data: xr.DataArray, row: Hashable | None, col: Hashable | None
-) -> tuple[xr.DataArray, str, Hashable | None, Hashable | None]:
-    """Bring a record to the maps that will be drawn: seasons or a mean over time, and a dimension for the panels.
-
-    Parameters
-    ----------
-    data : DataArray (..., latitude, longitude)
-        Any chunks; it is computed here, once.
-    row, col : hashable, optional
-        Dimensions of the panels, "season" for the mean of each season.
-
-    Returns
-    -------
-    field : DataArray ([row,] [col,] latitude, longitude)
-        In memory.
-    period : str
-        Which time it stands for, empty where that is unknown or the panels say it.
-    row, col : hashable or None
-        With a dimension that was left over as `col`.
-
-    Examples
-    --------
-    >>> da = xr.DataArray(np.ones((3, 2, 2)), {"head": [1, 2, 3], "lat": [0, 1], "lon": [0, 1]},
-    ...                   ("head", "lat", "lon"))
-    >>> arrange(da, None, None)[1:]
-    ('', None, 'head')
-    """
-    time = find_dimension(data, "time")
-    period = ""
-    if time is not None and time not in (row, col):
-        period = period_text(data[time])
-        if "season" in (row, col) and "season" not in data.dims:
-            data = data.groupby(f"{time}.season").mean(skipna=True, keep_attrs=True)
-            data = data.sel(season=[name for name in _SEASONS if name in data["season"].values])
-        else:
-            data = data.mean([time], keep_attrs=True)
-    elif time is None:
-        scalars = [coord for coord in data.coords.values() if coord.ndim == 0]
-        period = next((text for coord in scalars if (text := period_text(coord))), "")
-    single = [dim for dim in data.dims if data.sizes[dim] == 1 and dim not in (row, col)]
-    horizontal = horizontal_dimensions(data)
-    data = data.squeeze([dim for dim in single if dim not in horizontal])
-    left = [dim for dim in data.dims if dim not in horizontal and dim not in (row, col)]
-    if len(left) == 1 and col is None:
-        col = left[0]
-    return data.compute(), period, row, col
-
-
-def _title(points: Mapping[str, Point], period: str, row: Hashable | None, col: Hashable | None) -> str:
-    if len(points) == 1:
-        ((name, point),) = points.items()
-        place = place_text(*point)
-        head = f"Attention from {name} ({place})" if name else f"Attention from {place}"
-    else:
-        head = "Attention"
-    if row is None and col is None:
-        return f"{head}\n{period}" if period else head
-    return f"{head}, {period}" if period else head
 
 
 def _mark_uniform(result: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -263,3 +263,58 @@ def add_great_circles(ax: GeoAxes, panel: xr.DataArray, point: Point, count: int
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     return lines
+
+
+def middle_of(points: Mapping[str, Point]) -> float | None:
+    """Longitude that a map of the world should not cut: that of the first base point.
+
+    Parameters
+    ----------
+    points : mapping of str to (float, float)
+        From `base_points`.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> middle_of({"nino34": (0.0, -140.0)})
+    -140.0
+    """
+    return next((longitude for _, longitude in points.values()), None)
+
+
+def marking(
+    points: Mapping[str, Point], great_circles: int
+) -> Callable[[Any, xr.DataArray, Mapping[Hashable, Any]], None]:
+    """Make the function that draws markers and great circles on each panel.
+
+    Parameters
+    ----------
+    points : mapping of str to (float, float)
+        From `base_points`.
+    great_circles : int
+        How many great circles from each point.
+
+    Returns
+    -------
+    callable
+        Takes the axes, the panel's field and its coordinate values.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot(projection=ccrs.Robinson())
+    >>> marking({"": (0.0, 20.0)}, 0)(ax, xr.DataArray(0.0), {})
+    >>> [line.get_gid() for line in ax.lines]
+    ['base point']
+    """
+
+    def decorate(ax: Any, panel: xr.DataArray, names: Mapping[Hashable, Any]) -> None:
+        for point in points_of_panel(points, names):
+            if great_circles:
+                add_great_circles(ax, panel, point, great_circles)
+            add_marker(ax, point)
+
+    return decorate

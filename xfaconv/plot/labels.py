@@ -166,10 +166,32 @@ def quantity_text(data: xr.DataArray, fallback: str) -> str:
     >>> quantity_text(xr.DataArray(0.0, attrs={"long_name": "sea level pressure", "units": "hPa"}), "field")
     'sea level pressure [hPa]'
     """
-    attrs = data.attrs
-    name = attrs.get("long_name") or attrs.get("standard_name") or (fallback if data.name is None else data.name)
-    units = str(attrs.get("units", "")).strip()
-    return f"{str(name).replace('_', ' ')}" + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+    units = str(data.attrs.get("units", "")).strip()
+    return quantity_name(data, fallback) + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+
+
+def quantity_name(data: xr.DataArray, fallback: str) -> str:
+    """Name of what is drawn, for people.
+
+    Parameters
+    ----------
+    data : DataArray
+        With `long_name` or `standard_name` where known, else its own name is taken.
+    fallback : str
+        Name where the data have none.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> quantity_name(xr.DataArray(0.0, attrs={"standard_name": "air_temperature"}), "field")
+    'air temperature'
+    """
+    own = fallback if data.name is None else data.name
+    name = data.attrs.get("long_name") or data.attrs.get("standard_name") or own
+    return str(name).replace("_", " ")
 
 
 def units_text(units: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
 from cartopy.mpl.geoaxes import GeoAxes
+from cartopy.mpl.ticker import LatitudeLocator, LongitudeLocator
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.ticker import MaxNLocator
@@ -208,7 +209,8 @@ def _on_the_map(points: xr.DataArray, projection: Any) -> xr.DataArray:
 
 def _drawing_options(drawn: xr.DataArray, plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
     latitude, longitude = plain.dims[-2:]
-    diverging = style.center not in (None, False) or (style.center is None and is_diverging(plain.values))
+    # 0.0 equals False, so False is asked for by identity: zero is a centre, False is none.
+    diverging = is_diverging(plain.to_numpy()) if style.center is None else style.center is not False
     options: dict[str, Any] = {
         "x": longitude,
         "y": latitude,
@@ -303,6 +305,7 @@ def _finish(ax: Any, grid: Grid, style: MapStyle) -> None:
         y_inline=False,
     )
     if boxed:
+        lines.xlocator, lines.ylocator = LongitudeLocator(nbins=6), LatitudeLocator(nbins=6)
         lines.xlabel_style = lines.ylabel_style = {"size": size, "color": INK}
         lines.rotate_labels = False
     ax.spines["geo"].set_linewidth(0.6)

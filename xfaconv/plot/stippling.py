@@ -15,7 +15,7 @@ from xfaconv.plot.coordinates import canonical
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
 
-_ROWS_OF_DOTS = 60
+_ROWS_OF_DOTS = 45
 
 
 def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataArray:
@@ -76,7 +76,7 @@ def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataAr
 
 
 def add_stippling(ax: GeoAxes, dots: xr.DataArray, **style: Any) -> Any:
-    """Draw a dot at the centre of the cells that are True, at most about sixty rows of them.
+    """Draw a dot at the centre of the cells that are True, in at most about seventy rows.
 
     Parameters
     ----------
