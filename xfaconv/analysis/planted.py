@@ -1,0 +1,327 @@
+"""Data whose teleconnections are known: a graph of remote regions drives gridded fields, with noise and a season."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.analysis.axes import great_circle
+from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
+
+VARIABLES = ("driver_a", "driver_b", "response", "copy", "noise")
+_SPIN_UP = 200
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A region that moves as one.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    variable : str
+        The variable it lives in.
+    latitude, longitude : float
+        Its centre [degrees].
+    radius : float
+        Distance [degrees] at which its footprint has fallen to 0.61.
+    memory : float
+        Lag-one autocorrelation that it has of its own.
+    """
+
+    name: str
+    variable: str
+    latitude: float
+    longitude: float
+    radius: float = 14.0
+    memory: float = 0.5
+
+
+@dataclass(frozen=True)
+class Link:
+    """One region drives another.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of modes.
+    lag : int
+        Steps by which the source comes first, at least 1.
+    strength : float
+        Share of the target's standard deviation that comes from the source.
+    """
+
+    source: str
+    target: str
+    lag: int = 1
+    strength: float = 0.85
+
+
+def default_graph() -> tuple[tuple[Mode, ...], tuple[Link, ...]]:
+    """Six links, two along a latitude, two along a meridian and two across both, and three regions without any.
+
+    Returns
+    -------
+    tuple of Mode, tuple of Link
+
+    Examples
+    --------
+    >>> modes, links = default_graph()
+    >>> len(modes), len(links)
+    (15, 6)
+    """
+    places = {
+        "zonal_1": ((28.0, 20.0), (28.0, 140.0)),
+        "zonal_2": ((-28.0, 300.0), (-28.0, 180.0)),
+        "meridional_1": ((45.0, 250.0), (-15.0, 250.0)),
+        "meridional_2": ((-45.0, 75.0), (15.0, 75.0)),
+        "diagonal_1": ((0.0, 200.0), (50.0, 310.0)),
+        "diagonal_2": ((-10.0, 345.0), (-50.0, 130.0)),
+    }
+    modes: list[Mode] = []
+    links: list[Link] = []
+    for number, (name, (source, target)) in enumerate(places.items()):
+        driver = VARIABLES[number % 2]
+        modes += [Mode(f"{name}_source", driver, *source), Mode(f"{name}_target", "response", *target, memory=0.2)]
+        links.append(Link(f"{name}_source", f"{name}_target"))
+    modes += [
+        Mode("unlinked_1", "driver_a", 60.0, 90.0),
+        Mode("unlinked_2", "driver_b", 5.0, 110.0),
+        Mode("unlinked_3", "response", -55.0, 230.0),
+    ]
+    return tuple(modes), tuple(links)
+
+
+def direction_of(source: Mode, target: Mode) -> str:
+    """Say how a link runs: along a latitude circle, along a meridian, or across both.
+
+    Examples
+    --------
+    >>> direction_of(Mode("a", "x", 0, 0), Mode("b", "x", 0, 90))
+    'zonal'
+    """
+    north = abs(source.latitude - target.latitude)
+    east = abs((source.longitude - target.longitude + 180) % 360 - 180)
+    if north <= target.radius / 2:
+        return "zonal"
+    return "meridional" if east <= target.radius / 2 else "diagonal"
+
+
+def _latent(
+    modes: Sequence[Mode], links: Sequence[Link], steps: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Series of every mode (mode, time), each of unit variance."""
+    number = {mode.name: position for position, mode in enumerate(modes)}
+    total = steps + _SPIN_UP
+    noise = generator.normal(size=(len(modes), total))
+    series = np.zeros((len(modes), total))
+    own = np.array([mode.memory for mode in modes])
+    into: list[list[tuple[int, int, float]]] = [[] for _ in modes]
+    for link in links:
+        into[number[link.target]].append((number[link.source], link.lag, link.strength))
+    innovation = np.sqrt(np.maximum(1 - own**2 - np.array([sum(s**2 for _, _, s in links) for links in into]), 0.05))
+    for step in range(max((link.lag for link in links), default=1), total):
+        series[:, step] = own * series[:, step - 1] + innovation * noise[:, step]
+        for target, sources in enumerate(into):
+            for source, lag, strength in sources:
+                series[target, step] += strength * series[source, step - lag]
+    kept = series[:, _SPIN_UP:]
+    return np.asarray(kept / kept.std(axis=1, keepdims=True))
+
+
+def _smooth_noise(
+    grid: Grid, steps: int, amplitude: float, length: float, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """White noise in time that is alike within `length` degrees: a sum of random plane waves on the sphere."""
+    rows, columns = np.deg2rad(grid.latitude)[:, None], np.deg2rad(grid.longitude)[None, :]
+    place = np.stack(
+        np.broadcast_arrays(np.cos(rows) * np.cos(columns), np.cos(rows) * np.sin(columns), np.sin(rows)), axis=-1
+    )
+    waves = generator.normal(size=(3, 200)) / np.deg2rad(length)
+    features = np.cos(place @ waves + generator.uniform(0, 2 * np.pi, size=200)) * np.sqrt(2 / 200)
+    weights = generator.normal(size=(steps, 200))
+    return np.asarray(amplitude * np.einsum("tw,ijw->tij", weights, features, optimize=True))
+
+
+def _check(modes: Sequence[Mode], links: Sequence[Link], steps: int) -> None:
+    names = [mode.name for mode in modes]
+    if len(set(names)) != len(names):
+        raise ArgumentError("two modes have one name", found=", ".join(names), fix="give each Mode its own name")
+    for mode in modes:
+        if mode.variable not in VARIABLES[:3]:
+            raise ArgumentError(f"mode '{mode.name}' lives in an unknown variable", expected=", ".join(VARIABLES[:3]))
+    for link in links:
+        if link.source not in names or link.target not in names or link.lag < 1:
+            raise ArgumentError(
+                f"link {link.source} to {link.target} is impossible", expected="names of modes and a lag of at least 1"
+            )
+    if steps < 10:
+        raise ArgumentError("too few steps", expected="at least 10", found=str(steps), fix="steps=2000")
+
+
+def planted(
+    steps: int = 2000,
+    *,
+    grid: Grid | None = None,
+    modes: Sequence[Mode] | None = None,
+    links: Sequence[Link] | None = None,
+    noise: float = 0.4,
+    season: float = 2.0,
+    seed: int = 0,
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Make daily fields from a known graph of remote regions.
+
+    Each region has a latent series; a link adds the past of one series to another (a vector autoregression, as SAVAR
+    has it); each series moves its variable through a footprint on the sphere. ``copy`` repeats ``driver_a`` with a
+    little noise of its own, ``noise`` holds nothing else, and all variables have a seasonal cycle.
+
+    Parameters
+    ----------
+    steps : int
+        Days.
+    grid : Grid, optional
+        Default: global, 11.25 degrees.
+    modes, links : sequences of Mode and of Link, optional
+        The graph. Default: `default_graph`.
+    noise : float
+        Standard deviation of the smooth noise of each cell, where that at the centre of a region is 1.
+    season : float
+        Amplitude of the seasonal cycle, opposite in the hemispheres.
+    seed : int
+        Seed of everything.
+
+    Returns
+    -------
+    data : Dataset (time, latitude, longitude), float32
+        Variables ``driver_a``, ``driver_b``, ``response``, ``copy`` and ``noise``, dimensionless.
+    truth : Dataset
+        Along ``mode``: ``variable``, ``mode_latitude``, ``mode_longitude``, ``radius``, ``footprint`` (mode, latitude,
+        longitude), ``series`` (mode, time). Along ``link``: ``source``, ``target``, ``lag``, ``strength``,
+        ``direction``.
+
+    Raises
+    ------
+    ArgumentError
+        If the graph is impossible.
+
+    Examples
+    --------
+    >>> data, truth = planted(50)
+    >>> list(data), truth.direction.values[:3].tolist()
+    (['driver_a', 'driver_b', 'response', 'copy', 'noise'], ['zonal', 'zonal', 'meridional'])
+    """
+    known_modes, known_links = default_graph()
+    modes = tuple(known_modes if modes is None else modes)
+    links = tuple(known_links if links is None else links)
+    grid = Grid.regular(11.25) if grid is None else grid
+    _check(modes, links, steps)
+    generator = np.random.default_rng(seed)
+    series = _latent(modes, links, steps, generator)
+    coords = {
+        "time": xr.date_range("2000-01-01", periods=steps, freq="D"),
+        "latitude": ("latitude", np.asarray(grid.latitude), {"units": "degrees_north"}),
+        "longitude": ("longitude", np.asarray(grid.longitude), {"units": "degrees_east"}),
+    }
+    dims = ("time", "latitude", "longitude")
+    frame = xr.Dataset(coords=coords)
+    footprint = np.stack(
+        [
+            np.exp(-0.5 * (great_circle(frame, mode.latitude, mode.longitude).values / mode.radius) ** 2)
+            for mode in modes
+        ]
+    )
+    phase = 2 * np.pi * (frame.time.dt.dayofyear.values - 1) / 365.25
+    cycle = season * np.cos(phase)[:, None, None] * np.sin(np.deg2rad(np.asarray(grid.latitude)))[None, :, None]
+    fields = {name: _smooth_noise(grid, steps, noise, 12.0, generator) for name in VARIABLES[:3]}
+    for mode, pattern, values in zip(modes, footprint, series, strict=True):
+        fields[mode.variable] += values[:, None, None] * pattern
+    fields["copy"] = fields["driver_a"] + _smooth_noise(grid, steps, 0.2, 12.0, generator)
+    fields["noise"] = _smooth_noise(grid, steps, 1.0, 12.0, generator)
+    data = xr.Dataset(
+        {
+            name: (dims, (fields[name] + cycle).astype(np.float32), {"units": "1", "long_name": f"planted {name}"})
+            for name in VARIABLES
+        },
+        coords,
+        {"title": f"planted teleconnections: {len(links)} links between {len(modes)} regions, seed {seed}"},
+    )
+    return data, _truth(modes, links, footprint, series, coords)
+
+
+def _truth(
+    modes: Sequence[Mode],
+    links: Sequence[Link],
+    footprint: NDArray[np.float64],
+    series: NDArray[np.float64],
+    coords: dict[str, object],
+) -> xr.Dataset:
+    by_name = {mode.name: mode for mode in modes}
+    return xr.Dataset(
+        {
+            "variable": ("mode", [mode.variable for mode in modes]),
+            "mode_latitude": ("mode", [mode.latitude for mode in modes], {"units": "degrees_north"}),
+            "mode_longitude": ("mode", [mode.longitude for mode in modes], {"units": "degrees_east"}),
+            "radius": ("mode", [mode.radius for mode in modes], {"units": "degrees"}),
+            "footprint": (("mode", "latitude", "longitude"), footprint.astype(np.float32)),
+            "series": (("mode", "time"), series.astype(np.float32)),
+            "source": ("link", [link.source for link in links]),
+            "target": ("link", [link.target for link in links]),
+            "lag": ("link", [link.lag for link in links], {"units": "steps"}),
+            "strength": ("link", [link.strength for link in links]),
+            "direction": ("link", [direction_of(by_name[link.source], by_name[link.target]) for link in links]),
+        },
+        {**coords, "mode": [mode.name for mode in modes]},
+    )
+
+
+def target_points(truth: xr.Dataset) -> dict[str, tuple[float, float]]:
+    """Give base points at the centres of all regions that something drives.
+
+    Examples
+    --------
+    >>> target_points(planted(20)[1])["zonal_1_target"]
+    (28.0, 140.0)
+    """
+    return {
+        str(name): (float(truth.mode_latitude.sel(mode=name)), float(truth.mode_longitude.sel(mode=name)))
+        for name in dict.fromkeys(truth.target.values.tolist())
+    }
+
+
+def area_under_curve(score: NDArray[np.floating], positive: NDArray[np.bool_], weight: NDArray[np.floating]) -> float:
+    """Chance that a positive cell scores higher than a negative one, cells drawn by weight; ties count half.
+
+    Parameters
+    ----------
+    score : ndarray (n,)
+        Scores.
+    positive : ndarray (n,), bool
+        Labels.
+    weight : ndarray (n,)
+        Weights, such as areas.
+
+    Returns
+    -------
+    float
+        0.5 is chance; NaN without both kinds.
+
+    Examples
+    --------
+    >>> area_under_curve(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]), np.ones(3))
+    1.0
+    """
+    values, group = np.unique(score, return_inverse=True)
+    good = np.bincount(group, weight * positive, minlength=len(values))
+    bad = np.bincount(group, weight * ~positive, minlength=len(values))
+    if good.sum() == 0 or bad.sum() == 0:
+        return float("nan")
+    edges = np.concatenate([[0.0], np.cumsum(bad)])
+    below = sum(mass * (low + high) / 2 for mass, (low, high) in zip(good, pairwise(edges), strict=True))
+    return float(below / (good.sum() * bad.sum()))
