@@ -54,7 +54,7 @@ class AxialAttention(nn.Module):
         self.position = nn.Linear(_POSITION_HIDDEN, 4 * width, bias=False)
         self.out = nn.Linear(width, channels)
 
-    def forward(self, hidden: Tensor, geometry: Geometry) -> Tensor:
+    def forward(self, hidden: Tensor, geometry: Geometry, positions: Tensor | None = None) -> Tensor:
         """Give what is to be added to the hidden state.
 
         Parameters
@@ -63,6 +63,8 @@ class AxialAttention(nn.Module):
             Hidden state H_t.
         geometry : Geometry
             Areas and position features.
+        positions : Tensor (4, lat, lon, width), optional
+            From `positions`, to compute them once for many steps.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class AxialAttention(nn.Module):
             A_axial(H_t).
         """
         normed = self.norm(hidden)
-        positions = self._positions(geometry)
+        positions = self.positions(geometry) if positions is None else positions
         row_bias = geometry.log_column_width.to(hidden.dtype)
         column_bias = geometry.log_row_area.to(hidden.dtype)
         gathered = F.scaled_dot_product_attention(
@@ -106,7 +108,7 @@ class AxialAttention(nn.Module):
             Sums to 1 over the last axis.
         """
         normed = self.norm(hidden)
-        positions = self._positions(geometry)
+        positions = self.positions(geometry)
         query = self._split(self.row_query(normed) + positions[0])
         if column is not None:
             query = query[..., column : column + 1, :]
@@ -162,7 +164,7 @@ class AxialAttention(nn.Module):
 
     def _column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor) -> Tensor:
         normed = self.norm(hidden)
-        positions = self._positions(geometry)[2:, :, column]
+        positions = self.positions(geometry)[2:, :, column]
         batch, latitudes = hidden.shape[:2]
         value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
         gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
@@ -170,8 +172,19 @@ class AxialAttention(nn.Module):
         key = self._split(self.column_key(gathered)[:, None] + positions[1])
         return _weights(query, key, geometry.log_row_area)
 
-    def _positions(self, geometry: Geometry) -> Tensor:
-        """Position parts of row query, row key, column query and column key, shape (4, lat, lon, width)."""
+    def positions(self, geometry: Geometry) -> Tensor:
+        """Position parts of row query, row key, column query and column key.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Position features.
+
+        Returns
+        -------
+        Tensor (4, lat, lon, width)
+            The same at every step.
+        """
         weight = self.position_hidden.weight
         features = geometry.positions.to(device=weight.device, dtype=weight.dtype)
         parts = self.position(F.gelu(self.position_hidden(features)))

@@ -25,7 +25,7 @@ class _SphericalConvolution(nn.Module):
 
 
 def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """The LSTM's update from gates in the order input, forget, output, candidate."""
+    """Update as an LSTM does, from gates in the order input, forget, output, candidate."""
     input_gate, forget_gate, output_gate, candidate = gates.chunk(4, dim=-1)
     cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
     return torch.sigmoid(output_gate) * torch.tanh(cell), cell
@@ -82,7 +82,13 @@ class CNNLSTMCell(nn.Module):
         features = F.relu(self.first(fields.flatten(0, 1), geometry))
         return self.input_gates(F.relu(self.second(features, geometry))).unflatten(0, fields.shape[:2])
 
-    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
+    def step(
+        self,
+        prepared: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        geometry: Geometry,  # noqa: ARG002 - every core is called alike
+    ) -> tuple[Tensor, Tensor, None]:
         """Advance the state by one step."""
         return (*_advance(prepared + self.hidden_gates(hidden), cell), None)
 
@@ -109,6 +115,12 @@ class CNNCell(nn.Module):
         features = F.relu(self.second(features, geometry))
         return torch.tanh(self.third(features, geometry)).unflatten(0, fields.shape[:2])
 
-    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
+    def step(
+        self,
+        prepared: Tensor,
+        hidden: Tensor,  # noqa: ARG002 - every core is called alike
+        cell: Tensor,
+        geometry: Geometry,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor, None]:
         """Replace the state by this step's features."""
         return prepared, cell, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.nn.geometry import Geometry
@@ -86,9 +85,7 @@ class FAConvLSTMCell(nn.Module):
         mixed = self.mixing(bottleneck.flatten(0, 1), geometry, slice(0, self.bottleneck))
         return mixed.unflatten(0, fields.shape[:2])
 
-    def step(
-        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
         """Advance the state by one step.
 
         Parameters

@@ -1,4 +1,4 @@
-"""The cell without gradients: weights laid out once, buffers that stay, gates computed tile by tile inside the cache."""
+"""The cell without gradients: weights laid out once, buffers that stay, gates tile by tile inside the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FastCell:
 
     The plain cell is bound by memory traffic: its 4 F gates travel to memory and back at every operation. Here the
     gates of about a thousand cells at a time are formed, activated and used up in place while they are in the cache.
-    All four activations are one call: ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, and the halves are folded into the weights.
+    All four activations are one call: ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, its halves folded into the weights.
 
     Parameters
     ----------
@@ -103,24 +103,22 @@ class FastCell:
         return excitation
 
     def _mix_state(self, hidden: Tensor) -> Tensor:
-        """The state's half of the depthwise sum, (lat * lon, C_b)."""
+        """Compute the state's half of the depthwise sum, (lat * lon, C_b)."""
         cell, columns = self._cell, self._columns
         weight = cell.hidden_projection.weight.T
         interior = self._padded.interior[0]
         for start in range(0, self._rows, self._tile_rows):
             stop = min(start + self._tile_rows, self._rows)
             projected = self._projected[: (stop - start) * columns]
-            torch.addmm(
-                cell.hidden_projection.bias, hidden[start * columns : stop * columns], weight, out=projected
-            )
+            torch.addmm(cell.hidden_projection.bias, hidden[start * columns : stop * columns], weight, out=projected)
             interior[start:stop].copy_(cell.hidden_norm(projected).view(stop - start, columns, -1))
         return self._mix(self._padded, slice(cell.bottleneck, None)).flatten(0, 2)
 
     def _mix(self, padded: PaddedBuffer, part: slice) -> Tensor:
         """Depthwise sum of a padded buffer, (time, lat, lon, C_b); the widest branch first, the others added to it.
 
-        Narrower branches read whole rows of the buffer and are cut afterwards, because a window that is cut in longitude
-        would be copied first.
+        Narrower branches read whole rows of the buffer and are cut afterwards: a window cut in longitude would be copied
+        first.
         """
         padded.fill_edges()
         mixing, total = self._cell.mixing, None

@@ -138,7 +138,9 @@ def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
 
 def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = len(row_angle), len(column_angle)
-    by_row = np.broadcast_to(_harmonics(row_angle, LATITUDE_HARMONICS)[:, None], (rows, columns, 2 * LATITUDE_HARMONICS))
+    by_row = np.broadcast_to(
+        _harmonics(row_angle, LATITUDE_HARMONICS)[:, None], (rows, columns, 2 * LATITUDE_HARMONICS)
+    )
     by_column = np.broadcast_to(
         _harmonics(column_angle, LONGITUDE_HARMONICS)[None], (rows, columns, 2 * LONGITUDE_HARMONICS)
     )

@@ -1,4 +1,4 @@
-"""The subspace embedding head: s_t = Pool(W_s H_t), E = MHA(S + P), causal with a finite look-back (paper, section IV)."""
+"""The subspace embedding head: s_t = Pool(W_s H_t), E = MHA(S + P), causal with a finite look-back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xfaconv.nn.geometry import POSITION_FEATURES, Geometry
 
 
 def seasonal_encoding(year_phase: Tensor, day_phase: Tensor, size: int, harmonics: int, daily_cycle: bool) -> Tensor:
-    """The paper's P: fixed sinusoids of the time of year, and of the time of day where steps are shorter than a day.
+    """Compute the paper's P: fixed sinusoids of the time of year, and of the time of day where steps are shorter than a day.
 
     Parameters
     ----------
@@ -90,8 +90,27 @@ class SubspaceHead(nn.Module):
         self.value = nn.Linear(size, size)
         self.out = nn.Linear(size, size)
 
-    def pool(self, hidden: Tensor, geometry: Geometry) -> Tensor:
-        """The paper's s_t = Pool(W_s H_t).
+    def pool_bias(self, geometry: Geometry) -> Tensor:
+        """Compute what the pooling's logits get from position and area, the same at every step.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Areas and position features.
+
+        Returns
+        -------
+        Tensor (pooling head, lat * lon)
+            The normalised areas themselves (one row) for mean pooling.
+        """
+        dtype = self.projection.weight.dtype
+        area = geometry.normalised_area.to(dtype).reshape(1, -1)
+        if self.groups == 1:
+            return area
+        return self.pool_position(geometry.positions.to(dtype)).flatten(0, 1).T + area.log()
+
+    def pool(self, hidden: Tensor, geometry: Geometry, bias: Tensor | None = None) -> Tensor:
+        """Compute the paper's s_t = Pool(W_s H_t).
 
         Parameters
         ----------
@@ -99,23 +118,24 @@ class SubspaceHead(nn.Module):
             Hidden state H_t after the axial attention.
         geometry : Geometry
             Areas and position features.
+        bias : Tensor (pooling head, lat * lon), optional
+            From `pool_bias`, to compute it once for many steps.
 
         Returns
         -------
         Tensor (batch, D)
         """
-        area = geometry.normalised_area.to(hidden.dtype)
+        bias = self.pool_bias(geometry) if bias is None else bias
+        cells = hidden.flatten(1, 2)
         if self.groups == 1:
-            return self.projection(torch.matmul(area.reshape(1, 1, -1), hidden.flatten(1, 2)).squeeze(1))
-        logits = self.pool_logits(self.pool_norm(hidden)) + self.pool_position(geometry.positions.to(hidden.dtype))
-        logits = logits + area.log()[..., None]
-        weights = torch.softmax(logits.flatten(1, 2), dim=1)
-        read = torch.matmul(weights.transpose(1, 2), hidden.flatten(1, 2))
+            return self.projection(torch.matmul(bias, cells).squeeze(1))
+        logits = torch.matmul(self.pool_logits.weight, self.pool_norm(cells).transpose(1, 2)) + bias
+        read = torch.matmul(torch.softmax(logits, dim=-1), cells)
         kernel = self.projection.weight.unflatten(0, (self.groups, -1))
         return torch.einsum("bgf,gdf->bgd", read, kernel).flatten(1)
 
     def forward(self, pooled: Tensor, encoding: Tensor, kept: int | None = None) -> Tensor:
-        """The paper's MHA(S + P) over a causal window.
+        """Compute the paper's MHA(S + P) over a causal window.
 
         Parameters
         ----------

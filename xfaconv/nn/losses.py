@@ -36,7 +36,7 @@ def area_weighted_error(prediction: Tensor, target: Tensor, present: Tensor, geo
 
 
 def laplacian_smoothness(hidden: Tensor, geometry: Geometry) -> Tensor:
-    """The paper's L_lap: squared differences of the hidden state between neighbours, as a mean over pairs.
+    """Compute the paper's L_lap: squared differences of the hidden state between neighbours, as a mean over pairs.
 
     The mean (instead of the paper's sum) keeps its weight independent of the grid and of the length of the sequence.
     On a periodic grid the last and the first column are neighbours.
@@ -64,7 +64,7 @@ def laplacian_smoothness(hidden: Tensor, geometry: Geometry) -> Tensor:
 
 
 def temporal_smoothness(hidden: Tensor) -> Tensor:
-    """The paper's R_temporal: squared differences of the hidden state between consecutive steps, as a mean.
+    """Compute the paper's R_temporal: squared differences of the hidden state between consecutive steps, as a mean.
 
     Parameters
     ----------

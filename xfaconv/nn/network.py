@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.errors import ModelError
@@ -17,26 +15,13 @@ from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
 from xfaconv.nn.head import SubspaceHead, seasonal_encoding
+from xfaconv.nn.recurrence import Collected, refine_states, start_run
 from xfaconv.specs import NetworkSpec
 
 _READ_OUT_HIDDEN = 64
 _PATTERN_HIDDEN = 48
 
 State = tuple[Tensor, Tensor, Tensor]
-
-
-class Core(Protocol):
-    """What the network asks of a recurrent core."""
-
-    hidden: int
-
-    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
-        """Everything that does not depend on the state, for all steps."""
-
-    def step(
-        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Advance the state by one step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +128,7 @@ class Network(nn.Module):
         first_index: int = 0,
         keep_from: int = 0,
         keep_refined: bool = False,
+        checkpointed: bool = False,
     ) -> Encoded:
         """Run over a sequence.
 
@@ -164,35 +150,46 @@ class Network(nn.Module):
             Steps before this one only spin the state up.
         keep_refined : bool
             Whether to keep the hidden states after the attention too.
+        checkpointed : bool
+            Compute each step again in the backward pass instead of keeping its intermediate results: more time, less
+            memory.
 
         Returns
         -------
         Encoded
         """
+        steps = fields.shape[1]
         hidden, cell, history = state or self.initial_state(fields.shape[0], geometry)
-        prepared = self.core.prepare(self._channels(fields, seen, year_phase, day_phase, geometry), geometry)
-        kept_hidden, kept_refined, kept_gates, pooled = [], [], [], []
-        for step in range(fields.shape[1]):
-            hidden, cell, excitation = self.core.step(prepared[:, step], hidden, cell, geometry)
-            if step >= keep_from:
-                kept_hidden.append(hidden)
-                kept_gates.append(hidden.new_zeros(hidden.shape[0], 0) if excitation is None else excitation)
-            hidden = self._refine_step(hidden, geometry, first_index + step)
-            if step >= keep_from and keep_refined:
-                kept_refined.append(hidden)
-            pooled.append(self.head.pool(hidden, geometry))
+        run = start_run(self.core, self.attention_module, geometry, hidden, cell, checkpointed=checkpointed)
+        kept_hidden, kept_refined, kept_gates = (Collected(steps - keep_from, run.overwrites) for _ in range(3))
+        pool_bias = self.head.pool_bias(geometry)
+        pooled, block = [], run.block_steps(steps)
+        for first in range(0, steps, block):
+            part = slice(first, first + block)
+            phases = year_phase[:, part], day_phase[:, part]
+            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            for step in range(first, min(first + block, steps)):
+                excitation = run.advance(step - first)
+                if step >= keep_from:
+                    kept_hidden.add(run.hidden)
+                    kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
+                if self._attends(first_index + step):
+                    run.refine()
+                if step >= keep_from and keep_refined:
+                    kept_refined.add(run.hidden)
+                pooled.append(self.head.pool(run.hidden, geometry, pool_bias))
         encoding = seasonal_encoding(
             year_phase, day_phase, self.spec.embedding, self.spec.seasonal_harmonics, self.spec.daily_cycle
         )
-        sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(hidden.dtype)], dim=1)
-        embedding = self.head(sequence, torch.zeros_like(sequence), kept=fields.shape[1] - keep_from)
+        sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(run.hidden.dtype)], dim=1)
+        embedding = self.head(sequence, torch.zeros_like(sequence), kept=steps - keep_from)
         remembered = sequence[:, max(sequence.shape[1] - self.spec.look_back + 1, 0) :]
         return Encoded(
-            hidden=torch.stack(kept_hidden, dim=1),
-            refined=torch.stack(kept_refined, dim=1) if keep_refined else None,
+            hidden=kept_hidden.stacked(),
+            refined=kept_refined.stacked() if keep_refined else None,
             embedding=embedding,
-            gates=torch.stack(kept_gates, dim=1),
-            state=(hidden, cell, remembered),
+            gates=kept_gates.stacked(),
+            state=(run.hidden, run.cell, remembered),
         )
 
     def refine(self, hidden: Tensor, geometry: Geometry, first_index: int = 0) -> Tensor:
@@ -211,8 +208,8 @@ class Network(nn.Module):
         -------
         Tensor (batch, time, lat, lon, F)
         """
-        steps = [self._refine_step(hidden[:, t], geometry, first_index + t) for t in range(hidden.shape[1])]
-        return torch.stack(steps, dim=1)
+        due = [self._attends(first_index + step) for step in range(hidden.shape[1])]
+        return refine_states(self.attention_module, geometry, hidden, due)
 
     def attention(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
         """Composed attention maps of some base points.
@@ -306,10 +303,9 @@ class Network(nn.Module):
         patterns = self.patterns(positions).unflatten(-1, (self.spec.variables, self.spec.embedding))
         return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
 
-    def _refine_step(self, hidden: Tensor, geometry: Geometry, index: int) -> Tensor:
-        if self.attention_module is None or index % self.spec.attention_every:
-            return hidden
-        return cast("Tensor", hidden + self.attention_module(hidden, geometry))
+    def _attends(self, index: int) -> bool:
+        """Whether the axial attention is due at the step of this absolute index."""
+        return self.attention_module is not None and index % self.spec.attention_every == 0
 
     def _channels(
         self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry

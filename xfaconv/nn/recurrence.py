@@ -1,0 +1,289 @@
+"""Running a recurrent core through time: plainly with gradients, fast without; both give the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from xfaconv.nn.attention import AxialAttention
+from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.fast_attention import FastAttention
+from xfaconv.nn.fast_cell import FastCell
+from xfaconv.nn.geometry import Geometry
+
+_PLAIN_BLOCK_CELLS = 2**20
+
+
+class Core(Protocol):
+    """What is asked of a recurrent core."""
+
+    hidden: int
+
+    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Everything that does not depend on the state, for all steps."""
+
+    def step(
+        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Advance the state by one step."""
+
+
+class Run(Protocol):
+    """One pass through time, step by step.
+
+    A block of steps is prepared; then each step is advanced, and refined where the axial attention is due.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    overwrites: bool
+
+    def block_steps(self, steps: int) -> int:
+        """How many of the remaining steps to prepare at once."""
+
+    def prepare(self, fields: Tensor) -> None:
+        """Take the input (batch, time, lat, lon, C) of the next steps."""
+
+    def advance(self, step: int) -> Tensor | None:
+        """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any."""
+
+    def refine(self) -> None:
+        """Add the axial attention to the hidden state."""
+
+
+class PlainRun:
+    """Advance a core with operations that gradients flow through.
+
+    Parameters
+    ----------
+    core : Core
+        The recurrent core.
+    attention : AxialAttention or None
+        The axial attention.
+    geometry : Geometry
+        The grid.
+    hidden, cell : Tensor (batch, lat, lon, F)
+        Initial state.
+    checkpointed : bool
+        Compute each step again in the backward pass instead of keeping its intermediate results.
+    """
+
+    overwrites = False
+
+    def __init__(
+        self,
+        core: Core,
+        attention: AxialAttention | None,
+        geometry: Geometry,
+        hidden: Tensor,
+        cell: Tensor,
+        checkpointed: bool = False,
+    ) -> None:
+        self.hidden, self.cell = hidden, cell
+        self._core, self._attention, self._geometry = core, attention, geometry
+        self._checkpointed = checkpointed and torch.is_grad_enabled()
+        self._positions: Tensor | None = None
+        self._prepared = hidden
+
+    def block_steps(self, steps: int) -> int:
+        """All steps where gradients are on, as many as memory likes otherwise."""
+        if torch.is_grad_enabled():
+            return steps
+        return max(1, min(steps, _PLAIN_BLOCK_CELLS // self.hidden[..., 0].numel()))
+
+    def prepare(self, fields: Tensor) -> None:
+        """Take the input (batch, time, lat, lon, C) of the next steps."""
+        self._prepared = self._core.prepare(fields, self._geometry)
+
+    def advance(self, step: int) -> Tensor | None:
+        """Advance by one step of the block."""
+        arguments = self._prepared[:, step], self.hidden, self.cell, self._geometry
+        if self._checkpointed:
+            self.hidden, self.cell, excitation = checkpoint(self._core.step, *arguments, use_reentrant=False)
+        else:
+            self.hidden, self.cell, excitation = self._core.step(*arguments)
+        return excitation
+
+    def refine(self) -> None:
+        """Add the axial attention to the hidden state."""
+        if self._attention is None:
+            return
+        if self._positions is None:
+            self._positions = self._attention.positions(self._geometry)
+        arguments = self.hidden, self._geometry, self._positions
+        if self._checkpointed:
+            self.hidden = self.hidden + checkpoint(self._attention, *arguments, use_reentrant=False)
+        else:
+            self.hidden = self.hidden + self._attention(*arguments)
+
+
+class FastRun:
+    """Advance FAConvLSTM in place, without gradients.
+
+    Parameters
+    ----------
+    core : FAConvLSTMCell
+        The paper's layer.
+    attention : AxialAttention or None
+        The axial attention.
+    geometry : Geometry
+        The grid.
+    hidden, cell : Tensor (batch, lat, lon, F)
+        Initial state; copied.
+    """
+
+    overwrites = True
+
+    def __init__(
+        self, core: FAConvLSTMCell, attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, cell: Tensor
+    ) -> None:
+        self.hidden = hidden.clone(memory_format=torch.contiguous_format)
+        self.cell = cell.clone(memory_format=torch.contiguous_format)
+        geometry = geometry.to(hidden.device, hidden.dtype)
+        self._core = FastCell(core, geometry)
+        self._attention, self._geometry = attention, geometry
+        self._fast_attention: FastAttention | None = None
+        self._prepared: list[tuple[Tensor, Tensor]] = []
+
+    def block_steps(self, steps: int) -> int:
+        """As many as the cache likes."""
+        return min(steps, self._core.block_steps)
+
+    def prepare(self, fields: Tensor) -> None:
+        """Take the input (batch, time, lat, lon, C) of the next steps."""
+        self._prepared = [self._core.prepare(sample) for sample in fields]
+
+    def advance(self, step: int) -> Tensor:
+        """Advance by one step of the block, in place."""
+        gates = [
+            self._core.step(mixed[step], pooled[step], hidden, cell)
+            for (mixed, pooled), hidden, cell in zip(
+                self._prepared, self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True
+            )
+        ]
+        return torch.stack(gates)
+
+    def refine(self) -> None:
+        """Add the axial attention to the hidden state, in place."""
+        if self._attention is None:
+            return
+        if self._fast_attention is None:
+            self._fast_attention = FastAttention(self._attention, self._geometry)
+        for sample in self.hidden:
+            self._fast_attention.add_to(sample)
+
+
+def start_run(
+    core: nn.Module,
+    attention: AxialAttention | None,
+    geometry: Geometry,
+    hidden: Tensor,
+    cell: Tensor,
+    *,
+    checkpointed: bool = False,
+) -> Run:
+    """Choose the fast way where no gradient, no dropout and no change of precision asks for the plain one.
+
+    Parameters
+    ----------
+    core : nn.Module
+        The recurrent core.
+    attention : AxialAttention or None
+        The axial attention.
+    geometry : Geometry
+        The grid.
+    hidden, cell : Tensor (batch, lat, lon, F)
+        Initial state; never changed.
+    checkpointed : bool
+        Spend time instead of memory where gradients are on.
+
+    Returns
+    -------
+    Run
+    """
+    if isinstance(core, FAConvLSTMCell):
+        dropping = core.training and (core.input_dropout.p > 0 or core.hidden_dropout.p > 0)
+        if not dropping and _may_be_fast(hidden, core.gates.weight):
+            return FastRun(core, attention, geometry, hidden, cell)
+    return PlainRun(core, attention, geometry, hidden, cell, checkpointed)  # type: ignore[arg-type]
+
+
+def refine_states(attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, due: Sequence[bool]) -> Tensor:
+    """Add the axial attention to the states of the steps where it is due.
+
+    Parameters
+    ----------
+    attention : AxialAttention or None
+        The axial attention.
+    geometry : Geometry
+        The grid.
+    hidden : Tensor (batch, time, lat, lon, F)
+        Hidden states before it.
+    due : sequence of bool
+        One per step.
+
+    Returns
+    -------
+    Tensor (batch, time, lat, lon, F)
+    """
+    if attention is None or not any(due):
+        return hidden
+    if not _may_be_fast(hidden, attention.value.weight):
+        positions = attention.positions(geometry)
+        steps = zip(hidden.unbind(1), due, strict=True)
+        return torch.stack([h + attention(h, geometry, positions) if wanted else h for h, wanted in steps], dim=1)
+    refined = hidden.clone(memory_format=torch.contiguous_format)
+    fast = FastAttention(attention, geometry.to(hidden.device, hidden.dtype))
+    for sample in refined:
+        for state, wanted in zip(sample, due, strict=True):
+            if wanted:
+                fast.add_to(state)
+    return refined
+
+
+def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
+    return (
+        not torch.is_grad_enabled()
+        and hidden.device.type == "cpu"
+        and hidden.dtype in (torch.float32, torch.float64)
+        and hidden.dtype == weight.dtype
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+class Collected:
+    """States of several steps, copied into one tensor as they come when the run overwrites them.
+
+    Parameters
+    ----------
+    steps : int
+        How many will come.
+    overwrites : bool
+        Whether the run will overwrite what it gives.
+    """
+
+    def __init__(self, steps: int, overwrites: bool) -> None:
+        self._steps = steps
+        self._overwrites = overwrites
+        self._whole: Tensor | None = None
+        self._parts: list[Tensor] = []
+        self._count = 0
+
+    def add(self, state: Tensor) -> None:
+        """Take the state (batch, ...) of the next step."""
+        if not self._overwrites:
+            self._parts.append(state)
+            return
+        if self._whole is None:
+            self._whole = state.new_empty(len(state), self._steps, *state.shape[1:])
+        self._whole[:, self._count] = state
+        self._count += 1
+
+    def stacked(self) -> Tensor:
+        """Give all of them, (batch, time, ...)."""
+        return torch.stack(self._parts, dim=1) if self._whole is None else self._whole
