@@ -14,8 +14,18 @@ from xfaconv.training.sampling import WindowSource
 
 GRID = Grid.regular(30.0)
 SPEC = NetworkSpec(
-    variables=2, hidden=8, bottleneck=4, scales=((3, 1),), squeeze=2, attention_width=8, attention_heads=2, embedding=8,
-    pooling_heads=4, temporal_heads=2, look_back=3, leads=(0, 1, 2),
+    variables=2,
+    hidden=8,
+    bottleneck=4,
+    scales=((3, 1),),
+    squeeze=2,
+    attention_width=8,
+    attention_heads=2,
+    embedding=8,
+    pooling_heads=4,
+    temporal_heads=2,
+    look_back=3,
+    leads=(0, 1, 2),
 )
 
 
@@ -32,9 +42,7 @@ def test_forecast_skill_equals_brute_force() -> None:
     network = build_network(SPEC).eval()
     scale = np.full((2, *GRID.shape), 3.0, "f4")
     part = slice(10, 40)
-    found = forecast_skill(
-        network, source, GRID, scale, ["a", "b"], train=slice(0, 20), test=part, segment=4, warmup=3
-    )
+    found = forecast_skill(network, source, GRID, scale, ["a", "b"], train=slice(0, 20), test=part, segment=4, warmup=3)
     geometry = Geometry.from_grid(GRID)
     data = np.stack(source.fields, axis=1)
     errors, persistence, weights = [], [], []

@@ -18,8 +18,19 @@ from xfaconv.training.sampling import WindowSource
 
 GRID = Grid.regular(30.0)
 SPEC = NetworkSpec(
-    variables=2, hidden=8, bottleneck=4, scales=((3, 1),), squeeze=2, attention_width=8, attention_heads=2, embedding=8,
-    pooling_heads=4, temporal_heads=2, look_back=3, leads=(0, 1, 2), dropout=0.1,
+    variables=2,
+    hidden=8,
+    bottleneck=4,
+    scales=((3, 1),),
+    squeeze=2,
+    attention_width=8,
+    attention_heads=2,
+    embedding=8,
+    pooling_heads=4,
+    temporal_heads=2,
+    look_back=3,
+    leads=(0, 1, 2),
+    dropout=0.1,
 )
 
 
@@ -74,9 +85,7 @@ def test_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         for parameter in resumed.parameters():
             parameter.zero_()
     rest = run(8, resumed, checkpoint=checkpoint)
-    assert all(
-        torch.equal(a, b) for a, b in zip(weights(undisturbed).values(), weights(resumed).values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(weights(undisturbed).values(), weights(resumed).values(), strict=True))
     assert whole[-1]["loss"] == rest[-1]["loss"]
 
 
@@ -106,3 +115,22 @@ def test_windows_never_straddle_stretches() -> None:
     source = WindowSource([np.zeros((20, 2, 2), "f4")], np.zeros(20), np.zeros(20), (slice(0, 7), slice(9, 20)))
     starts = source.starts(5)
     assert starts.tolist() == [0, 1, 2, 9, 10, 11, 12, 13, 14, 15]
+
+
+def test_validation_keeps_the_best_weights_and_ends_the_run(tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def validate(network: Network) -> float:
+        assert not network.training
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return [3.0, 1.0, 2.0, 2.0, 0.0][len(seen) - 1]
+
+    network = fresh()
+    checkpoint = tmp_path / "run.checkpoint"
+    run(250, network, validate=validate, patience=2, checkpoint=checkpoint)
+    assert len(seen) == 4
+    assert all(torch.equal(value, seen[1][name]) for name, value in weights(network).items())
+    again = fresh()
+    run(250, again, validate=validate, patience=2, checkpoint=checkpoint)
+    assert len(seen) == 4
+    assert all(torch.equal(value, seen[1][name]) for name, value in weights(again).items())

@@ -20,6 +20,7 @@ def write_checkpoint(
     network: Network,
     optimizer: torch.optim.AdamW,
     average: dict[str, torch.Tensor],
+    best: dict[str, torch.Tensor],
     update: int,
     history: list[dict[str, float]],
     schedule: dict[str, Any],
@@ -34,8 +35,8 @@ def write_checkpoint(
         Weights of this moment.
     optimizer : torch.optim.AdamW
         Its moments.
-    average : dict of str to Tensor
-        Averaged weights.
+    average, best : dict of str to Tensor
+        Averaged weights, and those that did best in validation.
     update : int
         Updates done.
     history : list of dict
@@ -45,6 +46,7 @@ def write_checkpoint(
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
     for name, parameter in network.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
@@ -61,6 +63,7 @@ def read_checkpoint(
     network: Network,
     optimizer: torch.optim.AdamW,
     average: dict[str, torch.Tensor],
+    best: dict[str, torch.Tensor],
     schedule: dict[str, Any],
 ) -> tuple[int, list[dict[str, float]]]:
     """Put a run back to where a checkpoint was written.
@@ -69,7 +72,7 @@ def read_checkpoint(
     ----------
     path : Path
         Checkpoint file.
-    network, optimizer, average
+    network, optimizer, average, best
         Filled in place.
     schedule : dict
         The schedule of the present run.
@@ -98,8 +101,9 @@ def read_checkpoint(
                 fix=f"Path({str(path)!r}).unlink()  # to begin anew",
             )
         network.load_state_dict(_part(tensors, "network."))
-        for name, value in _part(tensors, "average.").items():
-            average[name].copy_(value)
+        for kind, kept in (("average.", average), ("best.", best)):
+            for name, value in _part(tensors, kind).items():
+                kept[name].copy_(value)
         for name, parameter in network.named_parameters():
             optimizer.state[parameter] = {
                 key: tensors[f"optimizer.{key}.{name}"].to(parameter.device if key != "step" else "cpu")

@@ -19,6 +19,8 @@ from xfaconv.training.checkpoint import read_checkpoint, write_checkpoint
 from xfaconv.training.objective import Objective, training_loss
 from xfaconv.training.sampling import WindowSource
 
+_CHECKPOINT_EVERY = 50
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -78,6 +80,8 @@ def train(
     checkpoint: Path | None = None,
     log: Path | None = None,
     device: str = "cpu",
+    validate: Callable[[Network], float] | None = None,
+    patience: int | None = None,
     stop: Callable[[int], bool] | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
@@ -104,6 +108,11 @@ def train(
         JSON lines, one for every 10 updates.
     device : str
         Torch device.
+    validate : callable, optional
+        Gives the loss on validation data; called with the averaged weights every 50 updates. The run then ends with
+        the averaged weights that did best.
+    patience : int, optional
+        End the run when so many validations in a row brought no improvement.
     stop : callable, optional
         Called with the number of each finished update; True ends the run early.
     report : callable, optional
@@ -120,11 +129,14 @@ def train(
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     length = schedule.window + max(network.spec.leads)
     starts = source.starts(length)
+    best = {name: value.clone() for name, value in average.items()}
     first = 0
     history: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.exists():
-        first, history = read_checkpoint(checkpoint, network, optimizer, average, asdict(schedule))
+        first, history = read_checkpoint(checkpoint, network, optimizer, average, best, asdict(schedule))
     began = time.perf_counter()
+    if _exhausted(_validations(history), patience):
+        first = schedule.updates
     for update in range(first, schedule.updates):
         random = np.random.default_rng([schedule.seed, update])
         for group in optimizer.param_groups:
@@ -139,20 +151,46 @@ def train(
         optimizer.step()
         _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))
         entry = {"update": update + 1, "loss": float(loss.detach()), **parts}
+        at_checkpoint = (update + 1) % _CHECKPOINT_EVERY == 0 or update + 1 == schedule.updates
+        if validate is not None and at_checkpoint:
+            entry["validation"] = _validated(network, average, validate)
+            if entry["validation"] < min(_validations(history), default=math.inf):
+                best = {name: value.clone() for name, value in average.items()}
         if report is not None:
             report(update + 1, entry)
         if (update + 1) % 10 == 0 or update + 1 == schedule.updates:
             history.append({**entry, "seconds": round(time.perf_counter() - began, 1)})
             if log is not None:
                 _append(log, history[-1])
-        ended = stop is not None and stop(update + 1)
-        if checkpoint is not None and ((update + 1) % 50 == 0 or update + 1 == schedule.updates or ended):
-            write_checkpoint(checkpoint, network, optimizer, average, update + 1, history, asdict(schedule))
+        ended = (stop is not None and stop(update + 1)) or _exhausted(_validations(history), patience)
+        if checkpoint is not None and (at_checkpoint or ended):
+            write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, asdict(schedule))
         if ended:
             break
-    network.load_state_dict(average)
+    network.load_state_dict(best if _validations(history) else average)
     network.eval()
     return history
+
+
+def _validations(history: list[dict[str, float]]) -> list[float]:
+    return [entry["validation"] for entry in history if "validation" in entry]
+
+
+def _exhausted(validations: list[float], patience: int | None) -> bool:
+    if patience is None or len(validations) <= patience:
+        return False
+    return min(validations[-patience:]) >= min(validations[:-patience])
+
+
+def _validated(network: Network, average: dict[str, torch.Tensor], validate: Callable[[Network], float]) -> float:
+    """Validate the averaged weights, and go on with the present ones."""
+    present = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(average)
+    network.eval()
+    loss = validate(network)
+    network.load_state_dict(present)
+    network.train()
+    return loss
 
 
 def _update_average(average: dict[str, torch.Tensor], network: Network, decay: float) -> None:

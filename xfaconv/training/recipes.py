@@ -111,8 +111,8 @@ MONTHLY = Recipe(
         "description": (
             "Learned from monthly means of the NCEP/NCAR reanalysis 1 and of observed sea surface temperature "
             "(OISST v2), December 1981 to December 2009: to infer hidden sectors and boxes of the world from the rest, "
-            "and to forecast one, three and six months ahead. 337 months are few: what it knows of rare events it knows from a "
-            "handful of them."
+            "and to forecast one, three and six months ahead. 337 months are few: what it knows of rare "
+            "events it knows from a handful of them."
         ),
         "data": "NOAA OISST v2 (sst, land missing) and NCEP/NCAR Reanalysis 1 (z500, z200, v200, t995), monthly means",
         "licence": "weights BSD-3-Clause; NOAA data, public domain",
@@ -175,8 +175,7 @@ DAILY = Recipe(
         "citation": _CITATION,
         "known_failures": (
             "A coarse model's climate: storm tracks, monsoons and blocking carry its biases, sea ice is fixed.",
-            "Applied to ERA5 it meets anomalies of another climate: standardise with climatology='data' and expect "
-            "less skill.",
+            "ERA5 has anomalies of another climate: standardise it with climatology='data', and expect less skill.",
             "Precipitation is predicted as a Gaussian anomaly; its extremes are not.",
         ),
     },

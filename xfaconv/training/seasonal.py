@@ -1,0 +1,48 @@
+"""The climatology of a user's own record, fitted in two lazy passes that never hold the record."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.climatology import Climatology, harmonic_basis
+
+_LEAST_SPREAD = 0.3
+
+
+def fit_record_climatology(data: xr.Dataset, year_phase: NDArray[np.float64], harmonics: int) -> Climatology:
+    """Fit mean, harmonics of the year and spread in every cell by least squares.
+
+    Parameters
+    ----------
+    data : Dataset
+        Variables in order, dims (time, latitude, longitude), physical values; dask or in memory.
+    year_phase : ndarray (time,)
+        Fraction of the year.
+    harmonics : int
+        Harmonics of the year.
+
+    Returns
+    -------
+    Climatology
+        NaN in cells where any value is missing; the scale is at least 0.3 of its variable's typical one.
+    """
+    basis = harmonic_basis(year_phase, harmonics).astype(np.float64)
+    inverse = xr.DataArray(np.linalg.pinv(basis), dims=("term", "time"))
+    terms = xr.DataArray(basis, dims=("time", "term"))
+    data = data.astype("float64").drop_vars("time", errors="ignore").transpose("time", "latitude", "longitude")
+    means = data.map(lambda field: xr.dot(inverse, field, dim="time")).compute()
+    residual = data - means.map(lambda mean: xr.dot(terms, mean, dim="term"))
+    spread = np.sqrt((residual**2).mean("time", skipna=False)).compute()
+    order = ("latitude", "longitude")
+    return Climatology(
+        np.stack([mean.transpose("term", *order).values for mean in means.values()]).astype(np.float32),
+        np.stack([_floored(field.transpose(*order).values) for field in spread.values()]).astype(np.float32),
+    )
+
+
+def _floored(spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    typical = float(np.sqrt(np.nanmean(spread**2))) if np.isfinite(spread).any() else 1.0
+    least = max(_LEAST_SPREAD * typical, float(np.finfo(np.float32).tiny))
+    return np.asarray(np.maximum(spread, least))
