@@ -140,7 +140,7 @@ def phases(stamps: np.ndarray, step: str) -> tuple[np.ndarray, np.ndarray]:
             ordinal = (moment - first).days
         else:
             length = 366 if moment.is_leap_year else 365
-            ordinal = moment.dayofyear - 1
+            ordinal = moment.day_of_year - 1
         fraction = (moment.hour + moment.minute / 60) / 24
         year.append((moment.month - 0.5) / 12 if step == "1M" else (ordinal + fraction) / length)
         day.append(0.0 if step == "1M" else fraction)

@@ -36,7 +36,8 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     Returns
     -------
     DataArray ([member,] time, component), float32
-        Dimensionless, named ``embedding``. The coordinate ``full_warmup (time)`` is False at steps whose warm-up reaches beyond the data.
+        Dimensionless, named ``embedding``. The coordinate ``full_warmup (time)`` is False at steps whose warm-up
+        reaches beyond the data.
 
     Raises
     ------
