@@ -28,7 +28,7 @@ class FAConvLSTMCell(nn.Module):
     squeeze : int
         Reduction of the squeeze-excitation.
     dropout, recurrent_dropout : float
-        Dropout in phi, on Z_t and on R_{t-1}, in training only.
+        Dropout in phi, on Z_t and on R_{t-1}, in training only; as in Keras the same at all steps of a sequence.
     use_bias, unit_forget_bias : bool
         Biases of the gates, and whether the forget gate's starts at 1.
     """
@@ -81,11 +81,32 @@ class FAConvLSTMCell(nn.Module):
         -------
         Tensor (batch, time, lat, lon, C_b)
         """
-        bottleneck = self.input_dropout(self.input_norm(self.input_projection(fields)))
+        bottleneck = self.input_norm(self.input_projection(fields))
+        if self.training and self.input_dropout.p:
+            bottleneck = bottleneck * self.input_dropout(torch.ones_like(bottleneck[:, :1]))
         mixed = self.mixing(bottleneck.flatten(0, 1), geometry, slice(0, self.bottleneck))
         return mixed.unflatten(0, fields.shape[:2])
 
-    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    def recurrent_mask(self, hidden: Tensor) -> Tensor | None:
+        """Draw what is dropped of R_{t-1} at all steps of a sequence.
+
+        Parameters
+        ----------
+        hidden : Tensor (batch, lat, lon, F)
+            Any hidden state.
+
+        Returns
+        -------
+        Tensor (batch, lat, lon, C_b) or None
+            0 or 1 / (1 - dropout); None where nothing is dropped.
+        """
+        if not (self.training and self.hidden_dropout.p):
+            return None
+        return self.hidden_dropout(hidden.new_ones(*hidden.shape[:-1], self.bottleneck))
+
+    def step(
+        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Advance the state by one step.
 
         Parameters
@@ -96,6 +117,8 @@ class FAConvLSTMCell(nn.Module):
             H_{t-1} and C_{t-1}.
         geometry : Geometry
             Areas and edges.
+        mask : Tensor (batch, lat, lon, C_b), optional
+            From `recurrent_mask`.
 
         Returns
         -------
@@ -104,7 +127,9 @@ class FAConvLSTMCell(nn.Module):
         excitation : Tensor (batch, 2 C_b)
             Squeeze-excitation gates of this step.
         """
-        recurrent = self.hidden_dropout(self.hidden_norm(self.hidden_projection(hidden)))
+        recurrent = self.hidden_norm(self.hidden_projection(hidden))
+        if mask is not None:
+            recurrent = recurrent * mask
         mixed_state = self.mixing(recurrent, geometry, slice(self.bottleneck, None))
         mixed = torch.cat([prepared, mixed_state], dim=-1)
         excitation = self.squeeze_excitation(mixed, geometry)

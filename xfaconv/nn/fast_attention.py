@@ -160,8 +160,8 @@ class FastAttention:
 
     def _attend(self, query: Tensor, key: Tensor, values: Tensor, out: Tensor) -> None:
         lines = query.shape[0] * self._heads
-        parts = (part.view(lines, -1, part.shape[-1]) for part in (query, key, values, out))
-        attend(*parts, self._scores)
+        query, key, values, out = (part.view(lines, -1, part.shape[-1]) for part in (query, key, values, out))
+        attend(query, key, values, out, self._scores)
 
 
 def _with_ones(weight: Tensor, heads: int, fill: float = 0.0) -> Tensor:

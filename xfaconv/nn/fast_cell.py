@@ -117,8 +117,8 @@ class FastCell:
     def _mix(self, padded: PaddedBuffer, part: slice) -> Tensor:
         """Depthwise sum of a padded buffer, (time, lat, lon, C_b); the widest branch first, the others added to it.
 
-        Narrower branches read whole rows of the buffer and are cut afterwards: a window cut in longitude would be copied
-        first.
+        Narrower branches read whole rows of the buffer and are cut afterwards: a window cut in longitude would first
+        be copied.
         """
         padded.fill_edges()
         mixing, total = self._cell.mixing, None

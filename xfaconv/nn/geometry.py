@@ -77,10 +77,11 @@ class Geometry:
         -------
         Geometry
         """
-        moved = {
-            name: getattr(self, name).to(device=device, dtype=dtype)
-            for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
-        }
+        with torch.inference_mode(False):
+            moved = {
+                name: getattr(self, name).to(device=device, dtype=dtype)
+                for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
+            }
         flags = ("periodic", "south_pole", "north_pole", "south_pole_point", "north_pole_point")
         return Geometry(**moved, **{name: getattr(self, name) for name in flags})
 
@@ -112,7 +113,9 @@ class Geometry:
         >>> Geometry.from_grid(Grid.regular(30.0)).shape
         (6, 12)
         """
-        return _from_grid(grid, domain, domain_periodic)
+        # Cached tensors are used in training later: they must not be born in inference mode.
+        with torch.inference_mode(False):
+            return _from_grid(grid, domain, domain_periodic)
 
     @classmethod
     def plane(cls, rows: int, columns: int) -> Geometry:
@@ -128,7 +131,8 @@ class Geometry:
         Geometry
             Used when a layer is given no grid, as in Keras.
         """
-        return _plane(rows, columns)
+        with torch.inference_mode(False):
+            return _plane(rows, columns)
 
 
 def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:

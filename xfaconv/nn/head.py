@@ -13,7 +13,7 @@ from xfaconv.nn.geometry import POSITION_FEATURES, Geometry
 
 
 def seasonal_encoding(year_phase: Tensor, day_phase: Tensor, size: int, harmonics: int, daily_cycle: bool) -> Tensor:
-    """Compute the paper's P: fixed sinusoids of the time of year, and of the time of day where steps are shorter than a day.
+    """Compute the paper's P: fixed sinusoids of the time of year, and of the day where steps are shorter than one.
 
     Parameters
     ----------

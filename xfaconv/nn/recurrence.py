@@ -88,10 +88,12 @@ class PlainRun:
         self._checkpointed = checkpointed and torch.is_grad_enabled()
         self._positions: Tensor | None = None
         self._prepared = hidden
+        mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
+        self._masks = () if mask is None else (mask,)
 
     def block_steps(self, steps: int) -> int:
         """All steps where gradients are on, as many as memory likes otherwise."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or self._masks:
             return steps
         return max(1, min(steps, _PLAIN_BLOCK_CELLS // self.hidden[..., 0].numel()))
 
@@ -101,7 +103,7 @@ class PlainRun:
 
     def advance(self, step: int) -> Tensor | None:
         """Advance by one step of the block."""
-        arguments = self._prepared[:, step], self.hidden, self.cell, self._geometry
+        arguments = (self._prepared[:, step], self.hidden, self.cell, self._geometry, *self._masks)
         if self._checkpointed:
             self.hidden, self.cell, excitation = checkpoint(self._core.step, *arguments, use_reentrant=False)
         else:
