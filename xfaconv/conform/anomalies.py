@@ -107,9 +107,9 @@ def standardise_block(
 def _seasonal(basis: NDArray[Any], coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
     """Seasonal mean of each step: a sum of harmonics, or an entry of a table where the basis holds positions."""
     if basis.dtype.kind == "i":
-        return coefficients[basis[:, 0]].astype(np.float64)
+        return np.asarray(coefficients[basis[:, 0]], dtype=np.float64)
     flat = basis.astype(np.float64) @ coefficients.reshape(len(coefficients), -1).astype(np.float64)
-    return flat.reshape(-1, *coefficients.shape[1:])
+    return np.asarray(flat.reshape(-1, *coefficients.shape[1:]))
 
 
 def apply_to_blocks(
@@ -146,11 +146,12 @@ def apply_to_blocks(
     dims = "mtyx"[-array.ndim :]
     pairs: list[Any] = [array, dims]
     if basis is not None:
-        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tb"]
+        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tb"]  # type: ignore[no-untyped-call]
         for field in fields:
-            whole = field if isinstance(field, da.Array) else da.from_array(field, chunks=-1)
+            lazy = isinstance(field, da.Array)
+            whole = field if lazy else da.from_array(field, chunks=-1)  # type: ignore[no-untyped-call]
             pairs += [whole, "kuv"[-whole.ndim :]]
-    return da.blockwise(
+    return da.blockwise(  # type: ignore[no-untyped-call]
         function,
         dims[:-2] + "ij",
         *pairs,

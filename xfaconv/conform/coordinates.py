@@ -1,4 +1,4 @@
-"""Which coordinate is latitude, longitude, time, level, member and experiment version: by CF attributes and by known names."""
+"""Which coordinate is latitude, longitude, level, member and version: by CF attributes and by known names."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def _curvilinear(ds: xr.Dataset, role: str, name: str) -> GridError:
         f"{role} {name!r} has {ds[name].ndim} dimensions {tuple(map(str, ds[name].dims))}: the grid is curvilinear",
         expected=_UNSTRUCTURED,
         found=f"shape {ds[name].shape}",
-        fix="regrid to latitude and longitude first, e.g. xesmf.Regridder(ds, xesmf.util.grid_global(1, 1), 'conservative')(ds)",
+        fix="regrid to latitude and longitude first, "
+        "e.g. xesmf.Regridder(ds, xesmf.util.grid_global(1, 1), 'conservative')(ds)",
     )
 
 
@@ -138,7 +139,8 @@ def _no_horizontal(ds: xr.Dataset, role: str) -> CoordinateError:
     return CoordinateError(
         f"no {role} was found",
         expected=f"a coordinate named {role} or {short}, or one with standard_name={role!r}",
-        found=f"coordinates {', '.join(map(str, ds.coords)) or 'none'}; dimensions {', '.join(map(str, ds.dims)) or 'none'}",
+        found=f"coordinates {', '.join(map(str, ds.coords)) or 'none'}; "
+        f"dimensions {', '.join(map(str, ds.dims)) or 'none'}",
         fix=f"ds = ds.rename({{'your_name': {role!r}}})",
     )
 

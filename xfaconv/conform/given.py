@@ -1,4 +1,4 @@
-"""A climatology that the user gives as a Dataset: seasonal means by month or by day of the year, and standard deviations."""
+"""A climatology that the user gives: seasonal means by month or by day of the year, and standard deviations."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def seasonal_of(
     Parameters
     ----------
     climatology : xarray.Dataset
-        For each variable the seasonal mean with dims month (1 to 12) or dayofyear (1 to 366), or neither, and the standard
-        deviation of the anomalies under the same name and ``_std``.
+        For each variable the seasonal mean with dims month (1 to 12) or dayofyear (1 to 366), or neither, and the
+        standard deviation of the anomalies under the same name and ``_std``.
     specs : tuple of VariableSpec
         The variables that are needed.
     grid : Grid
@@ -150,7 +150,7 @@ def _day_of_table(stamps: Any, length: int, axis: TimeAxis) -> NDArray[np.int64]
     """Day of the year in the calendar of the table, which counts 29 February if it has 366 days."""
     day = stamps.dayofyear.values.astype(np.int64)
     if axis.calendar == "360_day":
-        return day
+        return np.asarray(day)
     year = stamps.year.values.astype(np.int64)
     gregorian = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     leap = {"noleap": np.zeros_like(gregorian), "365_day": np.zeros_like(gregorian), "julian": year % 4 == 0}.get(
@@ -159,5 +159,5 @@ def _day_of_table(stamps: Any, length: int, axis: TimeAxis) -> NDArray[np.int64]
     if axis.calendar in ("all_leap", "366_day"):
         leap = np.ones_like(gregorian)
     if length >= 366:
-        return np.where(~leap & (day >= _LEAP_DAY), day + 1, day)
-    return np.where(leap & (day >= _LEAP_DAY), day - 1, day)
+        return np.asarray(np.where(~leap & (day >= _LEAP_DAY), day + 1, day))
+    return np.asarray(np.where(leap & (day >= _LEAP_DAY), day - 1, day))

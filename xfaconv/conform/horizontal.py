@@ -81,7 +81,8 @@ def read_horizontal(ds: xr.Dataset) -> Horizontal:
     latitude, longitude = find_horizontal(ds, "latitude"), find_horizontal(ds, "longitude")
     if latitude.dim == longitude.dim:
         raise GridError(
-            f"latitude {latitude.name!r} and longitude {longitude.name!r} share dimension {latitude.dim!r}: the grid is unstructured",
+            f"latitude {latitude.name!r} and longitude {longitude.name!r} share dimension {latitude.dim!r}: "
+            "the grid is unstructured",
             expected="a grid with one latitude and one longitude axis (rectilinear)",
             found=f"{ds.sizes[latitude.dim]} points",
             fix="regrid to latitude and longitude first, e.g. with xesmf or cdo remapcon,global_1; "

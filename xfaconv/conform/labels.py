@@ -64,9 +64,10 @@ class Labels:
 
         Examples
         --------
-        >>> import xfaconv.conform as c
-        >>> ds = xr.Dataset(coords={"lat": [2.5, 0.0, -2.5], "lon": [-2.5, 0.0, 2.5], "time": xr.date_range("2000", periods=2)})
-        >>> labels = c.recognise(ds).labels
+        >>> from xfaconv.conform import recognise
+        >>> time = xr.date_range("2000-01-01", periods=2)
+        >>> ds = xr.Dataset(coords={"lat": [2.5, 0.0, -2.5], "lon": [-2.5, 0.0, 2.5], "time": time})
+        >>> labels = recognise(ds).labels
         >>> south_to_north = xr.DataArray([1.0, 2.0, 3.0], dims="latitude")
         >>> labels.restore(south_to_north).lat.values
         array([ 2.5,  0. , -2.5])
@@ -126,11 +127,11 @@ def _positions(array: xr.DataArray, dim: str, canonical: NDArray[np.float64]) ->
     distance = np.abs(array[dim].values[:, None] - canonical[None])
     if distance.size and distance.min(axis=1).max() > 1e-3:
         raise CoordinateError(f"{dim} of the result has values that the conformed grid does not have")
-    return distance.argmin(axis=1).astype(np.intp)
+    return np.asarray(distance.argmin(axis=1), dtype=np.intp)
 
 
 def _as_slice(where: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """A slice where the order is a plain run forwards or backwards, which keeps a lazy graph small."""
+    """Give a slice where the order is a plain run forwards or backwards, which keeps a lazy graph small."""
     if where.size > 1 and (np.diff(where) == 1).all():
         return slice(int(where[0]), int(where[-1]) + 1)
     if where.size > 1 and (np.diff(where) == -1).all():

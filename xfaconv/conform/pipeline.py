@@ -40,8 +40,8 @@ class Conformed:
     Parameters
     ----------
     data : xarray.Dataset
-        The model's names in the model's order, dims ([member,] time, latitude, longitude), float32, lazy where the input is;
-        latitude ascending, longitude eastward; NaN where missing.
+        The model's names in the model's order, dims ([member,] time, latitude, longitude), float32, lazy where the
+        input is; latitude ascending, longitude eastward; NaN where missing.
     grid : Grid
         Their grid.
     time : TimeAxis
@@ -91,7 +91,8 @@ def adapt(
     climatology : {"model", "data"}, xarray.Dataset or None, default "model"
         What anomalies are taken from; None gives physical values in the model's units.
     absent : {"raise", "climatology"}, default "raise"
-        What to do about variables that the data lack: refuse, or leave them missing, which the model reads as its climatology.
+        What to do about variables that the data lack: refuse, or leave them missing, which the model reads as its
+        climatology.
     variables : Mapping, optional
         The model's name to the name in the Dataset, where the names do not tell.
     min_valid : float, default 0.5
@@ -240,12 +241,13 @@ def _one_tile(array: da.Array) -> da.Array:
     chunks = {array.ndim - 2: -1, array.ndim - 1: -1}
     if widest > steps:
         chunks[array.ndim - 3] = steps
-    return array.rechunk(chunks)
+    joined: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
+    return joined
 
 
 def _all_missing(like: Any) -> Any:
     if isinstance(like, da.Array):
-        return da.full_like(like, np.nan, dtype=np.float32)
+        return da.full_like(like, np.nan, dtype=np.float32)  # type: ignore[no-untyped-call]
     return np.full(like.shape, np.nan, dtype=np.float32)
 
 

@@ -137,7 +137,7 @@ def as_dataset(ds: Any) -> xr.Dataset:
     if isinstance(ds, xr.Dataset):
         return ds
     if isinstance(ds, xr.DataArray):
-        name = ds.name or "t2m"
+        name = "t2m" if ds.name is None else ds.name
         fix = f"ds = da.to_dataset(name={name!r})"
     elif isinstance(ds, (str, bytes)) or hasattr(ds, "__fspath__"):
         fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
@@ -206,9 +206,10 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
         time = attempt(time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
     member = find_by_name(ds, "member")
     versions = find_by_name(ds, "expver")
+    line = stamps.coordinate.dim if stamps is not None else None
     variables: list[FoundVariable] = []
     unknown: list[str] = []
-    for name in fields_of(ds, axes) if axes is not None else ():
+    for name in fields_of(ds, axes, line) if axes is not None else ():
         attempt(check_decoded, ds[name], name)
         found = attempt(recognise_variable, ds, name)
         if found is None:
@@ -222,7 +223,8 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
     if versions is not None and versions.dim == versions.name:
         notes.append("ERA5 and ERA5T are joined along 'expver'")
     labels = _labels(ds, axes, stamps, member, axes.grid) if axes is not None and stamps is not None else None
-    coordinates = [axes and axes.latitude, axes and axes.longitude, stamps and stamps.coordinate, member, versions]
+    horizontal = [axes.latitude, axes.longitude] if axes is not None else []
+    coordinates = [*horizontal, stamps.coordinate if stamps is not None else None, member, versions]
     recognition = Recognition(
         tuple(coordinate for coordinate in coordinates if coordinate is not None),
         tuple(variables),

@@ -36,7 +36,7 @@ def latitude_edges(grid: Grid) -> NDArray[np.float64]:
     """
     edges = np.array(grid.latitude_edges)
     steps = np.diff(grid.latitude)
-    # the outermost rows of a Gaussian grid end a third of a step short of the pole; a missing row is at least half a step
+    # a Gaussian grid ends a third of a step short of the pole; where a row is missing, half a step or more is
     if 0 < 90 + edges[0] < 0.4 * steps[0]:
         edges[0] = -90
     if 0 < 90 - edges[-1] < 0.4 * steps[-1]:
@@ -48,7 +48,7 @@ def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[
     """Length that each goal interval shares with each source interval, both given by their edges."""
     lower = np.maximum(goal[:-1, None], source[None, :-1])
     upper = np.minimum(goal[1:, None], source[None, 1:])
-    return np.clip(upper - lower, 0, None)
+    return np.asarray(np.clip(upper - lower, 0, None))
 
 
 def row_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
@@ -176,7 +176,8 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
     columns_in_user_order[:, axes.columns] = column_share[goal_columns]
     sentence = (
         f"averaged conservatively from {own.resolution[0]:g} x {own.resolution[1]:g} to "
-        f"{goal.resolution[0]:g} x {goal.resolution[1]:g} degrees{said}; a cell is missing where less than {min_valid:.0%} of it is valid"
+        f"{goal.resolution[0]:g} x {goal.resolution[1]:g} degrees{said}; "
+        f"a cell is missing where less than {min_valid:.0%} of it is valid"
     )
     return Remap(
         part,
@@ -195,7 +196,7 @@ def _refuse_finer(own: Grid, goal: Grid) -> None:
                 f"the data are coarser than the model in {axis}: regridding would invent detail",
                 expected=f"steps of at most {want * _FINER:.3g} degrees",
                 found=f"{have:.3g} degrees",
-                fix="choose a model with a coarser grid, see xfaconv.list_models(); or regrid=None to keep the data's grid",
+                fix="choose a model with a coarser grid, see xfaconv.list_models(); or regrid=None, climatology='data'",
             )
 
 
@@ -284,10 +285,10 @@ def average_tiles(array: da.Array, remap: Remap) -> da.Array:
     """
     leading = "mt"[-(array.ndim - 2) :]
     rows, columns = (
-        da.from_array(weights.toarray().T, chunks=(sizes, -1))
+        da.from_array(weights.toarray().T, chunks=(sizes, -1))  # type: ignore[no-untyped-call]
         for weights, sizes in ((remap.rows, array.chunks[-2]), (remap.columns, array.chunks[-1]))
     )
-    shares = da.blockwise(
+    shares = da.blockwise(  # type: ignore[no-untyped-call]
         _tile_shares,
         f"{leading}yxpij",
         array,
@@ -303,7 +304,7 @@ def average_tiles(array: da.Array, remap: Remap) -> da.Array:
         meta=np.empty((0,) * (array.ndim + 3)),
     )
     added = shares.sum(axis=(array.ndim - 2, array.ndim - 1), split_every=8)
-    return da.blockwise(
+    averaged: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
         _finish_tiles,
         f"{leading}ij",
         added,
@@ -313,6 +314,7 @@ def average_tiles(array: da.Array, remap: Remap) -> da.Array:
         dtype=np.float64,
         meta=np.empty((0,) * array.ndim),
     )
+    return averaged
 
 
 def _tile_shares(block: Array, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,8 @@ Section = tuple[str, Sequence[str]]
 _STYLE = """
 .xfaconv-report{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;
 color:var(--jp-ui-font-color1,CanvasText);color-scheme:light dark;max-width:60em}
-.xfaconv-report header{font-weight:600;padding:.3em 0;border-bottom:1px solid color-mix(in srgb,currentColor 25%,transparent)}
+.xfaconv-report header{font-weight:600;padding:.3em 0;
+border-bottom:1px solid color-mix(in srgb,currentColor 25%,transparent)}
 .xfaconv-report details{margin:.2em 0}
 .xfaconv-report summary{cursor:pointer;font-weight:600}
 .xfaconv-report summary small{font-weight:400;opacity:.7}

@@ -1,4 +1,4 @@
-"""The data's own seasonal cycle: harmonics of the year fitted per cell by least squares, lazily and with missing values."""
+"""The data's own seasonal cycle: harmonics of the year fitted per cell, lazily and with missing values."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def fit_seasonal(values: Any, axis: TimeAxis, harmonics: int, row_area: NDArray[
     -------
     coefficients : array (1 + 2 * harmonics, latitude, longitude), float32
     scale : array (latitude, longitude), float32
-        Standard deviation of the anomalies, at least 5 % of its own root mean square over the grid. Lazy where the values are.
+        Standard deviation of the anomalies, at least 5 % of its own root mean square over the grid.
     """
     basis = harmonic_basis(axis.year_phase, harmonics).astype(np.float64)
     terms = basis.shape[1]
@@ -89,12 +89,12 @@ def fit_seasonal(values: Any, axis: TimeAxis, harmonics: int, row_area: NDArray[
     source = values if values.nbytes <= _HOLD_BYTES else clone(values)
     dims = "mtyx"[-values.ndim :]
     count = terms + terms * (terms + 1) // 2 + 1
-    sums = da.blockwise(
+    sums = da.blockwise(  # type: ignore[no-untyped-call]
         _sums,
         "tpyx",
         source,
         dims,
-        da.from_array(basis, chunks=(values.chunks[-3], -1)),
+        da.from_array(basis, chunks=(values.chunks[-3], -1)),  # type: ignore[no-untyped-call]
         "tk",
         new_axes={"p": count},
         adjust_chunks={"t": 1},
@@ -114,7 +114,7 @@ def fit_seasonal(values: Any, axis: TimeAxis, harmonics: int, row_area: NDArray[
 
 
 def _sums(block: NDArray[Any], basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over time that the least squares need: b x, b b', x x, over valid values; shape (1, sums, latitude, longitude)."""
+    """Add up b x, b b' and x x over time and valid values; shape (1, sums, latitude, longitude)."""
     terms = basis.shape[1]
     upper = np.triu_indices(terms)
     products = (basis[:, :, None] * basis[:, None, :])[:, upper[0], upper[1]]

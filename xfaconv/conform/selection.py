@@ -1,4 +1,4 @@
-"""One field as an array (member, time, latitude, longitude) in the user's order: levels chosen, versions merged, dims squeezed."""
+"""One field as (member, time, latitude, longitude) in the user's order: level chosen, versions merged, squeezed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import xarray as xr
 from xfaconv.conform.coordinates import FoundCoordinate, find_by_name, known_names
 from xfaconv.conform.horizontal import Horizontal
 from xfaconv.conform.stamps import Stamps
-from xfaconv.conform.variables import Match
+from xfaconv.conform.variables import Match, absent_error
 from xfaconv.errors import VariableError
 
 _CHUNK_BYTES = 64e6
@@ -36,13 +36,29 @@ def squeeze(ds: xr.Dataset) -> xr.Dataset:
     return ds.isel(dict.fromkeys(single, 0)) if single else ds
 
 
-def fields_of(ds: xr.Dataset, axes: Horizontal) -> list[str]:
-    """Names of the variables on the horizontal grid that have a dimension beside it, and are numbers."""
+def fields_of(ds: xr.Dataset, axes: Horizontal, time: str | None) -> list[str]:
+    """Names of the variables on the horizontal grid that are numbers and change with time.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The user's data.
+    axes : Horizontal
+        The user's horizontal axes.
+    time : str or None
+        The user's time dimension, "" where time is a scalar, None where it is not known.
+
+    Returns
+    -------
+    list of str
+    """
     horizontal = {axes.latitude.dim, axes.longitude.dim}
     return [
         str(name)
         for name, variable in ds.data_vars.items()
-        if horizontal <= set(variable.dims) and variable.ndim > 2 and variable.dtype.kind not in "MmOSU"
+        if horizontal <= set(variable.dims)
+        and (time in variable.dims if time else variable.ndim > 2 or time == "")
+        and variable.dtype.kind not in "MmSU"
     ]
 
 
@@ -106,7 +122,8 @@ def select(
     VariableError
         If the field has dimensions that cannot be placed.
     """
-    assert match.source is not None
+    if match.source is None:
+        raise absent_error((), (), [match])
     name = match.source.name
     array = ds[name]
     check_decoded(array, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +74,8 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
             f"time coordinate {name!r} has {ds[name].ndim} dimensions: these are forecasts",
             expected="one time axis",
             found=f"dimensions {first}, {second}",
-            fix=f"ds = ds.isel({second}=0)  # or stack: ds.stack(t=({first!r}, {second!r})).set_index(t={name!r}).sortby('t')",
+            fix=f"ds = ds.isel({second}=0)  "
+            f"# or all in a row: ds.stack(t=({first!r}, {second!r})).set_index(t={name!r}).sortby('t')",
         )
     # valid time is when the field holds; the start of a forecast is not
     flat.sort(key=lambda name: (name.lower() != "valid_time" and ds[name].attrs.get("standard_name") != "time",))
@@ -89,13 +89,13 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
             found="a dask array",
             fix=f"ds = ds.assign_coords({name}=ds[{name!r}].compute())",
         )
-    found = FoundCoordinate("time", name, str(array.dims[0]) if array.ndim else "", _rule(array, name))
+    found = FoundCoordinate("time", name, str(array.dims[0]) if array.ndim else "", _rule(array))
     if readable:
         return Stamps(found, np.atleast_1d(np.array(array.values)))
     return Stamps(found, *_decode(array, name))
 
 
-def _rule(array: xr.DataArray, name: str) -> str:
+def _rule(array: xr.DataArray) -> str:
     return "CF standard_name" if array.attrs.get("standard_name") == "time" else "known name"
 
 
@@ -126,15 +126,15 @@ def _no_time(ds: xr.Dataset) -> TimeError:
             fix=f"ds = ds.assign_coords({bare[0]}=xr.date_range('2000-01-01', periods={ds.sizes[bare[0]]}, freq='D'))",
         )
     sized = {str(dim): ds.sizes[dim] for dim in ds.dims}
-    likely: Hashable = next(
+    likely: str | None = next(
         (d for d in sized if d.lower() in {"month", "day", "year", "t", "dayofyear", "season"}), None
     )
     return TimeError(
         "there is no time axis" + (f": {likely!r} alone does not say when" if likely else ""),
         expected="a coordinate named time or valid_time that holds dates",
         found=f"dimensions {', '.join(sized) or 'none'}",
-        fix=f"ds = ds.rename({{{likely or 'your_dim'!r}: 'time'}}).assign_coords(time=xr.date_range('2000-01-01', periods="
-        f"{sized.get(str(likely), 'n')}, freq='MS'))  # with the true dates",
+        fix=f"ds = ds.rename({{{likely or 'your_dim'!r}: 'time'}}).assign_coords("
+        f"time=xr.date_range('2000-01-01', periods={sized.get(str(likely), 'n')}, freq='MS'))  # the true dates",
     )
 
 
@@ -158,7 +158,8 @@ def _decode(array: xr.DataArray, name: str) -> tuple[NDArray[Any], tuple[str, ..
     if array.dtype.kind in "OSU":
         fix = f"ds = ds.assign_coords({name}=pd.to_datetime(ds[{name!r}].values))"
     else:
-        fix = f"ds = ds.assign_coords({name}=pd.to_datetime(ds[{name!r}].values.astype(int).astype(str), format={form!r}))"
+        text = f"ds[{name!r}].values.astype(int).astype(str)"
+        fix = f"ds = ds.assign_coords({name}=pd.to_datetime({text}, format={form!r}))"
     raise TimeError(
         f"time axis {name!r} does not hold dates",
         expected="datetime64 or cftime",

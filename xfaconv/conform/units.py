@@ -172,7 +172,8 @@ def check_units(variable: str, found: str | None, wanted: str) -> pint.Unit:
     UnitsError
         If there are none or they are not known.
     """
-    fix = f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are"
+    other = "; 'm' for geopotential height" if wanted.replace("**", "") in ("m2 s-2", "m2/s2") else ""
+    fix = f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are{other}"
     if found is None or not str(found).strip():
         raise UnitsError(f"variable {variable!r} has no units", expected=wanted, fix=fix)
     unit = parse_units(str(found))

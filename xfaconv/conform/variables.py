@@ -1,4 +1,4 @@
-"""Which data variable is which: names first, then GRIB keys, CF standard names and long names; levels by name or value."""
+"""Which variable is which: names first, then GRIB keys, CF standard names, long names; levels by name or value."""
 
 from __future__ import annotations
 
