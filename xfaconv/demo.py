@@ -1,0 +1,233 @@
+"""The demonstration: ``python -m xfaconv.demo`` runs the packaged monthly model over the embedded real sample."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from dask.diagnostics.progress import ProgressBar
+
+import xfaconv
+from xfaconv.analysis.anomalies import standardised
+from xfaconv.analysis.indices import nino34
+from xfaconv.analysis.seasons import in_season, season_years
+
+NINO34_CENTRE = (0.0, -140.0)
+_MODEL = "ncep-monthly-2p5deg"
+# An event in the usual sense: half a kelvin away from the mean, here on average over December to February.
+_THRESHOLD = 0.5
+
+
+def winters(index: xr.DataArray) -> dict[str, list[int]]:
+    """Sort winters into El Nino and La Nina by the mean of an index from December to February.
+
+    Parameters
+    ----------
+    index : DataArray (time,) [K]
+        Monthly Nino3.4.
+
+    Returns
+    -------
+    dict of str to list of int
+        The years of January; only winters with all three months count.
+
+    Examples
+    --------
+    >>> months = xr.date_range("2000-01-01", periods=36, freq="MS")
+    >>> warm = xr.DataArray(np.r_[np.zeros(23), np.ones(13)], {"time": months}, ("time",))
+    >>> winters(warm)
+    {'El Niño': [2002], 'La Niña': []}
+    """
+    january = winter_of(index)
+    means = index.groupby(january).mean()
+    complete = index.groupby(january).count() == 3
+    years = {"El Niño": means >= _THRESHOLD, "La Niña": means <= -_THRESHOLD}
+    return {
+        name: [int(year) for year in means.winter[chosen & complete].values if year] for name, chosen in years.items()
+    }
+
+
+def winter_of(data: xr.DataArray) -> xr.DataArray:
+    """Give each month the year of its winter's January, 0 outside December to February.
+
+    Parameters
+    ----------
+    data : DataArray (time,)
+        Anything monthly.
+
+    Returns
+    -------
+    DataArray (time,)
+        Named ``winter``.
+    """
+    years = np.where(in_season(data.time, "DJF"), season_years(data.time, "DJF"), 0)
+    return xr.DataArray(years, {"time": data.time}, ("time",), name="winter")
+
+
+def attention_of_winters(attention: xr.DataArray, years: dict[str, list[int]]) -> xr.DataArray:
+    """Average attention maps over the winters of each kind.
+
+    Parameters
+    ----------
+    attention : DataArray (time, latitude, longitude)
+        Maps of one base point.
+    years : dict of str to list of int
+        As `winters` gives them.
+
+    Returns
+    -------
+    DataArray (kind, latitude, longitude)
+        Steps without their full warm-up are left out.
+    """
+    warm = attention.isel(time=np.flatnonzero(attention.full_warmup))
+    january = winter_of(warm)
+    maps = [warm.isel(time=np.flatnonzero(january.isin(chosen))).mean("time") for chosen in years.values()]
+    return xr.concat(maps, xr.Variable("kind", list(years)), coords="minimal", compat="override").assign_attrs(
+        attention.attrs
+    )
+
+
+def like_first(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
+    """Standardise an embedding month by month, and order its components by their correlation with an index.
+
+    Parameters
+    ----------
+    embedding : DataArray (time, component)
+        With the coordinate ``full_warmup``.
+    index : DataArray (time,)
+        Anomalies.
+
+    Returns
+    -------
+    DataArray (time, component)
+        Rising correlation, so that the last is drawn on top; steps without their full warm-up take no part in it.
+    """
+    anomaly = standardised(embedding)
+    warm = np.flatnonzero(embedding.full_warmup)
+    correlation = xr.corr(anomaly.isel(time=warm), index.isel(time=warm), "time")
+    ordered = anomaly.isel(component=np.argsort(correlation.values))
+    return ordered.assign_attrs(long_name="standardised anomaly", units="1")
+
+
+def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, list[int]]:
+    """Draw the three figures.
+
+    Parameters
+    ----------
+    encoded : Dataset
+        With embedding, importance and attention, in memory.
+    index : DataArray (time,) [K]
+        Nino3.4.
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    dict of str to list of int
+        The winters that were compared.
+    """
+    from cartopy import crs
+    from matplotlib.figure import Figure
+
+    years = winters(index)
+    maps = attention_of_winters(encoded.attention.sel(base_point="nino34"), years)
+    figure = Figure(figsize=(8, 12), layout="constrained")
+    axes = figure.subplots(3, 1, subplot_kw={"projection": crs.Robinson(central_longitude=NINO34_CENTRE[1])})
+    relative = xfaconv.plot.times_uniform(maps)
+    highest = float(relative.quantile(0.995))
+    for ax, kind in zip(axes[:2], years, strict=True):
+        title = f"{kind} winters: {_spans(years[kind])}"
+        xfaconv.plot_attention(maps.sel(kind=kind), ax=ax, vmax=highest, title=title)
+    difference = maps.sel(kind="El Niño") - maps.sel(kind="La Niña")
+    difference = difference.assign_coords(base_latitude=maps.base_latitude, base_longitude=maps.base_longitude)
+    xfaconv.plot_attention(difference.assign_attrs(maps.attrs), ax=axes[2], title="El Niño minus La Niña")
+    figure.suptitle("Where the Niño 3.4 region looks, December to February")
+    figure.savefig(folder / "attention_nino34.png", dpi=150)
+    importance = encoded.importance.assign_attrs(long_name="share of importance")
+    _save(xfaconv.plot_importance(importance), folder / "importance.png")
+    title = "Embedding: anomalies of each component in its own spread, the most like Niño 3.4 on top"
+    ordered = like_first(encoded.embedding, index)
+    _save(xfaconv.plot_embedding(ordered, index=index, title=title), folder / "embedding.png")
+    return years
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the demonstration.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Of the command line.
+    """
+    parser = argparse.ArgumentParser(prog="python -m xfaconv.demo", description=__doc__)
+    parser.add_argument("--model", default=_MODEL, help="name or file of a model of monthly, global data")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder to write to")
+    given = parser.parse_args(arguments)
+    start = time.perf_counter()
+    given.output.mkdir(parents=True, exist_ok=True)
+
+    ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    print(f"{ds.attrs['title']}\n{ds.attrs['source']}\n\n{ds.faconv!r}\n")
+    lazy = ds.faconv.encode(base_points={"nino34": NINO34_CENTRE}, model=given.model)
+    with ProgressBar():
+        encoded = lazy.compute()
+    encoded.to_netcdf(given.output / "encoded.nc")
+    computed = time.perf_counter()
+
+    index = nino34(ds).compute().assign_attrs(long_name="Niño 3.4")
+    years = draw(encoded, index, given.output)
+    print(
+        _summary(
+            xfaconv.load_model(given.model), ds, years, given.output, computed - start, time.perf_counter() - computed
+        )
+    )
+
+
+def _summary(
+    model: xfaconv.Model, ds: xr.Dataset, years: dict[str, list[int]], folder: Path, computing: float, drawing: float
+) -> str:
+    card = model.card
+    written = "\n".join(f"  {path}" for path in sorted(folder.iterdir()))
+    beware = "\n".join(f"  - {failure}" for failure in card.known_failures)
+    return f"""
+{ds.sizes["time"]} months encoded in {computing:.0f} s, figures in {drawing:.0f} s{_memory()}.
+
+The model: {card.name}, {card.parameters:,} parameters, sha256 {model.sha256[:12]}
+  {card.title}
+  {card.description}
+What it is known to get wrong:
+{beware}
+Attention says what the network reads, not what causes what.
+
+El Niño winters compared: {_spans(years["El Niño"])}; La Niña winters: {_spans(years["La Niña"])}
+Written:
+{written}"""
+
+
+def _memory() -> str:
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return ""
+    # Kilobytes on Linux, bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return f", at most {peak:.0f} MB of memory"
+
+
+def _spans(years: Sequence[int]) -> str:
+    return ", ".join(f"{year - 1}/{year % 100:02d}" for year in years) or "none"
+
+
+def _save(artist: object, path: Path) -> None:
+    first = artist[0] if isinstance(artist, list | tuple) else artist
+    figure = first.figure if hasattr(first, "figure") else first.fig  # type: ignore[attr-defined]
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
