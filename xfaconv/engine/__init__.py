@@ -1,7 +1,19 @@
 """Labels to tensors and back: cuts time into segments, applies a network lazily, labels what comes out."""
 
 from xfaconv.engine.api import attention, conform, embed, encode, hidden, importance
+from xfaconv.engine.plan import Plan, plan
 from xfaconv.engine.prepare import Arguments
 from xfaconv.engine.writing import write_zarr
 
-__all__ = ["Arguments", "attention", "conform", "embed", "encode", "hidden", "importance", "write_zarr"]
+__all__ = [
+    "Arguments",
+    "Plan",
+    "attention",
+    "conform",
+    "embed",
+    "encode",
+    "hidden",
+    "importance",
+    "plan",
+    "write_zarr",
+]

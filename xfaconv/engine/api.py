@@ -51,7 +51,7 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     >>> xfaconv.embed(ds).dims  # doctest: +SKIP
     ('time', 'component')
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     array = _embedding(ready.source(needs_hidden=False), ready)
     return _finish(ready, "embed", {"embedding": array}, ds, arguments)["embedding"]
 
@@ -90,7 +90,7 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
         raise ArgumentError(
             f"method {method!r} is unknown", expected="'gate'", found=repr(method), fix='importance(ds, method="gate")'
         )
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     _require_gates(ready.model.card.network)
     array = _importance(ready.source(needs_hidden=False), ready)
     return _finish(ready, "importance", {"importance": array}, ds, arguments)["importance"]
@@ -139,7 +139,7 @@ def attention(
     --------
     >>> xfaconv.attention(ds, latitude=0, longitude=-140)  # doctest: +SKIP
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     _require_attention(ready.model.card.network)
     points = locate(ready.conformed.grid, latitude, longitude, base_points)
     array = _attention(ready.source(needs_hidden=True), ready, points, heads)
@@ -171,7 +171,7 @@ def hidden(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     --------
     >>> xfaconv.hidden(ds).isel(channel=0)  # doctest: +SKIP
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     source = ready.source(needs_hidden=True)
     array = hidden_array(source, ready.model.card.network.hidden, ready.conformed.grid.shape)
     output = _labelled(ready, "hidden", array, {"channel": np.arange(1, ready.model.card.network.hidden + 1)})
@@ -212,7 +212,7 @@ def encode(
     --------
     >>> xfaconv.encode(ds, base_points={"nino34": (0, -140)}).to_netcdf("encoded.nc")  # doctest: +SKIP
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     spec = ready.model.card.network
     points = None
     if base_points is not None:
@@ -252,7 +252,7 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     --------
     >>> xfaconv.conform(ds, model="ncep-monthly-2p5deg")  # doctest: +SKIP
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(arguments))
     shared = _described(ready, "conform", ds, arguments, {})
     out = {}
     for variable in ready.model.card.variables:
@@ -344,7 +344,7 @@ def _described(
     ready: Prepared, call: str, ds: xr.Dataset, arguments: Arguments, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
     typed = [f"{name}={value!r}" for name, value in asked.items() if value is not None]
-    typed += filter(None, [Settings(**arguments).described()])
+    typed += filter(None, [Settings.of(arguments).described()])
     history = ds.attrs.get("history")
     return describe(
         call=f"{call}({', '.join(typed)})",

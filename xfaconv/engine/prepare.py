@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, TypedDict
@@ -86,6 +87,21 @@ class Settings:
     device: str | None = None
     variables: Mapping[str, str] | None = None
     progress: bool | None = None
+
+    @classmethod
+    def of(cls, arguments: Arguments) -> Settings:
+        """Take the keyword arguments of a call, refusing unknown ones by name."""
+        known = [entry.name for entry in fields(cls)]
+        for name in arguments:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                raise ArgumentError(
+                    f"argument {name!r} is unknown",
+                    expected=", ".join(known),
+                    found=repr(name),
+                    fix=f"{close[0]}=..." if close else None,
+                )
+        return cls(**arguments)
 
     def filled(self) -> Settings:
         """Put the options that hold here in place of None, and check everything that needs no data."""
