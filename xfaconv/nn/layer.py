@@ -79,6 +79,7 @@ class FAConvLSTM(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> layer = FAConvLSTM(7, 16, return_sequences=True, data_format="channels_first")
     >>> layer(torch.zeros(2, 5, 7, 16, 24)).shape
     torch.Size([2, 5, 16, 16, 24])

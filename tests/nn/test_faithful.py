@@ -1,0 +1,224 @@
+"""The network against the paper's equations in slow numpy, through time, on every kind of grid, plain and fast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.nn import oracle
+from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
+from xfaconv.grid import Grid
+from xfaconv.nn import Geometry, build_network
+from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.head import SubspaceHead, seasonal_encoding
+from xfaconv.nn.recurrence import FastRun, PlainRun, start_run
+from xfaconv.specs import NetworkSpec
+
+SPEC = {
+    "variables": 2,
+    "hidden": 6,
+    "bottleneck": 3,
+    "scales": ((3, 1), (3, 2)),
+    "squeeze": 2,
+    "attention_width": 4,
+    "attention_heads": 2,
+    "embedding": 8,
+    "pooling_heads": 4,
+    "temporal_heads": 2,
+    "look_back": 3,
+    "leads": (0, 2),
+}
+CHOICES = {
+    "attention every step, attention pooling": {"attention_every": 1},
+    "attention every second step, mean pooling, daily cycle": {
+        "attention_every": 2,
+        "pooling": "mean",
+        "daily_cycle": True,
+        "seasonal_harmonics": 1,
+    },
+    "no attention": {"attention_every": 0, "scales": ((3, 1),)},
+}
+# Geometry is float32 by contract: its rounding is what separates float64 from the oracle.
+TOLERANCE = 2e-6
+
+
+def _inputs(grid, steps, variables):
+    fields = noise(1, steps, variables, *grid.shape, seed=2)
+    seen = torch.rand(1, steps, *grid.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    year = torch.linspace(0.1, 0.7, steps, dtype=torch.float64)[None]
+    day = torch.linspace(0.0, 0.75, steps, dtype=torch.float64)[None]
+    return fields, seen, year, day
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("kind", GRIDS)
+def test_network_follows_the_paper(kind, choice, fast):
+    grid = GRIDS[kind]
+    spec = NetworkSpec(**SPEC | CHOICES[choice])
+    network = disturbed(build_network(spec))
+    fields, seen, year, day = _inputs(grid, 4, spec.variables)
+    with torch.inference_mode() if fast else torch.enable_grad():
+        found = network.encode(fields, seen, year, day, geometry_of(grid), first_index=3, keep_refined=True)
+    expected = oracle.network(
+        oracle.numbers(network),
+        spec,
+        world_of(grid),
+        fields[0].numpy(),
+        seen[0].numpy(),
+        year[0].numpy(),
+        day[0].numpy(),
+        first_index=3,
+    )
+    for name in ("hidden", "refined", "gates", "embedding"):
+        actual = getattr(found, name)[0].detach().numpy()
+        np.testing.assert_allclose(actual, expected[name], atol=TOLERANCE, rtol=0, err_msg=name)
+    np.testing.assert_allclose(found.state[1][0].detach().numpy(), expected["memory"], atol=TOLERANCE, rtol=0)
+    assert found.hidden.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_widest_kernels_and_squeeze_on_a_single_cell_step(kind):
+    grid = GRIDS[kind]
+    scales = ((5, 2), (3, 1), (3, 3))
+    cell = disturbed(FAConvLSTMCell(3, 5, bottleneck=2, scales=scales, squeeze=1))
+    x, hidden, memory = noise(1, 1, *grid.shape, 3), noise(1, *grid.shape, 5, seed=5), noise(1, *grid.shape, 5, seed=6)
+    arguments = (x[0, 0].numpy(), hidden[0].numpy(), memory[0].numpy())
+    expected = oracle.cell_step(oracle.numbers(cell), world_of(grid), *arguments, scales)
+    for run_type in (PlainRun, FastRun):
+        with torch.no_grad():
+            run = run_type(cell, None, geometry_of(grid), hidden, memory)
+            run.prepare(x)
+            gates = run.advance(0)
+        for actual, wanted in zip((run.hidden, run.cell, gates), expected, strict=True):
+            np.testing.assert_allclose(actual[0].numpy(), wanted, atol=TOLERANCE, rtol=0)
+
+
+def test_fast_and_plain_agree_in_float32_through_a_long_sequence():
+    torch.manual_seed(0)
+    spec = NetworkSpec(variables=3, hidden=16, bottleneck=8, attention_every=3, attention_width=16, embedding=16)
+    network = build_network(spec)
+    geometry = Geometry.from_grid(Grid.regular(10.0))
+    arguments = (torch.randn(2, 30, 3, 18, 36), torch.rand(2, 30, 18, 36), torch.rand(2, 30), torch.rand(2, 30))
+    plain = network.encode(*arguments, geometry, keep_from=10, keep_refined=True)
+    with torch.inference_mode():
+        fast = network.encode(*arguments, geometry, keep_from=10, keep_refined=True)
+        again = network.refine(fast.hidden, geometry, first_index=10)
+    for name in ("hidden", "refined", "embedding", "gates"):
+        torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-5, rtol=0)
+    torch.testing.assert_close(again, plain.refined, atol=1e-5, rtol=0)
+
+
+def test_fast_way_is_taken_exactly_where_it_may_be():
+    grid = GRIDS["regional"]
+    cell = FAConvLSTMCell(3, 4, bottleneck=2, scales=((3, 1),), dropout=0.5).eval()
+    state = torch.zeros(1, *grid.shape, 4)
+    arguments = (cell, None, Geometry.from_grid(grid), state, state)
+    with torch.no_grad():
+        assert isinstance(start_run(*arguments), FastRun)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert isinstance(start_run(*arguments), PlainRun)
+        cell.train()
+        assert isinstance(start_run(*arguments), PlainRun)
+        cell.eval()
+    assert isinstance(start_run(*arguments), PlainRun)
+
+
+def test_state_goes_on_where_it_stopped_and_is_not_changed():
+    grid = GRIDS["cell-centred"]
+    spec = NetworkSpec(**SPEC | {"attention_every": 2})
+    network = disturbed(build_network(spec))
+    fields, seen, year, day = _inputs(grid, 6, spec.variables)
+    geometry = geometry_of(grid)
+    for mode in (torch.inference_mode, torch.enable_grad):
+        with mode():
+            whole = network.encode(fields, seen, year, day, geometry, first_index=1)
+            first = network.encode(fields[:, :3], seen[:, :3], year[:, :3], day[:, :3], geometry, first_index=1)
+            kept = [part.clone() for part in first.state]
+            rest = network.encode(
+                fields[:, 3:], seen[:, 3:], year[:, 3:], day[:, 3:], geometry, state=first.state, first_index=4
+            )
+            for name in ("hidden", "embedding", "gates"):
+                torch.testing.assert_close(getattr(rest, name), getattr(whole, name)[:, 3:], atol=1e-9, rtol=0)
+            for before, after in zip(kept, first.state, strict=True):
+                torch.testing.assert_close(after, before, atol=0, rtol=0)
+
+
+def test_temporal_attention_is_causal_with_a_finite_look_back():
+    head = disturbed(SubspaceHead(4, 8, pooling="mean", pooling_heads=1, temporal_heads=2, look_back=3))
+    sequence = noise(1, 7, 8)
+    zero = torch.zeros_like(sequence)
+    before = head(sequence, zero)
+    sequence[:, 3] += 1
+    changed = (head(sequence, zero) - before).abs().amax(dim=(0, 2)) > 1e-12
+    assert changed.tolist() == [False, False, False, True, True, True, False]
+
+
+@pytest.mark.parametrize("daily", [False, True])
+def test_seasonal_encoding(daily):
+    year, day = torch.tensor([[0.0, 0.3, 0.9]]), torch.tensor([[0.0, 0.25, 0.5]])
+    found = seasonal_encoding(year, day, 7, 2, daily)
+    for t in range(3):
+        expected = oracle.seasonal(float(year[0, t]), float(day[0, t]), 7, 2, daily)
+        np.testing.assert_allclose(found[0, t].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["cell-centred", "regional"])
+def test_gradients_are_those_of_the_function(kind):
+    grid = GRIDS[kind]
+    spec = NetworkSpec(**SPEC | {"attention_every": 2, "variables": 1, "hidden": 2, "bottleneck": 2, "scales": ((3, 1),)})
+    network = disturbed(build_network(spec))
+    geometry = geometry_of(grid)
+    fields, seen, year, day = _inputs(grid, 2, 1)
+    names = ["core.peephole_forget", "core.mixing.kernels.0", "attention_module.row_key.weight", "head.pool_logits.weight"]
+
+    def function(fields, *replaced):
+        encoded = torch.func.functional_call(
+            _Encode(network, seen, year, day, geometry), dict(zip(names, replaced, strict=True)), (fields,)
+        )
+        return encoded.embedding, encoded.hidden[:, -1], encoded.gates
+
+    class _Encode(torch.nn.Module):
+        def __init__(self, network, *rest):
+            super().__init__()
+            for name, child in network.named_children():
+                self.add_module(name, child)
+            object.__setattr__(self, "network", network)
+            self.rest = rest
+
+        def forward(self, fields):
+            return self.network.encode(fields, *self.rest)
+
+    parameters = dict(network.named_parameters())
+    inputs = [fields.requires_grad_(), *(parameters[name].detach().clone().requires_grad_() for name in names)]
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_no_parameter_is_dead(choice):
+    grid = GRIDS["cell-centred"]
+    spec = NetworkSpec(**SPEC | CHOICES[choice])
+    network = disturbed(build_network(spec))
+    geometry = geometry_of(grid)
+    fields, seen, year, day = _inputs(grid, 4, spec.variables)
+    encoded = network.encode(fields, seen, year, day, geometry, keep_refined=True)
+    prediction = network.predict(encoded.refined, fields)
+    reconstruction = network.reconstruct(encoded.embedding, geometry)
+    (prediction.square().sum() + reconstruction.square().sum()).backward()
+    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert dead == []
+
+
+def test_checkpointing_changes_neither_result_nor_gradient():
+    grid = GRIDS["pole-points"]
+    spec = NetworkSpec(**SPEC | {"attention_every": 2})
+    network = disturbed(build_network(spec))
+    arguments = (*_inputs(grid, 4, spec.variables), geometry_of(grid))
+    gradients = []
+    for checkpointed in (False, True):
+        network.zero_grad()
+        network.encode(*arguments, checkpointed=checkpointed).embedding.square().sum().backward()
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-9)
