@@ -94,7 +94,11 @@ def test_results_come_back_in_the_users_labels():
     ds = worlds.world(20)
     model = worlds.model()
     expected = xfaconv.attention(ds, model=model, **PLACE)
-    turned = ds.assign_coords(longitude=(ds.longitude + 180) % 360 - 180).sortby("longitude").isel(latitude=slice(None, None, -1))
+    turned = (
+        ds.assign_coords(longitude=(ds.longitude + 180) % 360 - 180)
+        .sortby("longitude")
+        .isel(latitude=slice(None, None, -1))
+    )
     turned = turned.rename(latitude="lat", longitude="lon", time="valid_time").chunk(valid_time=5)
     found = xfaconv.attention(turned, model=model, latitude=11.25, longitude=-157.5)
     assert found.dims == ("valid_time", "lat", "lon")
@@ -177,14 +181,17 @@ def test_propagate_blanks_what_read_the_hole(mode):
     ds = holed()
     numbers = worlds.step_numbers(ds.time.values, "1D")
     first = numbers // model.card.segment * model.card.segment - model.card.warmup
+    blank = numbers >= numbers[22]
     if mode == "windowed":
-        blank = (numbers >= numbers[22]) & (first <= numbers[22])
-    else:
-        blank = numbers >= numbers[22]
+        blank &= first <= numbers[22]
     filled = xfaconv.encode(ds, model=model, mode=mode, base_points={"a": (0, 0)})
     found = xfaconv.encode(ds.chunk(time=7), model=model, mode=mode, missing="propagate", base_points={"a": (0, 0)})
     found = found.compute()
-    for name, axes in (("embedding", ["component"]), ("importance", ["variable"]), ("attention", ["latitude", "longitude"])):
+    for name, axes in (
+        ("embedding", ["component"]),
+        ("importance", ["variable"]),
+        ("attention", ["latitude", "longitude"]),
+    ):
         missing = found[name].isnull()
         assert bool((missing.all(axes) == missing.any(axes)).all())
         whole = missing.all(axes)
@@ -199,7 +206,9 @@ def test_absent_variables_read_as_climatology():
     blanked = ds.assign(msl=ds.msl.where(False))
     expected = worlds.oracle(blanked, worlds.model())["embedding"]
     with pytest.warns(UserWarning, match="msl"):
-        found = xfaconv.embed(ds.drop_vars("msl").chunk(time=6), model=worlds.model(), absent="climatology", missing="raise")
+        found = xfaconv.embed(
+            ds.drop_vars("msl").chunk(time=6), model=worlds.model(), absent="climatology", missing="raise"
+        )
     np.testing.assert_allclose(found.values, expected, atol=1e-5)
     with pytest.raises(XFaconvError, match="msl"):
         xfaconv.embed(ds.drop_vars("msl"), model=worlds.model())
@@ -288,12 +297,18 @@ def test_global_state_is_untouched():
     import torch
 
     before = (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), list(warnings.filters))
-    random = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torchs = torch.get_rng_state()
+    numpys = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is looked at
     options = xr.get_options()
     xfaconv.embed(worlds.world(20).chunk(time=5), model=worlds.model()).compute(scheduler="threads")
-    assert before == (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), list(warnings.filters))
-    assert torch.equal(random[0], torch.get_rng_state())
-    assert np.array_equal(random[1], np.random.get_state()[1])
+    assert before == (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        list(warnings.filters),
+    )
+    assert torch.equal(torchs, torch.get_rng_state())
+    assert np.array_equal(numpys, np.random.get_state()[1])  # noqa: NPY002
     assert xr.get_options() == options
 
 

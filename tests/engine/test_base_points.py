@@ -31,7 +31,9 @@ def test_both_conventions_and_the_seam():
     assert nearest_cell(REGIONAL, -10, -80) == nearest_cell(REGIONAL, -10, 280)
 
 
-@pytest.mark.parametrize("place", [(-10, 250), (-10, 310), (10, 280), (-40, 280), (float("nan"), 280), (-10, float("inf"))])
+@pytest.mark.parametrize(
+    "place", [(-10, 250), (-10, 310), (10, 280), (-40, 280), (float("nan"), 280), (-10, float("inf"))]
+)
 def test_outside_the_domain_is_refused(place):
     with pytest.raises(ArgumentError, match="outside the model's domain"):
         nearest_cell(REGIONAL, *place)

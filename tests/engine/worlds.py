@@ -81,7 +81,7 @@ def model(step: str = "1D", segment: int = 8, warmup: int = 5, seed: int = 0, **
 
 def dates(steps: int, step: str = "1D", start: str = "2001-02-20", calendar: str = "standard") -> np.ndarray:
     frequency = {"1D": "D", "6h": "6h", "1h": "h", "1M": "MS"}[step]
-    return xr.date_range(start, periods=steps, freq=frequency, calendar=calendar).values
+    return xr.date_range(start, periods=steps, freq=frequency, calendar=calendar).to_numpy()
 
 
 def world(
@@ -156,7 +156,7 @@ def anomalies(ds: xr.Dataset, year_phase: np.ndarray, used: Climatology) -> np.n
         for harmonic in (1, 2):
             angle = 2 * np.pi * harmonic * year_phase[:, None, None]
             mean = mean + np.cos(angle) * coefficients[2 * harmonic - 1] + np.sin(angle) * coefficients[2 * harmonic]
-        out.append((ds[variable.name].values.astype("f8") - mean) / used.scale[number])
+        out.append((ds[variable.name].to_numpy().astype("f8") - mean) / used.scale[number])
     return np.stack(out, axis=1).astype("f4")
 
 
@@ -165,7 +165,7 @@ def oracle(
 ) -> dict[str, np.ndarray]:
     """Run the network segment by segment with plain loops over one member on the model's grid, in order of time."""
     card = used.card
-    stamps = ds.time.values
+    stamps = ds.time.to_numpy()
     numbers = step_numbers(stamps, card.step)
     year_phase, day_phase = phases(stamps, card.step)
     fields = anomalies(ds, year_phase, used.climatology)
@@ -177,9 +177,7 @@ def oracle(
             begin, state = step, None
         first_of_segment = numbers[step] - numbers[step] % card.segment
         last_of_piece = (
-            step + 1 == len(stamps)
-            or numbers[step + 1] != numbers[step] + 1
-            or (numbers[step + 1]) % card.segment == 0
+            step + 1 == len(stamps) or numbers[step + 1] != numbers[step] + 1 or (numbers[step + 1]) % card.segment == 0
         )
         if not last_of_piece:
             continue

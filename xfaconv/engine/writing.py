@@ -118,10 +118,10 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
 
     identity = _identity(data, dimension)
     try:
-        group = zarr.open_group(store, mode="r+")
+        group = zarr.open_group(store, mode="r+", use_consolidated=False)
     except (FileNotFoundError, zarr.errors.GroupNotFoundError):
         data.to_zarr(store, mode="w-", compute=False)
-        group = zarr.open_group(store, mode="r+")
+        group = zarr.open_group(store, mode="r+", use_consolidated=False)
         marks = group.create_array(_MARKS, shape=(blocks,), chunks=(1,), dtype="int8", fill_value=0)
         # The identity comes last: a store without it was interrupted while being laid out.
         marks.attrs["identity"] = identity
@@ -212,5 +212,5 @@ def _incomplete(
 def _finish(store: Any) -> None:
     import zarr
 
-    group = zarr.open_group(store, mode="r+")
+    group = zarr.open_group(store, mode="r+", use_consolidated=False)
     del group[_MARKS]
