@@ -220,9 +220,7 @@ def seasonal(year_phase, day_phase, size, harmonics, daily):
 
 def temporal_attention(p, sequence, heads, look_back):
     """E = MHA(S + P), each step seeing itself and the look_back - 1 steps before it."""
-    query, key, value = (
-        np.array([linear(p, name, step) for step in sequence]) for name in ("query", "key", "value")
-    )
+    query, key, value = (np.array([linear(p, name, step) for step in sequence]) for name in ("query", "key", "value"))
     size = sequence.shape[1] // heads
     out = []
     for t in range(len(sequence)):
@@ -253,9 +251,7 @@ def network(p, spec, world, fields, seen, year_phase, day_phase, first_index=0):
             hidden = hidden + axial_attention(attention, world, hidden, spec.attention_heads)
         out["refined"].append(hidden)
         out["gates"].append(gates)
-        encoding = seasonal(
-            year_phase[t], day_phase[t], spec.embedding, spec.seasonal_harmonics, spec.daily_cycle
-        )
+        encoding = seasonal(year_phase[t], day_phase[t], spec.embedding, spec.seasonal_harmonics, spec.daily_cycle)
         out["pooled"].append(pool(head, world, hidden, groups) + encoding)
     out = {name: np.array(values) for name, values in out.items()}
     out["embedding"] = temporal_attention(head, out["pooled"], spec.temporal_heads, spec.look_back)

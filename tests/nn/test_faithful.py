@@ -167,11 +167,18 @@ def test_seasonal_encoding(daily):
 @pytest.mark.parametrize("kind", ["cell-centred", "regional"])
 def test_gradients_are_those_of_the_function(kind):
     grid = GRIDS[kind]
-    spec = NetworkSpec(**SPEC | {"attention_every": 2, "variables": 1, "hidden": 2, "bottleneck": 2, "scales": ((3, 1),)})
+    spec = NetworkSpec(
+        **SPEC | {"attention_every": 2, "variables": 1, "hidden": 2, "bottleneck": 2, "scales": ((3, 1),)}
+    )
     network = disturbed(build_network(spec))
     geometry = geometry_of(grid)
     fields, seen, year, day = _inputs(grid, 2, 1)
-    names = ["core.peephole_forget", "core.mixing.kernels.0", "attention_module.row_key.weight", "head.pool_logits.weight"]
+    names = [
+        "core.peephole_forget",
+        "core.mixing.kernels.0",
+        "attention_module.row_key.weight",
+        "head.pool_logits.weight",
+    ]
 
     def function(fields, *replaced):
         encoded = torch.func.functional_call(

@@ -1,0 +1,165 @@
+"""Axial attention: the composed map is exact, fused equals explicit, and the sphere has no seam."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.nn import oracle
+from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
+from xfaconv.errors import ArgumentError, ModelError
+from xfaconv.grid import Grid
+from xfaconv.nn import Geometry, build_network
+from xfaconv.nn.attention import AxialAttention
+from xfaconv.nn.fast_attention import FastAttention, attend
+from xfaconv.specs import NetworkSpec
+
+HEADS = 2
+
+
+def _module(size=0.4):
+    return disturbed(AxialAttention(6, 8, HEADS), size=size)
+
+
+def _hidden(grid, batch=1, seed=3):
+    return noise(batch, *grid.shape, 6, seed=seed)
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_composed_map_is_the_dense_product_and_sums_to_one(kind):
+    grid = GRIDS[kind]
+    attention, hidden = _module(), _hidden(grid)
+    points = [(0, 0), (2, 3), (4, 3), (grid.shape[0] - 1, grid.shape[1] - 1)]
+    with torch.no_grad():
+        maps = attention.composed_map(hidden, geometry_of(grid), points)[0]
+    rows, columns, _ = oracle.axial_weights(oracle.numbers(attention), world_of(grid), hidden[0].numpy(), HEADS)
+    dense = oracle.composed(rows, columns)
+    for number, (i, j) in enumerate(points):
+        np.testing.assert_allclose(maps[number].numpy(), dense[:, i, j], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(maps.sum((-1, -2)).numpy(), 1, atol=1e-12)
+    assert maps.min() >= 0
+    assert maps.std() > 1e-3
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_attention_reads_with_exactly_the_weights_of_the_map(kind):
+    """Values are replaced by one cell's indicator: what arrives at a base point is the map's weight of that cell."""
+    grid = GRIDS[kind]
+    attention, geometry, hidden = _module(), geometry_of(grid), _hidden(grid)
+    base, source = (3, 2), (1, 4)
+    indicator = torch.zeros(1, *grid.shape, 8, dtype=torch.float64)
+    indicator[0, source[0], source[1]] = 1
+    with torch.no_grad():
+        attention.column_key.weight.zero_()  # these keys read the values too: without them the map stays the same
+        weight = attention.composed_map(hidden, geometry, [base])[0, 0, :, source[0], source[1]]
+        attention.value.register_forward_hook(lambda *_: indicator)
+        response = attention(hidden, geometry)[0, base[0], base[1]]
+        expected = attention.out(weight.repeat_interleave(4))
+    torch.testing.assert_close(response, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_fused_equals_explicit(kind):
+    grid = GRIDS[kind]
+    attention, geometry, hidden = _module(), geometry_of(grid), _hidden(grid, batch=2)
+    with torch.no_grad():
+        fused = attention(hidden, geometry)
+        rows = attention.row_weights(hidden, geometry)
+        columns = torch.stack([attention.column_weights(hidden, geometry, j) for j in range(grid.shape[1])], dim=2)
+        value = attention.value(attention.norm(hidden)).unflatten(-1, (HEADS, -1))
+        read = torch.einsum("bhjik,bhkjl,bklhd->bijhd", columns, rows, value)
+        explicit = attention.out(read.flatten(-2))
+    torch.testing.assert_close(fused, explicit, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("size", [0.05, 0.4, 6.0])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_fast_attention_equals_plain_for_small_and_for_huge_logits(kind, size):
+    grid = GRIDS[kind]
+    attention, geometry, hidden = _module(size), geometry_of(grid), _hidden(grid)
+    with torch.no_grad():
+        plain = hidden + attention(hidden, geometry)
+        fast = hidden[0].clone()
+        FastAttention(attention, geometry).add_to(fast)
+    torch.testing.assert_close(fast, plain[0], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("space", [7 * 7 * 3, 7 * 7 * 2 + 1, 7 * 4, 7 * 7])
+@pytest.mark.parametrize("scale", [0.3, 40.0])
+def test_attend_in_any_amount_of_space(space, scale):
+    query, key = scale * noise(3, 4, 7), noise(3, 4, 7, seed=2)
+    area = torch.rand(7, dtype=torch.float64) + 0.1
+    value = noise(3, 5, 7, seed=4)
+    weighted = torch.cat([value, torch.ones(3, 1, 7, dtype=torch.float64)], dim=1) * area
+    out = torch.empty_like(weighted)
+    attend(query, key, weighted, out, torch.empty(space, dtype=torch.float64))
+    weights = torch.softmax(torch.einsum("lcq,lck->lqk", query, key) + area.log(), dim=-1)
+    torch.testing.assert_close(out[:, :5], torch.einsum("lqk,lck->lcq", weights, value), atol=1e-11, rtol=1e-9)
+    torch.testing.assert_close(out[:, 5], torch.ones(3, 7, dtype=torch.float64))
+
+
+def test_no_preference_means_uniform_per_area():
+    grid = GRIDS["pole-points"]
+    attention = _module()
+    with torch.no_grad():
+        for layer in (attention.row_query, attention.column_query, attention.position):
+            for parameter in layer.parameters():
+                parameter.zero_()
+        maps = attention.composed_map(_hidden(grid), geometry_of(grid), [(1, 1)])
+    for head in range(HEADS):
+        np.testing.assert_allclose(maps[0, 0, head].numpy(), world_of(grid).share, atol=1e-7)
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
+@pytest.mark.parametrize("shift", [1, 11])
+@pytest.mark.parametrize("pole_points", [False, True])
+def test_rolling_data_and_coordinates_rolls_the_result(pole_points, shift, fast):
+    grid = Grid.regular(15.0, pole_points=pole_points)
+    rolled_longitude = np.roll(grid.longitude, shift)
+    rolled_longitude = np.where(rolled_longitude > rolled_longitude[-1], rolled_longitude - 360, rolled_longitude)
+    rolled_grid = Grid(grid.latitude, tuple(rolled_longitude))
+    spec = NetworkSpec(variables=2, hidden=8, bottleneck=4, attention_width=8, attention_heads=2, embedding=16)
+    torch.manual_seed(0)
+    network = disturbed(build_network(spec), size=0.2).float()
+    fields, seen = torch.randn(1, 5, 2, *grid.shape), torch.rand(1, 5, *grid.shape)
+    year = torch.linspace(0, 1, 5)[None]
+    with torch.inference_mode() if fast else torch.enable_grad():
+        one = network.encode(fields, seen, year, year, Geometry.from_grid(grid), keep_refined=True)
+        other = network.encode(
+            fields.roll(shift, -1), seen.roll(shift, -1), year, year, Geometry.from_grid(rolled_grid), keep_refined=True
+        )
+        maps = network.attention(one.hidden, Geometry.from_grid(grid), [(3, 20)])
+        rolled_maps = network.attention(other.hidden, Geometry.from_grid(rolled_grid), [(3, (20 + shift) % 24)])
+    torch.testing.assert_close(other.refined, one.refined.roll(shift, -2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(other.embedding, one.embedding, atol=1e-5, rtol=0)
+    torch.testing.assert_close(rolled_maps, maps.roll(shift, -1), atol=1e-5, rtol=0)
+
+
+def test_maps_through_the_network_and_refusal_without_attention():
+    grid = GRIDS["regional"]
+    spec = NetworkSpec(variables=2, hidden=6, bottleneck=3, scales=((3, 1),), attention_width=4, attention_heads=2)
+    network = disturbed(build_network(spec))
+    hidden = noise(2, 3, *grid.shape, 6)
+    maps = network.attention(hidden, geometry_of(grid), [(0, 1), (2, 2)])
+    assert maps.shape == (2, 3, 2, 2, *grid.shape)
+    one = network.attention_module.composed_map(hidden[1, 2][None], geometry_of(grid), [(2, 2)])
+    torch.testing.assert_close(maps[1, 2, 1], one[0, 0])
+    bare = build_network(NetworkSpec(variables=2, attention_every=0))
+    with pytest.raises(ModelError, match="no attention maps"):
+        bare.attention(hidden, geometry_of(grid), [(0, 0)])
+
+
+def test_importance_sums_to_one_and_follows_the_gates():
+    spec = NetworkSpec(variables=3, hidden=6, bottleneck=4, scales=((3, 1),), attention_width=8, attention_heads=2)
+    network = disturbed(build_network(spec))
+    gates = torch.rand(2, 5, 8, dtype=torch.float64)
+    weight = np.abs(network.core.input_projection.weight.detach().numpy())[:, :3]
+    expected = gates.numpy()[..., :4] @ weight
+    expected /= expected.sum(-1, keepdims=True)
+    np.testing.assert_allclose(network.importance(gates).detach().numpy(), expected, atol=1e-12)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ArgumentError, match="multiple"):
+        AxialAttention(8, 10, 3)
