@@ -40,7 +40,7 @@ class Mode:
     variable: str
     latitude: float
     longitude: float
-    radius: float = 14.0
+    radius: float = 20.0
     memory: float = 0.5
 
 
@@ -64,8 +64,25 @@ class Link:
     strength: float = 0.85
 
 
+# Each link: the driving variable, the centre of the driver, the centre of what it drives in "response".
+_PLACES: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
+    "zonal_1": ("driver_a", (50.0, 160.0), (50.0, 40.0)),
+    "zonal_2": ("driver_a", (15.0, 340.0), (15.0, 220.0)),
+    "zonal_3": ("driver_b", (-15.0, 40.0), (-15.0, 160.0)),
+    "zonal_4": ("driver_b", (-50.0, 220.0), (-50.0, 340.0)),
+    "meridional_1": ("driver_b", (-10.0, 280.0), (50.0, 280.0)),
+    "meridional_2": ("driver_a", (-45.0, 100.0), (15.0, 100.0)),
+    "meridional_3": ("driver_a", (45.0, 40.0), (-15.0, 40.0)),
+    "meridional_4": ("driver_b", (10.0, 220.0), (-50.0, 220.0)),
+    "diagonal_1": ("driver_a", (0.0, 280.0), (50.0, 160.0)),
+    "diagonal_2": ("driver_a", (-40.0, 220.0), (15.0, 340.0)),
+    "diagonal_3": ("driver_b", (40.0, 160.0), (-15.0, 280.0)),
+    "diagonal_4": ("driver_b", (10.0, 340.0), (-50.0, 100.0)),
+}
+
+
 def default_graph() -> tuple[tuple[Mode, ...], tuple[Link, ...]]:
-    """Six links, two along a latitude, two along a meridian and two across both, and three regions without any.
+    """Twelve links, four along a latitude, four along a meridian and four across both, and three regions without any.
 
     Returns
     -------
@@ -75,28 +92,17 @@ def default_graph() -> tuple[tuple[Mode, ...], tuple[Link, ...]]:
     --------
     >>> modes, links = default_graph()
     >>> len(modes), len(links)
-    (15, 6)
+    (27, 12)
     """
-    places = {
-        "zonal_1": ((28.0, 20.0), (28.0, 140.0)),
-        "zonal_2": ((-28.0, 300.0), (-28.0, 180.0)),
-        "meridional_1": ((45.0, 250.0), (-15.0, 250.0)),
-        "meridional_2": ((-45.0, 75.0), (15.0, 75.0)),
-        "diagonal_1": ((0.0, 200.0), (50.0, 310.0)),
-        "diagonal_2": ((-10.0, 345.0), (-50.0, 130.0)),
-    }
     modes: list[Mode] = []
-    links: list[Link] = []
-    for number, (name, (source, target)) in enumerate(places.items()):
-        driver = VARIABLES[number % 2]
+    for name, (driver, source, target) in _PLACES.items():
         modes += [Mode(f"{name}_source", driver, *source), Mode(f"{name}_target", "response", *target, memory=0.2)]
-        links.append(Link(f"{name}_source", f"{name}_target"))
     modes += [
-        Mode("unlinked_1", "driver_a", 60.0, 90.0),
-        Mode("unlinked_2", "driver_b", 5.0, 110.0),
-        Mode("unlinked_3", "response", -55.0, 230.0),
+        Mode("unlinked_1", "driver_a", 5.0, 160.0),
+        Mode("unlinked_2", "driver_b", 45.0, 80.0),
+        Mode("unlinked_3", "driver_b", -45.0, 130.0),
     ]
-    return tuple(modes), tuple(links)
+    return tuple(modes), tuple(Link(f"{name}_source", f"{name}_target") for name in _PLACES)
 
 
 def direction_of(source: Mode, target: Mode) -> str:
@@ -172,7 +178,7 @@ def planted(
     grid: Grid | None = None,
     modes: Sequence[Mode] | None = None,
     links: Sequence[Link] | None = None,
-    noise: float = 0.4,
+    noise: float = 0.3,
     season: float = 2.0,
     seed: int = 0,
 ) -> tuple[xr.Dataset, xr.Dataset]:
@@ -215,7 +221,7 @@ def planted(
     --------
     >>> data, truth = planted(50)
     >>> list(data), truth.direction.values[:3].tolist()
-    (['driver_a', 'driver_b', 'response', 'copy', 'noise'], ['zonal', 'zonal', 'meridional'])
+    (['driver_a', 'driver_b', 'response', 'copy', 'noise'], ['zonal', 'zonal', 'zonal'])
     """
     known_modes, known_links = default_graph()
     modes = tuple(known_modes if modes is None else modes)
@@ -287,7 +293,7 @@ def target_points(truth: xr.Dataset) -> dict[str, tuple[float, float]]:
     Examples
     --------
     >>> target_points(planted(20)[1])["zonal_1_target"]
-    (28.0, 140.0)
+    (50.0, 40.0)
     """
     return {
         str(name): (float(truth.mode_latitude.sel(mode=name)), float(truth.mode_longitude.sel(mode=name)))
