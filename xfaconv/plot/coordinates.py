@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ _ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # Cells touch the edge of a map from inside: at the edge itself the projection may throw them to the other side.
 _EDGE = 1e-4
+# Larger cells are drawn in parts of this size [degrees], so that their straight edges follow the curves of a map.
+_ROW, _COLUMN = 3.0, 6.0
 
 
 def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
@@ -191,7 +194,7 @@ def as_cells(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArra
     Returns
     -------
     DataArray (..., latitude, longitude)
-        With `pandas.Interval` coordinates.
+        With `pandas.Interval` coordinates; large cells in several equal parts.
 
     Examples
     --------
@@ -199,20 +202,47 @@ def as_cells(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArra
     >>> field = xr.DataArray(np.zeros(grid.shape), {"lat": list(grid.latitude), "lon": list(grid.longitude)},
     ...                      ("lat", "lon"))
     >>> cells = as_cells(field, grid, left=-180.0)
-    >>> cells.lon.size, round(cells.lon.values[0].left), round(cells.lon.values[-1].right)
-    (5, -180, 180)
+    >>> round(cells.lon.values[0].left), round(cells.lon.values[-1].right)
+    (-180, 180)
     """
     latitude, longitude = field.dims[-2:]
     edges = grid.longitude_edges
     columns = np.arange(len(grid.longitude))
     if grid.periodic and left is not None:
         columns, edges = _cut(edges, left)
-    return field.isel({longitude: columns}).assign_coords(
+    rows, heights = _divided(grid.latitude_edges, _ROW)
+    parts, edges = _divided(edges, _COLUMN)
+    return field.isel({latitude: rows, longitude: columns[parts]}).assign_coords(
         {
-            latitude: (latitude, _intervals(grid.latitude_edges), field[latitude].attrs),
+            latitude: (latitude, _intervals(heights), field[latitude].attrs),
             longitude: (longitude, _intervals(edges), field[longitude].attrs),
         }
     )
+
+
+def _divided(edges: NDArray[np.float64], largest: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cut cells into equal parts no wider than a limit: a straight edge then follows a curved map.
+
+    Returns the cell that each part belongs to, and the edges of the parts.
+    """
+    counts = np.maximum(np.ceil(np.diff(edges) / largest - 1e-6).astype(int), 1)
+    parts = [
+        np.linspace(low, high, count, endpoint=False)
+        for (low, high), count in zip(pairwise(edges), counts, strict=True)
+    ]
+    return np.repeat(np.arange(counts.size), counts), np.concatenate([*parts, edges[-1:]])
+
+
+def _between(values: NDArray[np.floating], places: NDArray[np.float64], largest: float, axis: int) -> Any:
+    """Linear interpolation of points onto places no further apart than a limit."""
+    cell, finer = _divided(places, largest)
+    cell = np.append(cell, places.size - 1)
+    upper = np.minimum(cell + 1, places.size - 1)
+    width = np.where(upper > cell, places[upper] - places[cell], 1.0)
+    weight = ((finer - places[cell]) / width)[(slice(None),) + (None,) * (-1 - axis)]
+    low, high = np.take(values, cell, axis=axis), np.take(values, upper, axis=axis)
+    # A point that was there stays as it was, whatever its neighbour lacks.
+    return np.where(weight == 0, low, low * (1 - weight) + high * weight), finer
 
 
 def _cut(edges: NDArray[np.float64], left: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -249,7 +279,7 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
     Returns
     -------
     DataArray (..., latitude, longitude)
-        A row and a column more at each end: at a pole the mean of the last row, elsewhere the last values.
+        With rows and columns to the edges: at a pole the mean of the last row, elsewhere the last values.
 
     Examples
     --------
@@ -257,10 +287,10 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
     >>> field = xr.DataArray([[0.0, 1.0, 2.0, 3.0]] * 2,
     ...                      {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
     >>> points = as_points(field, grid, left=-45.0)
-    >>> points.values[1].round(2)
-    array([1.5, 0. , 1. , 2. , 3. , 1.5])
-    >>> points.lat.values
-    array([-90., -45.,  45.,  90.])
+    >>> points.sel(lon=[0.0, 90.0], lat=45.0).values
+    array([0., 1.])
+    >>> float(points.lat[0]), float(points.lat[-1])
+    (-90.0, 90.0)
     """
     latitude, longitude = field.dims[-2:]
     degrees, inner = np.asarray(grid.longitude), field.to_numpy()
@@ -278,19 +308,22 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
     columns = np.concatenate([ends[:1], degrees, ends[1:]])
     south, north = values[..., :1, :], values[..., -1:, :]
     if grid.periodic and grid.reaches_south_pole:
-        south = np.broadcast_to(south.mean(axis=-1, keepdims=True), south.shape)
+        south = np.broadcast_to(inner[..., :1, :].mean(axis=-1, keepdims=True), south.shape)
     if grid.periodic and grid.reaches_north_pole:
-        north = np.broadcast_to(north.mean(axis=-1, keepdims=True), north.shape)
+        north = np.broadcast_to(inner[..., -1:, :].mean(axis=-1, keepdims=True), north.shape)
     values = np.concatenate([south, values, north], axis=-2)
     rows = np.concatenate([grid.latitude_edges[:1], grid.latitude, grid.latitude_edges[-1:]])
     # Where a centre lies on the edge already (points on a pole, a meridian at the seam), it stands there once.
     keep_rows = np.concatenate([np.diff(rows) > 1e-6, [True]])
     inside = (degrees > ends[0] + 2 * _EDGE) & (degrees < ends[1] - 2 * _EDGE)
     keep_columns = np.concatenate([[True], inside, [True]])
+    rows, columns = rows[keep_rows], columns[keep_columns]
+    values, rows = _between(values[..., keep_rows, :][..., keep_columns], rows, _ROW, -2)
+    values, columns = _between(values, columns, _COLUMN, -1)
     others = {name: coord for name, coord in field.coords.items() if not {latitude, longitude} & set(coord.dims)}
     return xr.DataArray(
-        values[..., keep_rows, :][..., keep_columns],
-        {**others, latitude: (latitude, rows[keep_rows]), longitude: (longitude, columns[keep_columns])},
+        values,
+        {**others, latitude: (latitude, rows), longitude: (longitude, columns)},
         field.dims,
         name=field.name,
         attrs=field.attrs,

@@ -191,7 +191,8 @@ def _prepared(plain: xr.DataArray, grid: Grid, projection: Any, kind: Kind) -> x
     left = projections.left_edge(projection)
     drawn = as_cells(plain, grid, left) if kind == "pcolormesh" else as_points(plain, grid, left)
     low, high = projections.visible_latitudes(projection)
-    rows = np.asarray(grid.latitude) if kind == "pcolormesh" else drawn[drawn.dims[-2]].to_numpy()
+    places = drawn[drawn.dims[-2]].to_numpy()
+    rows = np.array([cell.mid for cell in places]) if kind == "pcolormesh" else places
     # Rows far on the other side of a polar projection would be drawn at infinity.
     drawn = drawn.isel({drawn.dims[-2]: np.flatnonzero((rows >= low - 10) & (rows <= high + 10))})
     return drawn if kind == "pcolormesh" else _on_the_map(drawn, projection)

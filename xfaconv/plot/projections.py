@@ -117,7 +117,7 @@ def west_of_date_line(centre: float, width: float) -> bool:
 
 
 def _half_turn(longitude: float) -> float:
-    return (longitude + 180) % 360 - 180
+    return 180 - (180 - longitude) % 360
 
 
 def resolve(projection: str | ccrs.CRS | None, grid: Grid, centre: float, extent: Extent | None) -> ccrs.Projection:
@@ -185,8 +185,15 @@ def left_edge(projection: ccrs.Projection) -> float | None:
     >>> left_edge(ccrs.Robinson(central_longitude=180))
     0.0
     """
-    centre = projection.proj4_params.get("lon_0")
-    return None if centre is None else float(centre) - 180.0
+    centre = _centre(projection)
+    return None if centre is None else centre - 180.0
+
+
+def _centre(projection: ccrs.Projection) -> float | None:
+    """Longitude in the middle of a projection, which equirectangular ones call their prime meridian."""
+    parameters = projection.proj4_params
+    centre = parameters.get("lon_0", parameters.get("pm"))
+    return None if centre is None else float(centre)
 
 
 def visible_latitudes(projection: ccrs.Projection) -> tuple[float, float]:
@@ -250,13 +257,18 @@ def frame(ax: GeoAxes, grid: Grid, extent: Extent | None) -> None:
         points = projection.transform_points(ccrs.PlateCarree(), *np.asarray(path.vertices).T)
         ax.set_xlim(points[:, 0].min(), points[:, 0].max())
         ax.set_ylim(points[:, 1].min(), points[:, 1].max())
-    elif east - west > 359 and (isinstance(projection, ccrs.PlateCarree) is False or north - south > 179):
+    elif east - west > 359 and north - south > 179:
+        ax.set_global()
+    elif isinstance(projection, ccrs.PlateCarree):
+        # Here x is the longitude from the centre: the box can be set as it is, the full circle included.
+        centre = _centre(projection) or 0.0
+        start = -180.0 if east - west > 359 else _half_turn(west - centre)
+        ax.set_xlim(start, start + min(east - west, 360.0))
+        ax.set_ylim(south, north)
+    elif east - west > 359:
         ax.set_global()
     else:
-        centre = projection.proj4_params.get("lon_0", 0.0)
-        turned = ccrs.PlateCarree(central_longitude=centre)
-        start = -180.0 if east - west > 359 else (west - centre + 180) % 360 - 180
-        ax.set_extent((start, start + min(east - west, 360.0), south, north), turned)
+        ax.set_extent((west, east, south, north), ccrs.PlateCarree())
 
 
 def _circle() -> Path:

@@ -1,0 +1,106 @@
+"""Projections: by name, chosen for the domain, and framed to show it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cartopy import crs as ccrs
+from matplotlib.figure import Figure
+
+from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
+from xfaconv.plot import projections
+
+
+def box(south, north, west, east, step=5.0):
+    return Grid(tuple(np.arange(south, north + 1e-6, step)), tuple(np.arange(west, east + 1e-6, step)))
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        (Grid.regular(5.0), ccrs.Robinson),
+        (Grid.regular(2.5, pole_points=True), ccrs.Robinson),
+        (box(20, 90, 0, 355), ccrs.NorthPolarStereo),
+        (box(-90, -20, 0, 355), ccrs.SouthPolarStereo),
+        (box(-30, 30, 0, 355), ccrs.PlateCarree),
+        (box(30, 60, -20, 15), ccrs.LambertConformal),
+        (box(-55, -30, 280, 310), ccrs.LambertConformal),
+        (box(-20, 5, -85, -65), ccrs.PlateCarree),
+        (box(-20, 60, 140, 250), ccrs.PlateCarree),
+    ],
+)
+def test_projection_suits_the_domain(grid, expected):
+    centre = projections.central_longitude(grid, None)
+    assert type(projections.resolve(None, grid, centre, None)) is expected
+
+
+def test_extent_chooses_as_a_region_does():
+    chosen = projections.choose(Grid.regular(5.0), 180.0, (-20.0, 15.0, 30.0, 60.0))
+    assert isinstance(chosen, ccrs.LambertConformal)
+    assert chosen.proj4_params["lon_0"] == pytest.approx(-2.5)
+
+
+@pytest.mark.parametrize("name", ["Robinson", "robinson", "PlateCarree", "Mollweide", "NorthPolarStereo", "EqualEarth"])
+def test_projection_by_name(name):
+    found = projections.resolve(name, Grid.regular(5.0), 180.0, None)
+    assert type(found).__name__.lower() == name.lower()
+
+
+def test_projection_given_as_a_crs_is_taken_as_it_is():
+    crs = ccrs.Mollweide(central_longitude=33)
+    assert projections.resolve(crs, Grid.regular(5.0), 180.0, None) is crs
+
+
+@pytest.mark.parametrize("wrong", ["Robbinson", 3, "Projection", "CRS", ccrs.Geodetic()])
+def test_unknown_projection_says_what_is_known(wrong):
+    with pytest.raises(ArgumentError, match="Robinson"):
+        projections.resolve(wrong, Grid.regular(5.0), 180.0, None)
+
+
+@pytest.mark.parametrize(("longitude", "expected"), [(-140, 180), (220, 180), (80, 0), (-20, 0), (340, 0), (179, 180)])
+def test_base_point_lies_well_inside_the_map(longitude, expected):
+    assert projections.central_longitude(Grid.regular(5.0), longitude) == expected
+
+
+def test_without_base_point_the_map_is_cut_where_the_data_are():
+    assert projections.central_longitude(Grid.regular(5.0), None) == 180
+    west_first = Grid(Grid.regular(5.0).latitude, tuple(np.arange(-180, 180, 5.0)))
+    assert projections.central_longitude(west_first, None) == 0
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        box(30, 60, -20, 15),
+        box(-55, -30, 280, 310),
+        box(-20, 60, 140, 250),
+        box(-20, 5, -85, -65),
+        box(-30, 30, 0, 355),
+    ],
+)
+def test_every_corner_of_the_domain_is_inside_the_frame(grid):
+    projection = projections.resolve(None, grid, projections.central_longitude(grid, None), None)
+    ax = Figure().add_subplot(projection=projection)
+    projections.frame(ax, grid, None)
+    (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+    for latitude in (grid.latitude[0], grid.latitude[-1]):
+        for longitude in (grid.longitude[0], grid.longitude[-1]):
+            x, y = projection.transform_point(longitude, latitude, ccrs.PlateCarree())
+            assert left <= x <= right
+            assert bottom <= y <= top
+
+
+def test_frame_of_a_region_is_no_wider_than_the_region():
+    grid = box(-20, 5, -85, -65)
+    ax = Figure().add_subplot(projection=ccrs.PlateCarree())
+    projections.frame(ax, grid, None)
+    np.testing.assert_allclose(ax.get_extent(), (-87.5, -62.5, -22.5, 7.5))
+
+
+def test_region_across_the_date_line_is_in_one_piece():
+    grid = box(-20, 60, 140, 250)
+    projection = projections.resolve(None, grid, projections.central_longitude(grid, None), None)
+    ax = Figure().add_subplot(projection=projection)
+    projections.frame(ax, grid, None)
+    assert np.ptp(ax.get_xlim()) == pytest.approx(115)
