@@ -22,7 +22,8 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
     from xfaconv.conform import recognise
-    from xfaconv.engine import attention, conform, embed, encode, hidden, importance, plan
+    from xfaconv.engine.api import attention, conform, embed, encode, hidden, importance
+    from xfaconv.engine.plan import plan
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import plot_attention, plot_embedding, plot_importance
     from xfaconv.report import describe

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import xarray as xr
 
+import xfaconv
+
 if TYPE_CHECKING:
+    from xfaconv.engine import Arguments, Plan
     from xfaconv.models import Model
 
 NAME = "faconv"
@@ -26,37 +29,49 @@ class DatasetAccessor:
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
 
-    def conform(self, **options: Any) -> xr.Dataset:
+    def conform(self, **options: Unpack[Arguments]) -> xr.Dataset:
         """Adapt to the model's variables, units, grid and anomalies: see `xfaconv.conform`."""
-        return _public("conform")(self._dataset, **options)
+        return xfaconv.conform(self._dataset, **options)
 
-    def embed(self, **options: Any) -> xr.DataArray:
-        """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
-        return _public("embed")(self._dataset, **options)
+    def embed(self, **options: Unpack[Arguments]) -> xr.DataArray:
+        """Give one compact vector per time, (time, component): see `xfaconv.embed`."""
+        return xfaconv.embed(self._dataset, **options)
 
-    def importance(self, **options: Any) -> xr.DataArray:
+    def importance(self, *, method: str = "gate", **options: Unpack[Arguments]) -> xr.DataArray:
         """Say how much each variable matters, (time, variable): see `xfaconv.importance`."""
-        return _public("importance")(self._dataset, **options)
+        return xfaconv.importance(self._dataset, method=method, **options)
 
-    def attention(self, **options: Any) -> xr.DataArray:
+    def attention(
+        self,
+        *,
+        latitude: float | None = None,
+        longitude: float | None = None,
+        base_points: BasePoints | None = None,
+        heads: bool = False,
+        **options: Unpack[Arguments],
+    ) -> xr.DataArray:
         """Say where a base point looks, (time, latitude, longitude): see `xfaconv.attention`."""
-        return _public("attention")(self._dataset, **options)
+        return xfaconv.attention(
+            self._dataset, latitude=latitude, longitude=longitude, base_points=base_points, heads=heads, **options
+        )
 
-    def hidden(self, **options: Any) -> xr.DataArray:
+    def hidden(self, **options: Unpack[Arguments]) -> xr.DataArray:
         """Give the hidden states, (time, channel, latitude, longitude): see `xfaconv.hidden`."""
-        return _public("hidden")(self._dataset, **options)
+        return xfaconv.hidden(self._dataset, **options)
 
-    def encode(self, **options: Any) -> xr.Dataset:
+    def encode(
+        self, *, base_points: BasePoints | None = None, heads: bool = False, **options: Unpack[Arguments]
+    ) -> xr.Dataset:
         """Give embedding, importance and attention in one pass over the data: see `xfaconv.encode`."""
-        return _public("encode")(self._dataset, **options)
+        return xfaconv.encode(self._dataset, base_points=base_points, heads=heads, **options)
 
-    def plan(self, **options: Any) -> Any:
+    def plan(self, *, workers: int | None = None, **options: Unpack[Arguments]) -> Plan:
         """Say what a call will cost before it is made: see `xfaconv.plan`."""
-        return _public("plan")(self._dataset, **options)
+        return xfaconv.plan(self._dataset, workers=workers, **options)
 
-    def fit(self, **options: Any) -> Model:
+    def fit(self, model: Model | str | None = None, **options: Any) -> Model:
         """Train or fine-tune a model on this Dataset: see `xfaconv.fit`."""
-        return _public("fit")(self._dataset, **options)
+        return xfaconv.fit(self._dataset, model, **options)
 
     def plot_attention(
         self,
@@ -69,22 +84,22 @@ class DatasetAccessor:
     ) -> Any:
         """Draw where base points look: `xfaconv.attention`, then `xfaconv.plot_attention` with the style."""
         found = self.attention(latitude=latitude, longitude=longitude, base_points=base_points, model=model)
-        return _public("plot_attention")(found, **style)
+        return xfaconv.plot_attention(found, **style)
 
     def plot_importance(self, *, model: Model | str | None = None, **style: Any) -> Any:
         """Draw how much each variable matters: `xfaconv.importance`, then `xfaconv.plot_importance`."""
-        return _public("plot_importance")(self.importance(model=model), **style)
+        return xfaconv.plot_importance(self.importance(model=model), **style)
 
     def plot_embedding(self, *, model: Model | str | None = None, **style: Any) -> Any:
         """Draw the embedding in time: `xfaconv.embed`, then `xfaconv.plot_embedding`."""
-        return _public("plot_embedding")(self.embed(model=model), **style)
+        return xfaconv.plot_embedding(self.embed(model=model), **style)
 
     def __repr__(self) -> str:
         """Say what was recognised, what is missing and what a call will cost."""
-        return str(_public("describe")(self._dataset))
+        return repr(xfaconv.describe(self._dataset))
 
     def _repr_html_(self) -> str:
-        return str(_public("describe")(self._dataset)._repr_html_())
+        return xfaconv.describe(self._dataset)._repr_html_()
 
 
 class DataArrayAccessor:
@@ -101,15 +116,15 @@ class DataArrayAccessor:
 
     def plot_attention(self, **style: Any) -> Any:
         """Draw these attention maps: see `xfaconv.plot_attention`."""
-        return _public("plot_attention")(self._array, **style)
+        return xfaconv.plot_attention(self._array, **style)
 
     def plot_importance(self, **style: Any) -> Any:
         """Draw this importance of the variables: see `xfaconv.plot_importance`."""
-        return _public("plot_importance")(self._array, **style)
+        return xfaconv.plot_importance(self._array, **style)
 
     def plot_embedding(self, **style: Any) -> Any:
         """Draw this embedding: see `xfaconv.plot_embedding`."""
-        return _public("plot_embedding")(self._array, **style)
+        return xfaconv.plot_embedding(self._array, **style)
 
     def __repr__(self) -> str:
         """Say what this accessor is for."""
@@ -125,10 +140,4 @@ def register() -> None:
         present = kind.__dict__.get(NAME)
         if present is not None and getattr(kind, NAME).__module__ == __name__:
             delattr(kind, NAME)
-        announce(NAME)(accessor)
-
-
-def _public(name: str) -> Any:
-    import xfaconv
-
-    return getattr(xfaconv, name)
+        announce(NAME)(accessor)  # type: ignore[no-untyped-call]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,6 +20,7 @@ from xfaconv.analysis.indices import nino34
 from xfaconv.analysis.seasons import in_season, season_years
 
 NINO34_CENTRE = (0.0, -140.0)
+_WRITTEN = ("encoded.nc", "attention_nino34.png", "importance.png", "embedding.png")
 _MODEL = "ncep-monthly-2p5deg"
 # An event in the usual sense: half a kelvin away from the mean, here on average over December to February.
 _THRESHOLD = 0.5
@@ -174,7 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     print(f"{ds.attrs['title']}\n{ds.attrs['source']}\n\n{ds.faconv!r}\n")
     lazy = ds.faconv.encode(base_points={"nino34": NINO34_CENTRE}, model=given.model)
-    with ProgressBar():
+    # A bar that redraws itself is for people; a log gets a line's worth now and then.
+    with ProgressBar(dt=0.2 if sys.stdout.isatty() else 10.0):  # type: ignore[no-untyped-call]
         encoded = lazy.compute()
     encoded.to_netcdf(given.output / "encoded.nc")
     computed = time.perf_counter()
@@ -192,14 +196,16 @@ def _summary(
     model: xfaconv.Model, ds: xr.Dataset, years: dict[str, list[int]], folder: Path, computing: float, drawing: float
 ) -> str:
     card = model.card
-    written = "\n".join(f"  {path}" for path in sorted(folder.iterdir()))
-    beware = "\n".join(f"  - {failure}" for failure in card.known_failures)
+    written = "\n".join(f"  {folder / name}" for name in _WRITTEN)
+    beware = "\n".join(
+        textwrap.fill(text, 110, initial_indent="  - ", subsequent_indent="    ") for text in card.known_failures
+    )
     return f"""
 {ds.sizes["time"]} months encoded in {computing:.0f} s, figures in {drawing:.0f} s{_memory()}.
 
 The model: {card.name}, {card.parameters:,} parameters, sha256 {model.sha256[:12]}
   {card.title}
-  {card.description}
+{textwrap.fill(card.description, 110, initial_indent="  ", subsequent_indent="  ")}
 What it is known to get wrong:
 {beware}
 Attention says what the network reads, not what causes what.
@@ -223,9 +229,8 @@ def _spans(years: Sequence[int]) -> str:
     return ", ".join(f"{year - 1}/{year % 100:02d}" for year in years) or "none"
 
 
-def _save(artist: object, path: Path) -> None:
-    first = artist[0] if isinstance(artist, list | tuple) else artist
-    figure = first.figure if hasattr(first, "figure") else first.fig  # type: ignore[attr-defined]
+def _save(artist: Any, path: Path) -> None:
+    figure = (artist[0] if isinstance(artist, list | tuple) else artist).figure
     figure.savefig(path, dpi=150)
 
 

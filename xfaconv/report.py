@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from xfaconv.conform import Recognition, recognise
-from xfaconv.conform.report import Section, html_report, text_report
 from xfaconv.errors import XFaconvError
+
+if TYPE_CHECKING:
+    from xfaconv.engine import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,19 +22,22 @@ class Description:
     ----------
     recognition : Recognition
         What was found, and every problem with the line that fixes it.
-    sections : tuple of (str, lines)
-        The model and the cost.
+    plan : Plan or None
+        The model that fits and what a call costs; None while there are problems.
     """
 
     recognition: Recognition
-    sections: tuple[Section, ...]
+    plan: Plan | None
 
     def __repr__(self) -> str:
         """Give it as text."""
-        return text_report(self.recognition, self.sections)
+        return "\n".join(str(part) for part in (self.recognition, self.plan) if part is not None)
 
     def _repr_html_(self) -> str:
-        return html_report(self.recognition, self.sections)
+        parts = [self.recognition._repr_html_()]
+        if self.plan is not None:
+            parts.append(self.plan._repr_html_())
+        return f"<div>{''.join(parts)}</div>"
 
 
 def describe(ds: xr.Dataset) -> Description:
@@ -59,13 +65,12 @@ def describe(ds: xr.Dataset) -> Description:
     faconv: 5 variables recognised, ready
     ...
     """
-    from xfaconv.engine import plan
-
     recognition = recognise(ds)
     if recognition.problems:
-        return Description(recognition, ())
+        return Description(recognition, None)
+    from xfaconv.engine import plan
+
     try:
-        cost = plan(ds)
+        return Description(recognition, plan(ds))
     except XFaconvError as problem:
-        return Description(replace(recognition, problems=(problem,)), ())
-    return Description(recognition, (("Model and cost", str(cost).splitlines()),))
+        return Description(replace(recognition, problems=(problem,)), None)

@@ -91,7 +91,7 @@ def weights_sha256(card: ModelCard, network: Tensors, climatology: Tensors) -> s
         64 hexadecimal digits.
     """
     entries = card.to_dict()
-    digest = hashlib.sha256(_json({name: entries[name] for name in _DECISIVE}).encode())
+    digest = hashlib.sha256(_json({name: entries[name] for name in _DECISIVE}, sort_keys=True).encode())
     for name, values in sorted(_flat(network, climatology).items()):
         digest.update(f"{name} {_little_endian(values).dtype.str} {values.shape}\n".encode())
         digest.update(_little_endian(values).tobytes())
@@ -239,9 +239,9 @@ def _little_endian(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return values.astype(values.dtype.newbyteorder("<"), copy=False)
 
 
-def _json(entries: Mapping[str, Any]) -> str:
+def _json(entries: Mapping[str, Any], *, sort_keys: bool = False) -> str:
     try:
-        return json.dumps(entries, sort_keys=True, allow_nan=False, ensure_ascii=True)
+        return json.dumps(entries, sort_keys=sort_keys, allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as problem:
         raise ModelFileError(
             "the model card cannot be written",

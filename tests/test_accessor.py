@@ -1,0 +1,286 @@
+"""The accessor and the public face: a shell without state, the same as the functions, that never gets in the way."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xfaconv
+from xfaconv.accessor import DatasetAccessor
+from xfaconv.errors import XFaconvError
+
+METHODS = [name for name in vars(DatasetAccessor) if not name.startswith("_")]
+
+
+@pytest.fixture(scope="module")
+def winter() -> xr.Dataset:
+    """Forty days of the simulation, in memory."""
+    return xfaconv.tutorial.open_dataset("amip").isel(time=slice(0, 40)).load()
+
+
+def test_the_accessor_has_the_methods_that_were_promised() -> None:
+    promised = {
+        *("conform", "embed", "importance", "attention", "hidden", "encode", "fit", "plan"),
+        *("plot_attention", "plot_importance", "plot_embedding"),
+    }
+    assert promised <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_also_a_documented_function(name: str) -> None:
+    function = getattr(xfaconv, name)
+    assert inspect.isfunction(function)
+    assert function.__doc__
+    assert f"`xfaconv.{name}`" in getattr(DatasetAccessor, name).__doc__
+    assert name in xfaconv.__all__
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith("plot")])
+def test_a_method_passes_everything_on_and_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def recorder(ds: xr.Dataset, *arguments: object, **options: object) -> str:
+        seen.update(ds=ds, arguments=arguments, options=options)
+        return "result"
+
+    home = importlib.import_module(f"xfaconv.{xfaconv._HOMES[name]}")
+    monkeypatch.setattr(home, name, recorder)
+    ds = xr.Dataset()
+    assert getattr(ds.faconv, name)(device="cpu") == "result"
+    assert seen["ds"] is ds
+    assert seen["options"].pop("device") == "cpu"
+    # What the method adds of its own are the function's defaults.
+    monkeypatch.undo()
+    defaults = {k: v.default for k, v in inspect.signature(getattr(xfaconv, name)).parameters.items()}
+    assert all(defaults[key] == value for key, value in seen["options"].items())
+    assert set(seen["arguments"]) <= {None}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_offers_the_options_of_its_function(name: str) -> None:
+    parameters = inspect.signature(getattr(DatasetAccessor, name)).parameters
+    assert any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def test_method_and_function_give_the_same(winter: xr.Dataset) -> None:
+    by_method = winter.faconv.encode(base_points={"nino34": (0, -140)})
+    by_function = xfaconv.encode(winter, base_points={"nino34": (0, -140)})
+    xr.testing.assert_identical(by_method.drop_attrs(), by_function.drop_attrs())
+    assert by_method.attrs["model"] == "amip-daily-5p6deg"
+    assert set(by_method) == {"embedding", "importance", "attention"}
+
+
+def test_plots_draw_what_the_engine_gives(winter: xr.Dataset) -> None:
+    map_of = winter.faconv.plot_attention(latitude=0, longitude=-140, projection="Robinson")
+    attention = winter.faconv.attention(latitude=0, longitude=-140)
+    again = attention.faconv.plot_attention(projection="Robinson")
+    np.testing.assert_allclose(np.asarray(map_of.get_array()), np.asarray(again.get_array()))
+    assert type(map_of.axes.projection).__name__ == "Robinson"
+    rows = np.asarray(winter.faconv.plot_embedding().get_array())
+    np.testing.assert_allclose(
+        rows, np.asarray(winter.faconv.embed().faconv.plot_embedding().get_array()).reshape(rows.shape)
+    )
+    assert winter.faconv.plot_importance() is not None
+    assert winter.faconv.importance().faconv.plot_importance() is not None
+
+
+def test_the_dataset_is_the_same_after_use(winter: xr.Dataset) -> None:
+    before, encoding = winter.copy(deep=True), {name: dict(winter[name].encoding) for name in winter.variables}
+    winter.faconv.embed()
+    repr(winter.faconv)
+    winter.faconv.plan()
+    xr.testing.assert_identical(winter, before)
+    assert {name: dict(winter[name].encoding) for name in winter.variables} == encoding
+
+
+def test_the_accessor_holds_the_dataset_and_nothing_else() -> None:
+    ds = xfaconv.tutorial.open_dataset("amip")
+    repr(ds.faconv)
+    assert list(vars(ds.faconv)) == ["_dataset"]
+    assert vars(ds.faconv)["_dataset"] is ds
+    array = ds.t2m
+    assert list(vars(array.faconv)) == ["_array"]
+
+
+def test_pickling_a_used_dataset_costs_nothing_more() -> None:
+    ds = xr.Dataset({"t2m": ("time", np.arange(3.0))})
+    unused = len(pickle.dumps(ds))
+    repr(ds.faconv)
+    assert len(pickle.dumps(ds)) < unused + 200
+    restored = pickle.loads(pickle.dumps(ds))
+    xr.testing.assert_identical(restored, ds)
+    assert isinstance(restored.faconv, DatasetAccessor)
+    assert restored.faconv._dataset is restored
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [copy.copy, copy.deepcopy, lambda ds: ds.copy(), lambda ds: ds[["t2m"]], lambda ds: ds.isel(time=slice(0, 2))],
+)
+def test_a_derived_dataset_has_an_accessor_of_its_own(derive) -> None:
+    ds = xr.Dataset({"t2m": ("time", np.arange(3.0)), "msl": ("time", np.arange(3.0))})
+    assert ds.faconv is not None
+    derived = derive(ds)
+    assert derived.faconv._dataset is derived
+
+
+def test_a_change_of_the_dataset_is_seen() -> None:
+    ds = xfaconv.tutorial.open_dataset("amip")
+    assert "12 variables recognised" in repr(ds.faconv)
+    del ds["t2m"]
+    assert "11 variables recognised" in repr(ds.faconv)
+
+
+def test_the_accessor_works_in_a_pipeline(winter: xr.Dataset) -> None:
+    assert winter.pipe(xfaconv.embed).dims == ("time", "component")
+
+
+def test_the_text_says_what_was_recognised_the_model_and_the_cost(no_computes) -> None:
+    ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    with no_computes():
+        text = repr(ds.faconv)
+    for said in (
+        "5 variables recognised, ready",
+        "sst",
+        "longitude periodic",
+        "monthly",
+        "ncep-monthly-2p5deg",
+        "memory",
+    ):
+        assert said in text
+
+
+class _Tags(HTMLParser):
+    """Checks that tags close, and collects them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.seen = [], set()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.seen.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+
+HOPELESS = {
+    "empty": xr.Dataset(),
+    "a number": xr.Dataset({"t2m": 3.0}),
+    "no coordinates": xr.Dataset({"t2m": (("time", "y", "x"), np.zeros((2, 3, 4)))}),
+    "hostile names": xr.Dataset({"<script>alert(1)</script>": ("<b>", np.zeros(3))}, attrs={"title": "</div>"}),
+    "names that are numbers": xr.Dataset({1: ((2,), np.zeros(3))}),
+    "one variable too few": xfaconv.tutorial.open_dataset("ncep-oisst")[["sst"]],
+    "no time": xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=0, drop=True),
+}
+
+
+@pytest.mark.parametrize("name", ["good", *HOPELESS])
+def test_the_reprs_of_anything_are_whole_and_raise_nothing(name: str, no_computes) -> None:
+    ds = HOPELESS.get(name, xfaconv.tutorial.open_dataset("amip"))
+    with no_computes():
+        text, html = repr(ds.faconv), ds.faconv._repr_html_()
+    assert ("problem" in text) == (name != "good")
+    assert "<script" not in html
+    tags = _Tags()
+    tags.feed(html)
+    assert tags.open == []
+    if name == "one variable too few":
+        assert "z500" in text
+
+
+def test_a_result_says_what_can_be_drawn_of_it() -> None:
+    assert "plot_attention" in repr(xr.DataArray(0.0, name="attention").faconv)
+
+
+def test_conform_is_the_function_also_after_its_room_was_imported() -> None:
+    room = importlib.import_module("xfaconv.conform")
+    assert inspect.isfunction(xfaconv.conform)
+    assert xfaconv.conform.__name__ == "conform"
+    assert inspect.ismodule(room)
+    code = """
+import inspect
+import xfaconv.conform
+from xfaconv.conform import adapt
+from xfaconv import conform
+assert inspect.isfunction(conform) and inspect.isfunction(xfaconv.conform) and callable(adapt)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_everything_promised_is_there() -> None:
+    assert sorted(xfaconv.__all__) == sorted(set(xfaconv.__all__))
+    for name in xfaconv.__all__:
+        assert getattr(xfaconv, name) is not None
+    assert set(dir(xfaconv)) == {*xfaconv.__all__, "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'embedd'"):
+        xfaconv.embedd  # noqa: B018
+
+
+def test_a_reload_warns_of_nothing_and_everything_still_works() -> None:
+    code = """
+import warnings, importlib
+import xarray as xr
+warnings.simplefilter("error")
+import xfaconv
+for _ in range(2):
+    importlib.reload(xfaconv.accessor)
+    importlib.reload(xfaconv)
+ds = xr.Dataset()
+assert "problem" in repr(ds.faconv)
+assert callable(xfaconv.conform)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_anothers_accessor_of_that_name_is_not_replaced_in_silence() -> None:
+    code = """
+import warnings
+import xarray as xr
+@xr.register_dataset_accessor("faconv")
+class Other:
+    def __init__(self, ds): pass
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import xfaconv
+assert any("faconv" in str(warning.message) for warning in caught), caught
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_error_is_typed_whichever_way_it_is_called() -> None:
+    ds = xr.Dataset({"t2m": ("time", np.arange(3.0))})
+    for call in (ds.faconv.embed, ds.faconv.plan, lambda: xfaconv.embed(ds)):
+        with pytest.raises(XFaconvError):
+            call()
+
+
+def test_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    xfaconv.show_versions()
+    printed = dict(re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines())
+    assert printed["numpy"] == np.__version__
+    assert printed["xarray"] == xr.__version__
+    assert printed["torch"].startswith(importlib.import_module("torch").__version__.split("+")[0])
+
+
+def test_the_version_stands_in_one_place() -> None:
+    root = Path(__file__).resolve().parents[1]
+    package = tomllib.loads((root / "pyproject.toml").read_text())
+    assert package["tool"]["hatch"]["version"]["path"] == "xfaconv/__init__.py"
+    assert "version" not in package["project"]
+    assert f"\nversion: {xfaconv.__version__}\n" in (root / "CITATION.cff").read_text()
+    assert f"## {xfaconv.__version__} " in (root / "CHANGELOG.md").read_text()
