@@ -22,7 +22,7 @@ from xfaconv.specs import VariableSpec
 
 _SEASONS = ("month", "dayofyear")
 _SUFFIXES = ("_std", "_scale", "_stddev", "_sd")
-_LEAP_DAY = 60
+_DAYS_OF_360 = 360
 
 
 def seasonal_of(
@@ -133,7 +133,9 @@ def _positions(mean: xr.DataArray, season: str | None, axis: TimeAxis) -> NDArra
         return np.zeros((len(axis), 1), dtype=np.int64)
     labels = mean[season].values.astype(np.int64) if season in mean.coords else np.arange(mean.sizes[season]) + 1
     stamps = xr.DataArray(axis.values, dims="time", coords={"time": axis.values}).time.dt
-    wanted = stamps.month.values.astype(np.int64) if season == "month" else _day_of_table(stamps, len(labels), axis)
+    wanted = (
+        stamps.month.values.astype(np.int64) if season == "month" else _day_of_table(stamps, int(labels.max()), axis)
+    )
     place = {int(label): number for number, label in enumerate(labels)}
     lacking = sorted(set(wanted.tolist()) - set(place))
     if lacking:
@@ -146,18 +148,9 @@ def _positions(mean: xr.DataArray, season: str | None, axis: TimeAxis) -> NDArra
     return np.array([[place[int(number)]] for number in wanted], dtype=np.int64)
 
 
-def _day_of_table(stamps: Any, length: int, axis: TimeAxis) -> NDArray[np.int64]:
-    """Day of the year in the calendar of the table, which counts 29 February if it has 366 days."""
+def _day_of_table(stamps: Any, longest: int, axis: TimeAxis) -> NDArray[np.int64]:
+    """Day of the year as groupby counts it; by the fraction of the year where only one has a year of 360 days."""
     day = stamps.dayofyear.values.astype(np.int64)
-    if axis.calendar == "360_day":
-        return np.asarray(day)
-    year = stamps.year.values.astype(np.int64)
-    gregorian = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    leap = {"noleap": np.zeros_like(gregorian), "365_day": np.zeros_like(gregorian), "julian": year % 4 == 0}.get(
-        axis.calendar, gregorian
-    )
-    if axis.calendar in ("all_leap", "366_day"):
-        leap = np.ones_like(gregorian)
-    if length >= 366:
-        return np.asarray(np.where(~leap & (day >= _LEAP_DAY), day + 1, day))
-    return np.asarray(np.where(leap & (day >= _LEAP_DAY), day - 1, day))
+    if (axis.calendar == "360_day") == (longest <= _DAYS_OF_360):
+        return np.asarray(np.minimum(day, longest))
+    return np.asarray(np.floor(axis.year_phase * longest).astype(np.int64) + 1)

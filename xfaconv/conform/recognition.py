@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, TypeVar
 
 import xarray as xr
 
 from xfaconv.conform.coordinates import FoundCoordinate, find_by_name
+from xfaconv.conform.files import check_file
 from xfaconv.conform.horizontal import Horizontal, read_horizontal
 from xfaconv.conform.labels import Labels, make_labels
 from xfaconv.conform.lexicon import entries
@@ -139,7 +141,8 @@ def as_dataset(ds: Any) -> xr.Dataset:
     if isinstance(ds, xr.DataArray):
         name = "t2m" if ds.name is None else ds.name
         fix = f"ds = da.to_dataset(name={name!r})"
-    elif isinstance(ds, (str, bytes)) or hasattr(ds, "__fspath__"):
+    elif isinstance(ds, (str, bytes, PathLike)):
+        check_file(ds if isinstance(ds, (str, PathLike)) else ds.decode())
         fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
     else:
         fix = "ds = xr.Dataset(...)"

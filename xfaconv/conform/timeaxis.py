@@ -249,22 +249,30 @@ def _step_and_index(
         pentads = clock.year * 73 + np.minimum((clock.day_of_year - 1) * 73 // clock.days_in_year, 72)
         if (np.diff(pentads) == 1).all():
             return "5D", pentads
+    if _in_pairs(steps, hint):
+        raise TimeError(
+            f"the stamps of time axis {name!r} come in pairs: variables stamped at different hours were merged",
+            expected=", ".join(STEP_NAMES.values()),
+            found=", ".join(_show(value) for value in values[:3]),
+            fix=f"give them the same stamps before xr.merge: tp = tp.assign_coords({name}=tp[{name!r}].dt.floor('D'))",
+        )
     for label, seconds in STEP_SECONDS.items():
         if shortest == seconds and not (steps % seconds).any():
             return label, clock.seconds // seconds
     raise _irregular(steps, shortest, values, name)
 
 
+def _in_pairs(steps: NDArray[np.int64], hint: str | None) -> bool:
+    """Whether a short and a long step take turns, as where monthly or daily fields of two different hours meet."""
+    if steps.size < 3 or steps[::2].max() >= steps[1::2].min() or np.ptp(steps[::2]) > 0:
+        return False
+    both = int(steps[0] + steps[1])
+    return both >= 28 * _DAY or (hint == "1D" and both == _DAY)
+
+
 def _irregular(steps: NDArray[np.int64], shortest: int, values: NDArray[Any], name: str) -> TimeError:
     described = ", ".join(_duration(int(s)) for s in np.unique(steps)[:4])
     known = ", ".join(STEP_NAMES.values())
-    if (steps % shortest).any() and steps.size >= 2 and (steps[::2].max() < steps[1::2].min()):
-        return TimeError(
-            f"the stamps of time axis {name!r} come in pairs: variables stamped at different hours were merged",
-            expected=known,
-            found=f"{_show(values[0])}, {_show(values[1])}, {_show(values[2])}",
-            fix=f"give them the same stamps before xr.merge: tp = tp.assign_coords({name}=tp[{name!r}].dt.floor('D'))",
-        )
     if (steps % shortest).any():
         return TimeError(
             f"the steps of time axis {name!r} are irregular",
