@@ -25,7 +25,7 @@ _WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 _BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
 
 
-def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
+def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int | None = None) -> Network:
     """Run all stages of a recipe, going on from the checkpoints in a folder.
 
     Parameters
@@ -36,6 +36,8 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
         Its data.
     work : Path
         Folder of checkpoints and logs.
+    stages : int, optional
+        Run only so many of them.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
     """
     torch.manual_seed(recipe.stages[0].schedule.seed)
     network = build_network(recipe.network)
-    for number, stage in enumerate(recipe.stages, start=1):
+    for number, stage in enumerate(recipe.stages[:stages], start=1):
         train(
             network,
             prepared.source(recipe.train, stage.every),
@@ -57,7 +59,7 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path) -> Network:
     return network
 
 
-def measure(recipe: Recipe, prepared: Prepared, network: Network) -> dict[str, Any]:
+def measure(recipe: Recipe, prepared: Prepared, network: Network, *, every: int = 1) -> dict[str, Any]:
     """Measure a network on the test years.
 
     Parameters
@@ -68,20 +70,23 @@ def measure(recipe: Recipe, prepared: Prepared, network: Network) -> dict[str, A
         The data.
     network : Network
         The network.
+    every : int
+        Measure on every so-manyth point of the grid in both directions.
 
     Returns
     -------
     dict
         ``"forecast"`` and ``"hidden_sectors"``.
     """
-    source = prepared.source(recipe.train)
+    source = prepared.source(recipe.train, every)
+    grid = prepared.thinned_grid(every)
     names = [variable.name for variable in recipe.variables]
     test = prepared.stretch(recipe.test)
     forecast = forecast_skill(
         network,
         source,
-        prepared.grid,
-        prepared.climatology.scale,
+        grid,
+        prepared.climatology.scale[:, ::every, ::every],
         names,
         train=prepared.stretch(recipe.train),
         test=test,
@@ -91,7 +96,7 @@ def measure(recipe: Recipe, prepared: Prepared, network: Network) -> dict[str, A
     hidden = hidden_skill(
         network,
         source,
-        prepared.grid,
+        grid,
         names,
         test=test,
         window=recipe.stages[0].schedule.window,
@@ -99,6 +104,39 @@ def measure(recipe: Recipe, prepared: Prepared, network: Network) -> dict[str, A
         repeats=2 if recipe.step == "1M" else 1,
     )
     return {"forecast": forecast, "hidden_sectors": hidden}
+
+
+def measure_control(recipe: Recipe, prepared: Prepared, work: Path) -> dict[str, Any]:
+    """Train the same network without attention on the first stage, and measure both on the grid of that stage.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe with attention; its own first stage is trained first where its checkpoint is not there.
+    prepared : Prepared
+        The data.
+    work : Path
+        Folder of checkpoints and logs.
+
+    Returns
+    -------
+    dict
+        Share of the hidden variance explained, and lead 1 against damped persistence: with attention, with it removed,
+        and trained without it.
+    """
+    first = recipe.stages[0]
+    bare = replace(recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0))
+    attentive = train_recipe(recipe, prepared, work, stages=1)
+    networks = {
+        "with_attention": attentive,
+        "attention_removed": without_attention(attentive),
+        "trained_without_attention": train_recipe(bare, prepared, work, stages=1),
+    }
+    thinned = replace(recipe, stages=(first,))
+    out: dict[str, Any] = {"updates": first.schedule.updates, "every": first.every}
+    for name, network in networks.items():
+        out[name] = measure(thinned, prepared, network, every=first.every)
+    return out
 
 
 def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:
@@ -158,8 +196,8 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
     metrics["attention_removed"] = removed
     control = work / f"{recipe.name}-control.json"
     if control.exists():
-        metrics["trained_without_attention"] = json.loads(control.read_text(encoding="utf-8"))
-        metrics["trained_without_attention"]["command"] = f"{command} --control"
+        compared = json.loads(control.read_text(encoding="utf-8"))
+        metrics["attention_worth"] = {"command": f"{command} --control", **compared}
     every = recipe.stages[0].every if recipe.step == "1M" else 2
     metrics["hidden_sectors_linear"] = linear_answer(
         prepared.source(recipe.train, every),
@@ -208,10 +246,8 @@ def main() -> None:
     recipe = RECIPES[arguments.name]
     prepared = prepare(recipe, arguments.data)
     if arguments.control:
-        control = replace(recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0))
-        network = train_recipe(control, prepared, arguments.work)
-        measured = json.dumps(measure(control, prepared, network), indent=1)
-        (arguments.work / f"{control.name}.json").write_text(measured, encoding="utf-8")
+        compared = json.dumps(measure_control(recipe, prepared, arguments.work), indent=1)
+        (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")
         return
     network = train_recipe(recipe, prepared, arguments.work)
     finish(recipe, prepared, network, arguments.work).save(arguments.out / f"{recipe.name}.safetensors")

@@ -100,7 +100,7 @@ MONTHLY = Recipe(
     ),
     stages=(
         Stage(Schedule(updates=1500, batch=4, window=12, learning_rate=2e-3, averaging=0.99, seed=1), every=2),
-        Stage(Schedule(updates=250, batch=2, window=12, learning_rate=5e-4, averaging=0.98, seed=2), every=1),
+        Stage(Schedule(updates=120, batch=2, window=12, learning_rate=5e-4, averaging=0.98, seed=2), every=1),
     ),
     train=("1981-12", "2009-12"),
     test=("2010-01", "2018-12"),
