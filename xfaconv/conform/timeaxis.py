@@ -259,7 +259,7 @@ def _step_and_index(
     for label, seconds in STEP_SECONDS.items():
         if shortest == seconds and not (steps % seconds).any():
             return label, clock.seconds // seconds
-    raise _irregular(steps, shortest, values, name)
+    raise _irregular(steps, shortest, name)
 
 
 def _in_pairs(steps: NDArray[np.int64], hint: str | None) -> bool:
@@ -270,7 +270,7 @@ def _in_pairs(steps: NDArray[np.int64], hint: str | None) -> bool:
     return both >= 28 * _DAY or (hint == "1D" and both == _DAY)
 
 
-def _irregular(steps: NDArray[np.int64], shortest: int, values: NDArray[Any], name: str) -> TimeError:
+def _irregular(steps: NDArray[np.int64], shortest: int, name: str) -> TimeError:
     described = ", ".join(_duration(int(s)) for s in np.unique(steps)[:4])
     known = ", ".join(STEP_NAMES.values())
     if (steps % shortest).any():
