@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
+from matplotlib.patheffects import Normal, withStroke
 from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError
+from xfaconv.plot.colours import INK
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
 
 Point = tuple[float, float]
 BasePoint = Point | Mapping[str, Point] | Literal[False] | None
-MARKER = "#009E73"
+MARKER = "#3DDC97"
+GREAT_CIRCLE = "#00795A"
 _COORDINATES = (("base_latitude", "base_longitude"), ("base_point_latitude", "base_point_longitude"))
 _EARTH_RADIUS = 6371.0
 _REMOTE = 2500.0
@@ -132,15 +135,18 @@ def add_marker(ax: GeoAxes, point: Point) -> Any:
     >>> add_marker(Figure().add_subplot(projection=ccrs.Robinson()), (0.0, -140.0)).get_gid()
     'base point'
     """
-    size = 7.5 if ax.figure.figure.get_figwidth() < 5 else 10.0
+    width = ax.get_position().width * ax.figure.figure.get_figwidth()
+    size = 7.5 if width < 2.5 else 9.0 if width < 4.0 else 12.0
     (line,) = ax.plot(
         point[1],
         point[0],
         marker="*",
         markersize=size,
         color=MARKER,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
+        markeredgecolor=INK,
+        markeredgewidth=0.5,
+        # A dark rim and a light one around it: one of them stands out on every colour.
+        path_effects=[withStroke(linewidth=2.0, foreground="white"), Normal()],
         linestyle="none",
         transform=ccrs.PlateCarree(),
         zorder=4.0,
@@ -250,12 +256,13 @@ def add_great_circles(ax: GeoAxes, panel: xr.DataArray, point: Point, count: int
         (line,) = ax.plot(
             [point[1], longitude],
             [point[0], latitude],
-            color=MARKER,
+            color=GREAT_CIRCLE,
             linewidth=1.0,
             marker="o",
             markersize=2.5,
             markevery=[1],
             transform=ccrs.Geodetic(),
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],
             zorder=3.0,
         )
         line.set_gid("great circle")

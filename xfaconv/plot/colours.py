@@ -57,8 +57,8 @@ def sequential() -> Colormap:
     given = lightness_and_hue(mpl.colormaps["magma_r"](fraction)[:, :3])
     lightness = np.linspace(100.0, 8.0, fraction.size)
     hue = [np.interp(-lightness, -given[:, 0], given[:, part]) for part in (1, 2)]
-    # Colour comes in gently over the first third, where magma would be a saturated yellow.
-    gently = np.clip(fraction / 0.35, 0, 1)
+    # Colour comes in gently at first, where magma would be a saturated yellow.
+    gently = np.clip(fraction / 0.22, 0, 1)
     gently = gently * gently * (3 - 2 * gently)
     colours = _to_rgb(np.column_stack([lightness, hue[0] * gently, hue[1] * gently]))
     return ListedColormap([tuple(colour) for colour in colours], name="white_magma")

@@ -257,7 +257,7 @@ def _single_axes(style: MapStyle, projection: Any, grid: Grid) -> Any:
     figure = (
         current
         if current is not None and not current.axes
-        else plt.figure(figsize=(width, height), layout="constrained")
+        else plt.figure(figsize=(width, height), layout="compressed")
     )
     return figure.add_subplot(**{**(style.subplot_kws or {}), "projection": projection})
 
