@@ -34,7 +34,7 @@ def fit_record_climatology(data: xr.Dataset, year_phase: NDArray[np.float64], ha
     data = data.astype("float64").drop_vars("time", errors="ignore").transpose("time", "latitude", "longitude")
     means = data.map(lambda field: xr.dot(inverse, field, dim="time")).compute()
     residual = data - means.map(lambda mean: xr.dot(terms, mean, dim="term"))
-    spread = np.sqrt((residual**2).mean("time", skipna=False)).compute()
+    spread = ((residual**2).mean("time", skipna=False) ** 0.5).compute()
     order = ("latitude", "longitude")
     return Climatology(
         np.stack([mean.transpose("term", *order).values for mean in means.values()]).astype(np.float32),
