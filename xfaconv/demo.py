@@ -47,8 +47,8 @@ def winters(index: xr.DataArray) -> dict[str, list[int]]:
     {'El Niño': [2002], 'La Niña': []}
     """
     january = winter_of(index)
-    means = index.groupby(january).mean()
-    complete = index.groupby(january).count() == 3
+    means = index.groupby(january).mean().compute()
+    complete = index.groupby(january).count().compute() == 3
     years = {"El Niño": means >= _THRESHOLD, "La Niña": means <= -_THRESHOLD}
     return {
         name: [int(year) for year in means.winter[chosen & complete].values if year] for name, chosen in years.items()
