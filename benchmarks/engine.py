@@ -274,11 +274,11 @@ def workers(days: int, variables: int) -> dict[str, float]:
     return {"one_s": round(seconds[1], 2), "two_s": round(seconds[2], 2), "speed_up": round(seconds[1] / seconds[2], 2)}
 
 
-def memory(spans: list[int], variables: int) -> dict[str, float]:
+def memory(spans: list[int], variables: int, block: int) -> dict[str, float]:
     """Peak memory of embed().to_zarr() on generated records of different length, each in its own process."""
     found = {}
     for days in spans:
-        part = child(["part-memory", "--days", str(days), "--variables", str(variables)])
+        part = child(["part-memory", "--days", str(days), "--variables", str(variables), "--block", str(block)])
         found[f"{days}_days_MB"] = round(part["peak"] / 1e6)
         found[f"{days}_days_predicted_MB"] = round(part["predicted"] / 1e6)
         found[f"{days}_days_s"] = round(part["seconds"], 1)
@@ -315,7 +315,7 @@ def part(name: str, given: argparse.Namespace) -> dict[str, float]:
     """Run what `child` asks for."""
     model = model_of(given.variables)
     if name == "part-memory":
-        ds = generated(model, given.days)
+        ds = generated(model, given.days, given.block)
         predicted = xfaconv.plan(ds, model=model, workers=2).peak_memory
         with tempfile.TemporaryDirectory() as folder:
             lazy = xfaconv.embed(ds, model=model)
@@ -337,6 +337,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--variables", type=int, default=8)
+    parser.add_argument("--block", type=int, default=8, help="days to a block of the generated record")
     parser.add_argument("--spans", type=int, nargs="*", default=[365, 3650], help="lengths for memory [days]")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xfaconv-benchmarks")
     given = parser.parse_args()
@@ -350,7 +351,7 @@ def main() -> None:
             "disk": lambda: disk(given.days, given.repeats, given.folder, given.variables),
             "xbatcher": lambda: xbatcher_pipeline(given.days, given.folder, given.variables),
             "workers": lambda: workers(given.days * 2, given.variables),
-            "memory": lambda: memory(given.spans, given.variables),
+            "memory": lambda: memory(given.spans, given.variables, given.block),
             "graph": graph,
         }[name]()
         sys.stdout.write(json.dumps({name: found}) + "\n")

@@ -21,8 +21,8 @@ from xfaconv.formatting import Row, html_box, html_section, text_section
 _PROCESS_BYTES = 430e6
 # A block is there as it is read, once decoded, and in double precision for a batch of steps at a time.
 _COPIES_READ = 2.0
-# The network holds its prepared input, the two branches of the mixing and the states of a segment.
-_COPIES_NETWORK = 3.0
+# The network holds its prepared input, both branches of the mixing and the states, not all at the same time.
+_COPIES_NETWORK = 1.2
 
 
 @dataclass(frozen=True)

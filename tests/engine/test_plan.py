@@ -1,0 +1,79 @@
+"""What a plan promises is what happens."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import xfaconv
+from tests.engine import worlds
+from xfaconv.nn import Network
+
+
+@pytest.mark.parametrize("mode", ["windowed", "stateful"])
+@pytest.mark.parametrize("members", [0, 2])
+def test_counts_are_those_of_the_call(monkeypatch, mode, members):
+    calls = []
+    original = Network.encode
+
+    def encode(self, *arguments, **options):
+        calls.append(arguments[0].shape[1])
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(Network, "encode", encode)
+    whole = worlds.world(45, members=members).isel(time=[*range(20), *range(29, 45)])
+    ds = whole.chunk(time=7)
+    plan = xfaconv.plan(ds, model=worlds.model(), mode=mode)
+    assert calls == []
+    out = xfaconv.encode(ds, model=worlds.model(), mode=mode, base_points={"a": (0, 0)})
+    computed = out.compute(scheduler="synchronous")
+    assert (len(calls), sum(calls)) == (plan.network_calls, plan.steps_run)
+    assert plan.steps_without_full_warmup == int((~computed.full_warmup).sum())
+    for name in ("embedding", "importance", "attention"):
+        assert plan.outputs[name] == computed[name].nbytes
+    assert plan.outputs["hidden"] == xfaconv.hidden(ds, model=worlds.model()).nbytes
+    assert plan.bytes_read == sum(ds[variable.name].nbytes for variable in worlds.VARIABLES)
+    assert plan.tasks == len(xfaconv.embed(ds, model=worlds.model(), mode=mode).data.dask)
+    assert (plan.steps, plan.members) == (36, members or 1)
+
+
+def test_memory_does_not_depend_on_the_length_of_the_record():
+    short, long = (
+        xfaconv.plan(worlds.world(steps).chunk(time=7), model=worlds.model(), workers=2) for steps in (70, 700)
+    )
+    assert short.peak_memory == long.peak_memory
+    assert long.network_calls > 8 * short.network_calls
+    assert xfaconv.plan(worlds.world(70).chunk(time=7), model=worlds.model(), workers=4).peak_memory > short.peak_memory
+
+
+def test_planning_computes_nothing(no_computes):
+    with no_computes(0):
+        plan = xfaconv.plan(worlds.world(40).chunk(time=7), model=worlds.model())
+    assert plan.lazy
+    assert plan.largest_block == 7 * 8 * 16 * 4
+
+
+def test_text_and_html_say_what_counts():
+    plan = xfaconv.plan(worlds.world(40).chunk(time=7), model=worlds.model())
+    for said in ("tiny-1D-0", "named by the caller", "6 calls in parallel", "8 x 16", "11 without a full warm-up"):
+        assert said in repr(plan)
+        assert said in plan._repr_html_()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.steps = 3
+
+
+def test_html_escapes_what_data_say():
+    model = worlds.model().updated(name="<script>")
+    html = xfaconv.plan(worlds.world(12), model=model)._repr_html_()
+    assert "<script>" not in html
+
+
+def test_absent_variables_are_said():
+    ds = worlds.world(12).drop_vars("msl")
+    with pytest.warns(UserWarning, match="msl"):
+        plan = xfaconv.plan(ds.chunk(time=5), model=worlds.model(), absent="climatology")
+    assert plan.absent == ("msl",)
+    assert "msl" in repr(plan)
+    assert np.isfinite(plan.peak_memory)
