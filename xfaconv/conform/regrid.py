@@ -96,34 +96,59 @@ class Remap:
         leading = block.shape[:-2]
         fields = block.reshape(-1, *block.shape[-2:])
         averaged = np.empty((len(fields), *self.grid.shape))
+        sums = CellSums(self.rows, self.columns)
         for number, field in enumerate(fields):
-            total, area = partial_sums(field, self.rows, self.columns)
-            averaged[number] = finish(total, area, self.min_valid)
+            averaged[number] = finish(*sums(field), self.min_valid)
         return averaged.reshape(*leading, *self.grid.shape)
 
 
-def partial_sums(field: Array, rows: Any, columns: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted sum of the valid cells and their area, for one field or a tile of one.
+class CellSums:
+    """Weighted sums of the valid cells of one field after another, with what fields of a block have in common kept.
 
     Parameters
     ----------
-    field : ndarray (user latitude, user longitude)
-        Values, NaN where missing.
     rows, columns : scipy.sparse.csr_array
-        Weights of the tile's rows and columns.
-
-    Returns
-    -------
-    total, area : ndarray (goal latitude, goal longitude), float64
-        Double precision, so that the mean of a constant is that constant.
+        Weights (goal, user) of the axes of the fields, or of a tile of them.
     """
-    values = np.ascontiguousarray(field, dtype=np.float64)
-    banded = rows @ values
-    if np.isfinite(banded.sum()):
-        return (columns @ banded.T).T, np.outer(rows.sum(axis=1), columns.sum(axis=1))
-    valid = np.isfinite(values)
-    total = (columns @ (rows @ np.where(valid, values, 0.0)).T).T
-    return total, (columns @ (rows @ valid.astype(np.float64)).T).T
+
+    def __init__(self, rows: Any, columns: Any) -> None:
+        self._rows, self._columns = rows, columns
+        self._values = np.empty((rows.shape[1], columns.shape[1]))
+        self._valid: NDArray[np.bool_] | None = None
+        self._bits = np.empty(0, dtype=np.int64)
+        self._full = np.outer(rows.sum(axis=1), columns.sum(axis=1))
+        self._area = self._full
+
+    def __call__(self, field: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Add up one field.
+
+        Parameters
+        ----------
+        field : ndarray (user latitude, user longitude)
+            Values, NaN where missing.
+
+        Returns
+        -------
+        total, area : ndarray (goal latitude, goal longitude), float64
+            Double precision, so that the mean of a constant is that constant.
+        """
+        np.copyto(self._values, field)
+        # land stays where it is: the last field's mask is tried before anything else
+        if self._valid is None:
+            banded = self._rows @ self._values
+            if np.isfinite(banded.sum()):
+                return (self._columns @ banded.T).T, self._full
+        valid = np.isfinite(field)
+        if self._valid is None or not np.array_equal(valid, self._valid):
+            self._valid, self._area = valid, self._both(valid.astype(np.float64))
+            self._bits = -valid.astype(np.int64)
+        # all bits or none: four times as fast as choosing by a mask with ragged coasts
+        bits = self._values.view(np.int64)
+        bits &= self._bits
+        return self._both(self._values), self._area
+
+    def _both(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((self._columns @ (self._rows @ values).T).T)
 
 
 def finish(total: NDArray[np.float64], area: NDArray[np.float64], min_valid: float) -> NDArray[np.float64]:
@@ -321,8 +346,9 @@ def _tile_shares(block: Array, rows: NDArray[np.float64], columns: NDArray[np.fl
     by_row, by_column = scipy.sparse.csr_array(rows.T), scipy.sparse.csr_array(columns.T)
     fields = block.reshape(-1, *block.shape[-2:])
     shares = np.empty((len(fields), 1, 1, 2, rows.shape[1], columns.shape[1]))
+    sums = CellSums(by_row, by_column)
     for number, field in enumerate(fields):
-        shares[number, 0, 0] = partial_sums(field, by_row, by_column)
+        shares[number, 0, 0] = sums(field)
     return shares.reshape(*block.shape[:-2], *shares.shape[1:])
 
 
