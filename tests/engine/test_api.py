@@ -319,3 +319,24 @@ def test_conformed_data_are_the_oracles_anomalies():
     expected = worlds.anomalies(ds, year_phase, model.climatology)
     np.testing.assert_allclose(found.to_dataarray().transpose("time", "variable", ...).values, expected, atol=2e-5)
     assert list(found.data_vars) == ["t2m", "msl", "sst"]
+
+
+# Grids whose hidden states are large
+
+
+@pytest.mark.parametrize("mode", ["windowed", "stateful"])
+def test_short_stretches_and_hidden_states_that_are_not_kept(monkeypatch, mode):
+    from xfaconv.engine import planning, prepare, runtime
+
+    ds, model = worlds.world(30), worlds.model(attention_every=2)
+    expected = worlds.oracle(ds, model, base_point=POINT, mode=mode)
+    monkeypatch.setattr(prepare, "HIDDEN_BYTES", 1)
+    for bytes_of_stretch in (1, 3 * 4 * 8 * 16 * 16):
+        monkeypatch.setattr(runtime, "_STRETCH_BYTES", bytes_of_stretch)
+        monkeypatch.setattr(runtime, "_MAPS_BYTES", bytes_of_stretch)
+        check_all(ds, model, mode)
+        out = xfaconv.encode(ds.chunk(time=7), model=model, mode=mode, base_points={"p": (11.25, 202.5)}).compute()
+        np.testing.assert_allclose(out.embedding.values, expected["embedding"], atol=1e-5)
+        np.testing.assert_allclose(out.attention.values[0], expected["attention"], atol=1e-5)
+    monkeypatch.setattr(planning, "HIDDEN_BYTES", 1)
+    assert "too large to share" in repr(xfaconv.plan(ds, model=model))

@@ -16,6 +16,7 @@ from xfaconv.engine.base_points import BasePoints, Place, locate
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.engine.provenance import attributes, describe
+from xfaconv.engine.runtime import Maps
 from xfaconv.errors import ArgumentError, ModelError
 from xfaconv.specs import NetworkSpec
 
@@ -142,7 +143,8 @@ def attention(
     ready = prepare(ds, Settings.of(arguments))
     _require_attention(ready.model.card.network)
     points = locate(ready.conformed.grid, latitude, longitude, base_points)
-    array = _attention(ready.source(needs_hidden=True), ready, points, heads)
+    maps = Maps(points.cells, heads)
+    array = _attention(ready.source(needs_hidden=False, maps=maps), ready, points, maps)
     asked = {"latitude": latitude, "longitude": longitude, "base_points": base_points, "heads": heads or None}
     return _finish(ready, "attention", {"attention": array}, ds, arguments, asked)["attention"]
 
@@ -214,16 +216,17 @@ def encode(
     """
     ready = prepare(ds, Settings.of(arguments))
     spec = ready.model.card.network
-    points = None
+    points = maps = None
     if base_points is not None:
         _require_attention(spec)
         points = locate(ready.conformed.grid, None, None, base_points)
-    source = ready.source(needs_hidden=points is not None)
+        maps = Maps(points.cells, heads)
+    source = ready.source(needs_hidden=False, maps=maps)
     outputs = {"embedding": _embedding(source, ready)}
     if _has_gates(spec):
         outputs["importance"] = _importance(source, ready)
-    if points is not None:
-        outputs["attention"] = _attention(source, ready, points, heads)
+    if points is not None and maps is not None:
+        outputs["attention"] = _attention(source, ready, points, maps)
     return _finish(ready, "encode", outputs, ds, arguments, {"base_points": base_points, "heads": heads or None})
 
 
@@ -277,10 +280,10 @@ def _importance(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
     return _labelled(ready, "importance", importance_array(source, len(names)), {"variable": names})
 
 
-def _attention(source: SegmentGraph, ready: Prepared, points: BasePoints, heads: bool) -> xr.DataArray:
-    count = ready.model.card.network.attention_heads if heads else None
-    array = attention_array(source, points.cells, count, ready.conformed.grid.shape)
-    extra = {"head": np.arange(1, count + 1)} if count is not None else {}
+def _attention(source: SegmentGraph, ready: Prepared, points: BasePoints, maps: Maps) -> xr.DataArray:
+    count = ready.model.card.network.attention_heads
+    array = attention_array(source, maps, count, ready.conformed.grid.shape)
+    extra = {"head": np.arange(1, count + 1)} if maps.heads else {}
     names = np.array(points.names, dtype=object)
     found = _labelled(ready, "attention", array, {"base_point": names, **extra})
     latitude = (

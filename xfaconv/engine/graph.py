@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xfaconv.engine.runtime import (
     Block,
+    Maps,
     Steps,
     Work,
     only_state,
@@ -149,14 +150,11 @@ def importance_array(source: SegmentGraph, variables: int) -> da.Array:
     return _output(source, "importance", (), source.token, take_importance, (), (variables,))
 
 
-def attention_array(
-    source: SegmentGraph, base_points: tuple[tuple[int, int], ...], heads: int | None, grid: tuple[int, int]
-) -> da.Array:
+def attention_array(source: SegmentGraph, maps: Maps, heads: int, grid: tuple[int, int]) -> da.Array:
     """Give the attention maps ([member,] base point, time, [head,] latitude, longitude)."""
-    behind = grid if heads is None else (heads, *grid)
-    extra = (base_points, heads is not None)
-    token = tokenize(source.token, extra)
-    return _output(source, "attention", (len(base_points),), token, take_attention, extra, behind)
+    behind = (heads, *grid) if maps.heads else grid
+    token = tokenize(source.token, maps)
+    return _output(source, "attention", (len(maps.cells),), token, take_attention, (maps,), behind)
 
 
 def hidden_array(source: SegmentGraph, channels: int, grid: tuple[int, int]) -> da.Array:

@@ -22,7 +22,7 @@ from xfaconv.conform.variables import match_variables
 from xfaconv.engine.choice import Choice, choose_model
 from xfaconv.engine.graph import Clock, SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy, check_policy
-from xfaconv.engine.runtime import Work
+from xfaconv.engine.runtime import Maps, Work
 from xfaconv.engine.segments import Mode, Segmentation, cut
 from xfaconv.errors import ArgumentError
 from xfaconv.models import Model, load_model
@@ -31,7 +31,7 @@ from xfaconv.specs import VariableSpec
 
 ModelLike = str | PathLike[str] | Model
 # Above this size of the hidden states of one segment, outputs that do not need them run without keeping them.
-_HIDDEN_BYTES = 2**30
+HIDDEN_BYTES = 2**30
 
 
 class Arguments(TypedDict, total=False):
@@ -210,7 +210,7 @@ class Prepared:
             out.append(data if data.numblocks[-2:] == (1, 1) else data.rechunk(whole))  # type: ignore[no-untyped-call]
         return out
 
-    def source(self, *, needs_hidden: bool) -> SegmentGraph:
+    def source(self, *, needs_hidden: bool, maps: Maps | None = None) -> SegmentGraph:
         """Write the network's tasks.
 
         Parameters
@@ -218,12 +218,16 @@ class Prepared:
         needs_hidden : bool
             Whether the output is made from hidden states. Where those of a segment are small they are kept anyway, so
             that outputs asked for one by one share their tasks.
+        maps : Maps, optional
+            The maps of attention that are wanted, and all that the hidden states are needed for. Where the hidden
+            states are large, the maps are made while the network runs.
 
         Returns
         -------
         SegmentGraph
         """
         time = self.conformed.time
+        small = self.hidden_bytes <= HIDDEN_BYTES
         work = Work(
             model=self.model,
             grid=self.conformed.grid,
@@ -232,7 +236,8 @@ class Prepared:
             serial=self.settings.mode == "stateful",
             device=self.settings.device or "cpu",
             threads=get_options()["threads"],
-            keep_hidden=needs_hidden or self.hidden_bytes <= _HIDDEN_BYTES,
+            keep_hidden=small or needs_hidden,
+            maps=None if small else maps,
         )
         clock = Clock(time.index, time.year_phase, time.day_phase, time.values)
         return segment_graph(work, clock, self.pieces, self.arrays)

@@ -27,6 +27,31 @@ _STRETCH_BYTES = 2**29
 _MAPS_BYTES = 2**26
 
 
+@dataclass(frozen=True)
+class Maps:
+    """Which maps of attention are wanted.
+
+    Parameters
+    ----------
+    cells : tuple of (int, int)
+        Row and column of each base point.
+    heads : bool
+        Whether the heads stay apart.
+    """
+
+    cells: tuple[tuple[int, int], ...]
+    heads: bool
+
+    def of(self, network: Network, geometry: Geometry, hidden: Tensor) -> FloatArray:
+        """Compute them for one batch element, (time, base point, [head,] latitude, longitude)."""
+        found = network.attention(hidden, geometry, self.cells)
+        return (found if self.heads else found.mean(dim=3))[0].cpu().numpy()
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Give what makes two of these equal."""
+        return self.cells, self.heads
+
+
 @dataclass(frozen=True, eq=False)
 class Work:
     """What all tasks of one call share; it travels as one node of the graph.
@@ -49,6 +74,8 @@ class Work:
         Threads for torch; None chooses.
     keep_hidden : bool
         Whether segments keep the hidden states for maps and `hidden`.
+    maps : Maps, optional
+        Maps of attention to make while the network runs, where the hidden states are too large to be kept.
     """
 
     model: Model
@@ -59,6 +86,7 @@ class Work:
     device: str
     threads: int | None
     keep_hidden: bool
+    maps: Maps | None = None
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Give what decides the numbers; the number of threads does not."""
@@ -70,6 +98,7 @@ class Work:
             self.missing,
             self.device,
             self.keep_hidden,
+            self.maps,
         )
 
 
@@ -120,7 +149,7 @@ def run_segment(work: Work, steps: Steps, before: dict[str, Any] | None, *blocks
     -------
     dict
         ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the attention
-        (None where not kept), ``first_index`` of the first kept step, ``state`` (None unless the state is carried on).
+        and ``maps`` (None where not kept), ``first_index`` of the first kept step, ``state`` (None unless carried on).
 
     Raises
     ------
@@ -186,18 +215,16 @@ def take_importance(work: Work, block: Block, *results: dict[str, Any]) -> Float
         return block.joined([importance[0].cpu().numpy()])
 
 
-def take_attention(
-    work: Work, block: Block, base_points: tuple[tuple[int, int], ...], heads: bool, *results: dict[str, Any]
-) -> FloatArray:
+def take_attention(work: Work, block: Block, maps: Maps, *results: dict[str, Any]) -> FloatArray:
     """Compute the attention maps of a block, ([member,] base point, time, [head,] latitude, longitude)."""
-    with inference(threads_for_task(work.threads, work.serial)):
-        network, geometry = network_and_geometry(work)
-
-        def maps(hidden: Tensor, _: int) -> Tensor:
-            found = network.attention(hidden, geometry, base_points)
-            return found if heads else found.mean(dim=3)
-
-        parts = _in_stretches(block, results, _device_of(network), maps)
+    if work.maps is not None:
+        parts = [found["maps"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)]
+    else:
+        with inference(threads_for_task(work.threads, work.serial)):
+            network, geometry = network_and_geometry(work)
+            parts = _in_stretches(
+                block, results, _device_of(network), lambda hidden, _: maps.of(network, geometry, hidden)
+            )
     return block.joined([np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))])
 
 
@@ -206,7 +233,10 @@ def take_hidden(work: Work, block: Block, *results: dict[str, Any]) -> FloatArra
     with inference(threads_for_task(work.threads, work.serial)):
         network, geometry = network_and_geometry(work)
         parts = _in_stretches(
-            block, results, _device_of(network), lambda hidden, index: network.refine(hidden, geometry, index)
+            block,
+            results,
+            _device_of(network),
+            lambda hidden, index: network.refine(hidden, geometry, index)[0].cpu().numpy(),
         )
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
 
@@ -252,7 +282,7 @@ def _encode(
     # The length of a stretch depends on the network and the grid alone, so it changes no number between calls.
     widest = max(spec.hidden, 4 * spec.bottleneck)
     stretch = max(1, _STRETCH_BYTES // (4 * rows * columns * widest))
-    parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": []}
+    parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
     for start in range(0, count, stretch):
         stop = min(start + stretch, count)
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
@@ -273,6 +303,8 @@ def _encode(
         parts["gates"].append(encoded.gates[0].cpu().numpy())
         if work.keep_hidden:
             parts["hidden"].append(encoded.hidden[0].cpu().numpy())
+        if work.maps is not None:
+            parts["maps"].append(work.maps.of(network, geometry, encoded.hidden))
     out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
     out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
     return out
@@ -285,7 +317,7 @@ def _joined(parts: list[FloatArray]) -> FloatArray | None:
 
 
 def _in_stretches(
-    block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], Tensor]
+    block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], FloatArray]
 ) -> list[FloatArray]:
     """Apply a function of hidden states and the absolute number of their first step to a few steps at a time."""
     parts = []
@@ -294,12 +326,12 @@ def _in_stretches(
         stretch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
         for start in range(first, last, stretch):
             some = _tensor(hidden[None, start : min(start + stretch, last)], device)
-            parts.append(compute(some, found["first_index"] + start)[0].cpu().numpy())
+            parts.append(compute(some, found["first_index"] + start))
     return parts
 
 
 def _blank(out: dict[str, Any], spoiled: NDArray[np.bool_]) -> None:
-    for name in ("embedding", "gates", "hidden"):
+    for name in ("embedding", "gates", "hidden", "maps"):
         if out[name] is not None and spoiled.any():
             out[name] = np.array(out[name])
             out[name][spoiled] = np.nan

@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from xfaconv.conform.selection import squeeze
 from xfaconv.conform.variables import match_variables
 from xfaconv.engine.graph import embedding_array
-from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
+from xfaconv.engine.prepare import HIDDEN_BYTES, Arguments, Prepared, Settings, prepare
 from xfaconv.formatting import Row, html_box, html_section, text_section
 
 # Measured: a process that has imported xarray, dask and torch and has run a network once.
@@ -179,7 +179,7 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
         workers=at_once,
         peak_memory=_peak(ready, block, at_once, read),
         outputs=_outputs(ready, members),
-        notes=(*ready.conformed.steps, *loose),
+        notes=(*ready.conformed.steps, *loose, *_large(ready)),
     )
 
 
@@ -206,6 +206,13 @@ def _reading(ds: xr.Dataset, ready: Prepared) -> tuple[int, int, tuple[str, ...]
                     f"blocks of {match.source.name} hold several levels, one of which is read: chunk them by 1"
                 )
     return total, largest, tuple(notes)
+
+
+def _large(ready: Prepared) -> tuple[str, ...]:
+    if ready.hidden_bytes <= HIDDEN_BYTES:
+        return ()
+    size = _size(ready.hidden_bytes)
+    return (f"hidden states of a segment are {size}, too large to share: one encode() is cheaper than several calls",)
 
 
 def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
