@@ -43,6 +43,19 @@ def test_importance_stack_has_the_height_of_the_data(make_record):
     assert top == pytest.approx(float(record.isel(variable=-1).max()), rel=1e-5)
 
 
+def test_shares_that_hardly_move_are_lines_on_a_fitting_axis(make_record):
+    record = 0.2 + 0.01 * (make_record() - 0.2)
+    lines = plot_importance(record)
+    assert all(isinstance(line, Line2D) for line in lines)
+    low, high = lines[0].axes.get_ylim()
+    assert high - low < 0.02
+
+
+def test_a_long_name_gives_way_to_the_name(make_record):
+    record = make_record().assign_attrs(long_name="importance of the variable: gates mapped back through the weights")
+    assert plot_importance(record)[0].axes.get_ylabel() == "importance"
+
+
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_every_variable_has_its_own_colour(make_record, count):
     areas = plot_importance(make_record(count=count))
@@ -82,11 +95,19 @@ def test_members_in_panels(make_record, kind):
 
 def test_embedding_rows_are_components_and_zero_is_the_middle(make_record):
     embedding = make_record(count=8, dim="embedding", shares=False)
-    artist = plot_embedding(embedding)
+    artist = plot_embedding(embedding, anomalies=False)
     np.testing.assert_allclose(np.asarray(artist.get_array()), embedding.values.T)
     low, high = artist.get_clim()
     assert low == -high
     assert [int(label.get_text()) for label in artist.axes.get_yticklabels()] == list(range(8))
+
+
+def test_embedding_anomalies_leave_out_the_warmup(make_record):
+    embedding = make_record(count=8, dim="embedding", shares=False)
+    expected = embedding - embedding.isel(time=slice(6, None)).mean("time")
+    embedding[:6] = 50
+    drawn = np.asarray(plot_embedding(embedding).get_array())
+    np.testing.assert_allclose(drawn[:, 6:], expected.values.T[:, 6:], atol=1e-5)
 
 
 def test_embedding_components_by_label(make_record):

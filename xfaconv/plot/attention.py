@@ -205,9 +205,7 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
             fix="extent=(west, east, south, north) to show a part of the whole map, or relative=False",
         )
     share = xr.DataArray(grid.area / grid.area.sum(), dims=(latitude, longitude)).astype(field.dtype)
-    out = (field / share).assign_attrs({**attention.attrs, "units": UNIFORM_UNITS})
-    if "long_name" not in out.attrs or not isinstance(out.attrs["long_name"], str):
-        out.attrs["long_name"] = "attention"
+    out = (field / share).assign_attrs({**attention.attrs, "long_name": "attention", "units": UNIFORM_UNITS})
     return out.rename(attention.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ def plot_embedding(
     kind: Kind = "heatmap",
     index: xr.DataArray | None = None,
     components: Sequence[Any] | None = None,
+    anomalies: bool = True,
     title: str | None = None,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -60,6 +62,9 @@ def plot_embedding(
         A known index such as Nino3.4, drawn below on the same time axis. Not with `ax`.
     components : sequence, optional
         Labels of the components to draw; by default all.
+    anomalies : bool, default True
+        Draw each component about its own mean over the steps with a full warm-up: what changes is then seen, not the
+        level that a component always has. Lines always are; panels of members never.
     title : str, optional
         Above the figure.
     ax : Axes, optional
@@ -139,12 +144,15 @@ def plot_embedding(
         else:
             ax, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True, subplot_kw=dict(subplot_kws or {}))
     sizes = sizes_in(ax)
+    label = quantity_text(record.data, "embedding", longest=24)
+    if anomalies:
+        record, label = _about_the_mean(record), f"{label} anomaly"
     artists: Any
     if kind == "heatmap":
         artists = draw_heat_map(
             ax,
             record,
-            label=quantity_text(record.data, "embedding"),
+            label=label,
             default=DIVERGING,
             cmap=cmap,
             center=0.0 if center is None and norm is None else center,
@@ -185,10 +193,17 @@ def _selected(embedding: xr.DataArray, component: Hashable, wanted: Sequence[Any
         ) from problem
 
 
+def _about_the_mean(record: Record) -> Record:
+    """Subtract the mean of each component over the steps with a full warm-up, or over all where none has one."""
+    warm = record.data.coords.get("full_warmup")
+    steady = np.ones(record.steps.size, dtype=bool) if warm is None or not warm.any() else warm.to_numpy().astype(bool)
+    return replace(record, values=record.values - np.nanmean(record.data.to_numpy()[steady], axis=0))
+
+
 def _draw_lines(ax: Any, record: Record, **kwargs: Any) -> list[Any]:
     """Lines one above the other, a unit of the axis being a common robust range, so that amplitudes can be compared."""
     sizes = sizes_in(ax)
-    centred = record.values - np.nanmean(record.values, axis=0)
+    centred = _about_the_mean(record).values
     scale = float(np.nanpercentile(np.abs(centred), 99)) or 1.0
     rows = np.arange(centred.shape[1])
     lines = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from xfaconv.plot.colours import INK, MISSING
 from xfaconv.plot.labels import sizes_in
@@ -102,7 +102,7 @@ def draw_heat_map(
     if add_colorbar:
         bar_options: dict[str, Any] = {"label": label, "pad": 0.02, "aspect": 25, **(cbar_kwargs or {})}
         if percent:
-            bar_options.setdefault("format", PercentFormatter(1.0))
+            bar_options.setdefault("format", FuncFormatter(lambda share, _: f"{100 * share:g}%"))
         if "cax" not in bar_options:
             bar_options["ax"] = ax
         bar = ax.figure.colorbar(artist, **bar_options)

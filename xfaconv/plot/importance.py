@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from xfaconv.errors import ArgumentError
 from xfaconv.plot.colours import FAINT, INK, categorical, sequential
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
 
 Kind = Literal["area", "line", "heatmap"]
+# Shares that move less than this would stack into level stripes.
+_LEAST_SWING = 0.1
 
 
 def plot_importance(
@@ -57,7 +59,7 @@ def plot_importance(
         As `xfaconv.importance` gives it: non-negative, 1 in sum over the variables.
     kind : {"area", "line", "heatmap"}, optional
         Shares stacked on each other, a line for each variable, or a row of colours for each. By default shares where
-        the values are shares, else lines.
+        the values are shares and any of them moves by a tenth, else lines.
     mean : bool, default True
         Add a panel of the mean over time beside it; it names the variables and their colours. Not with `ax`.
     order : bool, default True
@@ -102,8 +104,10 @@ def plot_importance(
         raise ArgumentError("kind is unknown", expected="'area', 'line' or 'heatmap'", found=repr(kind))
     record = _ordered(read_record(importance, "importance", (row, col)), order)
     shares = _are_shares(record.values)
-    kind = kind or ("area" if shares and row is None and col is None else "line")
-    label = quantity_text(record.data, "importance")
+    if kind is None:
+        single = row is None and col is None
+        kind = "area" if shares and single and _swing(record.values) >= _LEAST_SWING else "line"
+    label = quantity_text(record.data, "importance", longest=24)
     if row is not None or col is not None:
         return _facets(
             importance,
@@ -183,6 +187,12 @@ def _ordered(record: Record, order: bool) -> Record:
     )
 
 
+def _swing(values: Any) -> float:
+    """Widest range over time of any variable, leaving out the extremes."""
+    low, high = np.nanpercentile(values, (2, 98), axis=0)
+    return float(np.max(high - low))
+
+
 def _are_shares(values: Any) -> bool:
     known = values[np.isfinite(values).all(axis=1)]
     return bool(known.size and (known >= -1e-6).all() and np.allclose(known.sum(axis=1), 1, atol=1e-3))
@@ -208,12 +218,10 @@ def _draw_curves(
             ax.plot(record.where, column, color=colour, label=name, **{"linewidth": 1.0, **kwargs})[0]
             for column, colour, name in zip(record.values.T, colours, record.names, strict=True)
         ]
-        if shares:
-            ax.set_ylim(bottom=0)
     ax.set_xlim(record.where[0], record.where[-1])
     ax.set_ylabel(label, fontsize=sizes["label"], color=INK)
     if shares:
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
     if legend:
         ax.legend(
             artists[::-1],
@@ -233,7 +241,8 @@ def _draw_mean(ax: Any, record: Record, colours: list[str], shares: bool) -> Non
     means = np.nanmean(record.values, axis=0)
     places = np.arange(means.size)
     bars = ax.barh(places, means, color=colours, height=0.75)
-    texts = [f"{value:.0%}" if shares else f"{value:.2g}" for value in means]
+    digits = 0 if float(np.ptp(means)) >= _LEAST_SWING else 1
+    texts = [f"{value:.{digits}%}" if shares else f"{value:.2g}" for value in means]
     patch = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     ax.bar_label(bars, texts, padding=3, fontsize=sizes["tick"], color=INK, bbox=patch)
     ax.set_yticks(places, record.names, fontsize=sizes["tick"])

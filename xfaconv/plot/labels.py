@@ -147,7 +147,7 @@ def place_text(latitude: float, longitude: float) -> str:
     return f"{north_south}, {east_west}"
 
 
-def quantity_text(data: xr.DataArray, fallback: str) -> str:
+def quantity_text(data: xr.DataArray, fallback: str, longest: int = 60) -> str:
     """Name and units of what is drawn.
 
     Parameters
@@ -156,6 +156,8 @@ def quantity_text(data: xr.DataArray, fallback: str) -> str:
         With `long_name` and `units` where known.
     fallback : str
         Name where the data have none.
+    longest : int, default 60
+        A `long_name` of more characters gives way to the name.
 
     Returns
     -------
@@ -167,10 +169,10 @@ def quantity_text(data: xr.DataArray, fallback: str) -> str:
     'sea level pressure [hPa]'
     """
     units = str(data.attrs.get("units", "")).strip()
-    return quantity_name(data, fallback) + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+    return quantity_name(data, fallback, longest) + (f" [{units_text(units)}]" if units not in ("", "1") else "")
 
 
-def quantity_name(data: xr.DataArray, fallback: str) -> str:
+def quantity_name(data: xr.DataArray, fallback: str, longest: int = 60) -> str:
     """Name of what is drawn, for people.
 
     Parameters
@@ -179,6 +181,8 @@ def quantity_name(data: xr.DataArray, fallback: str) -> str:
         With `long_name` or `standard_name` where known, else its own name is taken.
     fallback : str
         Name where the data have none.
+    longest : int, default 60
+        A `long_name` of more characters gives way to the name.
 
     Returns
     -------
@@ -190,8 +194,10 @@ def quantity_name(data: xr.DataArray, fallback: str) -> str:
     'air temperature'
     """
     own = fallback if data.name is None else data.name
-    name = data.attrs.get("long_name") or data.attrs.get("standard_name") or own
-    return str(name).replace("_", " ")
+    name = str(data.attrs.get("long_name") or data.attrs.get("standard_name") or own)
+    if len(name) > longest:
+        name = str(own)
+    return name.replace("_", " ")
 
 
 def units_text(units: str) -> str:
