@@ -1,4 +1,4 @@
-"""What cannot be used is refused: each case with its type of error, its words and a fix, nothing computed, nothing changed."""
+"""What cannot be used is refused: each case with its error, words and fix, nothing computed, nothing changed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def two_dimensional() -> xr.Dataset:
 def unstructured() -> xr.Dataset:
     return (
         base()[["t2m"]]
-        .stack(cell=("latitude", "longitude"))
+        .stack({"cell": ("latitude", "longitude")})
         .reset_index("cell")
         .rename(latitude="lat", longitude="lon")
     )
@@ -234,7 +234,7 @@ LATITUDES = [
     ),
     Case(
         "healpix",
-        base()[["t2m"]].stack(cell=("latitude", "longitude")).drop_vars(["cell", "latitude", "longitude"]),
+        base()[["t2m"]].stack({"cell": ("latitude", "longitude")}).drop_vars(["cell", "latitude", "longitude"]),
         GridError,
         "projected, rotated or unstructured (dimension 'cell')",
         "cdo",

@@ -37,7 +37,7 @@ def same(left: xr.Dataset, right: xr.Dataset) -> bool:
     return left.identical(right) and left.encoding == right.encoding and encodings
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(era5_like())
 def test_any_dialect_gives_the_same_anomalies(dialect):
     ds = tell(dialect)

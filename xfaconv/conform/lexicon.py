@@ -133,7 +133,8 @@ def split_level(name: str) -> tuple[Entry, float] | None:
             continue
         entry = _name_index().get(found["base"].rstrip("_"))
         level = float(found["level"])
-        if found["units"] == "pa" or (found["units"] is None and level > _HIGHEST_PRESSURE):
+        # zg50000 can only be pascal; t2000 is more likely a year than 20 hPa
+        if found["units"] == "pa" or (found["units"] is None and level >= 10000 and level % 100 == 0):
             level /= 100
         if entry is not None and entry.on_levels and 1 <= level <= _HIGHEST_PRESSURE:
             return entry, level

@@ -245,8 +245,9 @@ def _step_and_index(
     if shortest >= 28 * _DAY and (np.diff(months) >= 1).all() and np.diff(months).min() == 1:
         return "1M", months
     if shortest == 5 * _DAY and set(steps.tolist()) <= {5 * _DAY, 6 * _DAY} and (steps == 6 * _DAY).any():
-        # 73 pentads a year: the one that holds 29 February is a day longer
-        pentads = clock.year * 73 + np.minimum((clock.day_of_year - 1) * 73 // clock.days_in_year, 72)
+        # 73 pentads a year, counted as if there were no 29 February: the one that holds it is a day longer
+        day = clock.day_of_year - ((clock.days_in_year == 366) & (clock.day_of_year >= 60))
+        pentads = clock.year * 73 + (day - 1) // 5
         if (np.diff(pentads) == 1).all():
             return "5D", pentads
     if _in_pairs(steps, hint):
