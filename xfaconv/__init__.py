@@ -21,9 +21,10 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
+    from xfaconv.analysis.influence import influence
+    from xfaconv.analysis.regimes import regimes
     from xfaconv.conform import recognise
-    from xfaconv.engine.api import attention, conform, embed, encode, hidden, importance
-    from xfaconv.engine.plan import plan
+    from xfaconv.engine import attention, conform, embed, encode, hidden, importance, plan
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import plot_attention, plot_embedding, plot_importance
     from xfaconv.report import describe
@@ -43,6 +44,7 @@ _HOMES = {
     "fit": "training",
     "hidden": "engine",
     "importance": "engine",
+    "influence": "analysis.influence",
     "list_models": "models",
     "load_model": "models",
     "plan": "engine",
@@ -50,6 +52,7 @@ _HOMES = {
     "plot_embedding": "plot",
     "plot_importance": "plot",
     "recognise": "conform",
+    "regimes": "analysis.regimes",
     "register_model": "models",
     "show_versions": "versions",
 }
@@ -74,6 +77,7 @@ __all__ = [
     "get_options",
     "hidden",
     "importance",
+    "influence",
     "list_models",
     "load_model",
     "models",
@@ -84,6 +88,7 @@ __all__ = [
     "plot_embedding",
     "plot_importance",
     "recognise",
+    "regimes",
     "register_model",
     "set_options",
     "show_versions",

@@ -73,6 +73,14 @@ class DatasetAccessor:
         """Train or fine-tune a model on this Dataset: see `xfaconv.fit`."""
         return xfaconv.fit(self._dataset, model, **options)
 
+    def regimes(self, n: int = 4, **options: Any) -> xr.Dataset:
+        """Cluster the embeddings into regimes, with scores and significance: see `xfaconv.regimes`."""
+        return xfaconv.regimes(self._dataset, n, **options)
+
+    def influence(self, base_point: tuple[float, float] | None = None, **options: Any) -> xr.DataArray:
+        """Say what a result depends on, to first order, through the whole network: see `xfaconv.influence`."""
+        return xfaconv.influence(self._dataset, base_point, **options)
+
     def plot_attention(
         self,
         *,
