@@ -110,6 +110,14 @@ def test_embedding_anomalies_leave_out_the_warmup(make_record):
     np.testing.assert_allclose(drawn[:, 6:], expected.values.T[:, 6:], atol=1e-5)
 
 
+@pytest.mark.parametrize("anomalies", [True, False])
+def test_lines_swing_about_their_rows_by_half_at_most(make_record, anomalies):
+    embedding = make_record(count=4, dim="embedding", shares=False).drop_vars("full_warmup")
+    for row, line in enumerate(plot_embedding(embedding, kind="line", anomalies=anomalies)):
+        assert np.nanmean(line.get_ydata()) == pytest.approx(row, abs=1e-5)
+        assert 0.3 < np.abs(line.get_ydata() - row).max() < 0.6
+
+
 def test_embedding_components_by_label(make_record):
     embedding = make_record(count=8, dim="embedding", shares=False)
     lines = plot_embedding(embedding, kind="line", components=[2, 5])

@@ -145,7 +145,7 @@ def plot_embedding(
             ax, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True, subplot_kw=dict(subplot_kws or {}))
     sizes = sizes_in(ax)
     label = quantity_text(record.data, "embedding", longest=24)
-    if anomalies:
+    if anomalies or kind == "line":
         record, label = _about_the_mean(record), f"{label} anomaly"
     artists: Any
     if kind == "heatmap":
@@ -203,7 +203,7 @@ def _about_the_mean(record: Record) -> Record:
 def _draw_lines(ax: Any, record: Record, **kwargs: Any) -> list[Any]:
     """Lines one above the other, a unit of the axis being a common robust range, so that amplitudes can be compared."""
     sizes = sizes_in(ax)
-    centred = _about_the_mean(record).values
+    centred = record.values
     scale = float(np.nanpercentile(np.abs(centred), 99)) or 1.0
     rows = np.arange(centred.shape[1])
     lines = []
