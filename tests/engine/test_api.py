@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import numpy as np
@@ -327,7 +326,7 @@ def test_conformed_data_are_the_oracles_anomalies():
 
 @pytest.mark.parametrize("mode", ["windowed", "stateful"])
 def test_short_stretches_and_hidden_states_that_are_not_kept(monkeypatch, mode):
-    from xfaconv.engine import prepare, runtime
+    from xfaconv.engine import planning, prepare, runtime
 
     ds, model = worlds.world(30), worlds.model(attention_every=2)
     expected = worlds.oracle(ds, model, base_point=POINT, mode=mode)
@@ -339,5 +338,5 @@ def test_short_stretches_and_hidden_states_that_are_not_kept(monkeypatch, mode):
         out = xfaconv.encode(ds.chunk(time=7), model=model, mode=mode, base_points={"p": (11.25, 202.5)}).compute()
         np.testing.assert_allclose(out.embedding.values, expected["embedding"], atol=1e-5)
         np.testing.assert_allclose(out.attention.values[0], expected["attention"], atol=1e-5)
-    monkeypatch.setattr(importlib.import_module("xfaconv.engine.plan"), "HIDDEN_BYTES", 1)
+    monkeypatch.setattr(planning, "HIDDEN_BYTES", 1)
     assert "too large to share" in repr(xfaconv.plan(ds, model=model))

@@ -1,7 +1,7 @@
 """Labels to tensors and back: cuts time into segments, applies a network lazily, labels what comes out."""
 
 from xfaconv.engine.api import attention, conform, embed, encode, hidden, importance
-from xfaconv.engine.plan import Plan, plan
+from xfaconv.engine.planning import Plan, plan
 from xfaconv.engine.prepare import Arguments
 from xfaconv.engine.writing import write_zarr
 
