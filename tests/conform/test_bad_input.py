@@ -1,5 +1,6 @@
 """What cannot be used is refused: each case with its error, words and fix, nothing computed, nothing changed."""
 
+# ruff: noqa: PD013
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace

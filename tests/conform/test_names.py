@@ -10,7 +10,8 @@ from tests.conform.dialects import GRID, stamps
 from xfaconv.conform import Target, adapt, recognise
 from xfaconv.conform.lexicon import entries, entry_named, identity, read_table, split_level
 from xfaconv.conform.units import conversion, parse_units
-from xfaconv.errors import VariableError
+from xfaconv.errors import CoordinateError, VariableError
+from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
 
@@ -172,6 +173,36 @@ def test_radiation_counted_downwards_changes_its_sign():
 def test_a_model_with_a_variable_of_its_own():
     ds = one("soil_carbon", 3.0, units="kg m-2")
     assert float(read(ds, "soil_carbon", "kg m-2").mean()) == 3
+
+
+def test_a_name_that_the_caller_gives_is_converted_like_any_other():
+    ds = one("my_height", 5500.0, units="m")
+    assert float(read(ds, "z500", "m2 s-2", variables={"z500": "my_height"}).max()) == pytest.approx(5500 * 9.80665)
+
+
+def test_axes_in_degrees_are_latitude_and_longitude():
+    ds = one("t2m", units="K").rename(latitude="south_to_north", longitude="eastward")
+    with pytest.raises(CoordinateError, match="no latitude was found"):
+        read(ds.drop_attrs(deep=True).assign(t2m=ds.t2m.variable), "t2m", "K")
+    ds.south_to_north.attrs.update(axis="Y", units="degrees")
+    ds.eastward.attrs.update(axis="X", units="degrees")
+    assert read(ds, "t2m", "K").sizes["latitude"] == GRID.shape[0]
+
+
+def test_amounts_are_said_to_be_read_as_amounts_of_a_step():
+    target = Target((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
+    steps = adapt(one("tp", units="m"), target, climatology=None).steps
+    assert "tp: read as the amount of each step" in steps
+
+
+def test_the_same_call_gives_the_same_tasks():
+    ds = one("t2m", units="K").chunk(time=1, latitude=3)
+    for climatology in ("data", None):
+        target = Target((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
+        if climatology == "data":
+            ds = ds.isel(time=[0] * 800).assign_coords(time=stamps(800))
+        names = {adapt(ds, target, climatology=climatology).data.t2m.data.name for _ in range(2)}
+        assert len(names) == 1
 
 
 def test_levels_are_chosen_by_value_in_pascal_too():

@@ -13,7 +13,7 @@ from xfaconv.conform.recognition import Reading, Recognition, survey
 from xfaconv.conform.regrid import plan_remap
 from xfaconv.conform.target import Target
 from xfaconv.conform.timeaxis import match_step
-from xfaconv.conform.units import Conversion, conversion
+from xfaconv.conform.units import Conversion, conversion, is_depth, parse_units
 from xfaconv.conform.variables import Match, absent_error, match_variables
 from xfaconv.errors import XFaconvError
 
@@ -129,3 +129,20 @@ def convert(reading: Reading, match: Match) -> Conversion:
         return change
     sentence = f"{match.source.name} with the opposite sign" + (f", {change.sentence}" if change.sentence else "")
     return Conversion(-change.factor, -change.offset, sentence)
+
+
+def is_amount(match: Match) -> bool:
+    """Whether a matched variable is water added up over a step, which nothing in a file says for certain.
+
+    Parameters
+    ----------
+    match : Match
+        A model's variable with its source.
+
+    Returns
+    -------
+    bool
+    """
+    entry = entries().get(match.source.key) if match.source is not None else None
+    unit = parse_units(match.spec.units)
+    return entry is not None and entry.kind == "water" and unit is not None and is_depth(unit)

@@ -48,10 +48,13 @@ def known_names(role: str) -> frozenset[str]:
 
 
 def _by_attributes(ds: xr.Dataset, role: str) -> list[str]:
-    """Coordinates that cf-xarray finds for latitude, longitude and time."""
+    """Coordinates that cf-xarray finds for latitude and longitude, or for their axes where they are in degrees."""
     import cf_xarray  # noqa: F401  (registers ds.cf)
 
-    return [str(name) for name in ds.cf.coordinates.get(role, [])]
+    names = [str(name) for name in ds.cf.coordinates.get(role, [])]
+    on_axis = ds.cf.axes.get("Y" if role == "latitude" else "X", [])
+    in_degrees = [str(name) for name in on_axis if str(ds[name].attrs.get("units", "")).lower().startswith("deg")]
+    return names or [name for name in in_degrees if ds[name].attrs.get("standard_name", role) == role]
 
 
 def _by_name(names: Iterable[Hashable], role: str) -> list[str]:

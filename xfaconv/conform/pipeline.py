@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.conform.anomalies import apply_to_blocks, climatology_on, standardise_block
-from xfaconv.conform.comparison import convert
+from xfaconv.conform.comparison import convert, is_amount
 from xfaconv.conform.given import seasonal_of
 from xfaconv.conform.labels import Labels
 from xfaconv.conform.recognition import Reading, Recognition, labels_on, read
@@ -132,6 +132,7 @@ def adapt(
     conversions = {match.spec.name: convert(reading, match) for match in present}
     steps = [*recognition.notes, *([remap.sentence] if remap.sentence else [])]
     steps += [f"{name}: {change.sentence}" for name, change in conversions.items() if change.sentence]
+    steps += [f"{match.spec.name}: read as the amount of each step" for match in present if is_amount(match)]
     baseline = _baseline(reading, target, climatology, remap.grid, [match.spec for match in present])
     steps += baseline.sentences
     arrays: dict[str, Any] = {}

@@ -86,7 +86,7 @@ def fit_seasonal(values: Any, axis: TimeAxis, harmonics: int, row_area: NDArray[
     if not isinstance(values, da.Array):
         both = _solve(_sums(np.asarray(values), basis)[0], terms=terms, row_area=row_area)
         return both[:-1], both[-1]
-    source = values if values.nbytes <= _HOLD_BYTES else clone(values)
+    source = values if values.nbytes <= _HOLD_BYTES else clone(values, seed="seasonal")
     dims = "mtyx"[-values.ndim :]
     count = terms + terms * (terms + 1) // 2 + 1
     sums = da.blockwise(  # type: ignore[no-untyped-call]

@@ -208,13 +208,14 @@ def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -
 
 def _column(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
     """Water in a column as mass per area or as depth."""
-    if not (_is_depth(source) and _is_depth(goal)):
+    if not (is_depth(source) and is_depth(goal)):
         return None
     factor = _to_metres(source) / _to_metres(goal)
     return Conversion(factor, 0.0, f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3")
 
 
-def _is_depth(unit: pint.Unit) -> bool:
+def is_depth(unit: pint.Unit) -> bool:
+    """Whether units are a depth of water or its mass per area."""
     return _is(unit, "m") or _is(unit, "kg/m**2")
 
 
@@ -232,7 +233,7 @@ def _water(
 ) -> Conversion | None:
     """Depth, mass per area, or a rate of either; a rate and an amount differ by the length of the step."""
     rates = [_is(unit, "m/s") or _is(unit, "kg/m**2/s") for unit in (source, goal)]
-    if not all(rate or _is_depth(unit) for rate, unit in zip(rates, (source, goal), strict=True)):
+    if not all(rate or is_depth(unit) for rate, unit in zip(rates, (source, goal), strict=True)):
         return None
     factor = _to_metres(source) / _to_metres(goal)
     sentence = f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3"

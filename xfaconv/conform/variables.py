@@ -338,17 +338,17 @@ def _match_given(
     ds: xr.Dataset, found: Sequence[FoundVariable], spec: VariableSpec, given: str, level: float | None
 ) -> Match:
     known = next((variable for variable in found if variable.name == given), None)
+    key = known.key if known is not None else identity(spec.name, spec.level)[0]
     array = ds[given]
+    units = str(array.attrs.get("units", ""))
     coordinate = _level_coordinate(array)
-    index = None
-    if coordinate is not None and level is not None:
-        levels = tuple(float(v) for v in level_values(array.coords.to_dataset(), coordinate))
-        source = FoundVariable(given, known.key if known else spec.name, levels, coordinate, _RULES[0], "")
-        index = _level_index(source, level)
-        if index is None:
-            raise missing_level(spec, source, level)
-    else:
-        source = FoundVariable(given, known.key if known else spec.name, (), "", _RULES[0], "")
+    if coordinate is None or level is None:
+        return Match(spec, FoundVariable(given, key, (), "", _RULES[0], units))
+    levels = tuple(float(value) for value in level_values(array.coords.to_dataset(), coordinate))
+    source = FoundVariable(given, key, levels, coordinate, _RULES[0], units)
+    index = _level_index(source, level)
+    if index is None:
+        raise missing_level(spec, source, level)
     return Match(spec, source, index)
 
 
