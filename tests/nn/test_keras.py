@@ -1,4 +1,4 @@
-"""The same inputs through Keras' own ConvLSTM2D: equal shapes, equal handling of time and state, no argument forgotten."""
+"""The same inputs through Keras' own ConvLSTM2D: equal shapes, time and states alike, no argument forgotten."""
 
 from __future__ import annotations
 

@@ -185,10 +185,14 @@ class AxialAttention(nn.Module):
         Tensor (4, lat, lon, width)
             The same at every step.
         """
+        parts = self.position(self.position_features(geometry))
+        return parts.unflatten(-1, (4, -1)).movedim(-2, 0)
+
+    def position_features(self, geometry: Geometry) -> Tensor:
+        """Middle layer of the position parts, (lat, lon, 32)."""
         weight = self.position_hidden.weight
         features = geometry.positions.to(device=weight.device, dtype=weight.dtype)
-        parts = self.position(F.gelu(self.position_hidden(features)))
-        return parts.unflatten(-1, (4, -1)).movedim(-2, 0)
+        return F.gelu(self.position_hidden(features))
 
     def _split(self, lines: Tensor) -> Tensor:
         """(batch, line, cell, width) to (batch * line, head, cell, width / head)."""

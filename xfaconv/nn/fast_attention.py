@@ -87,15 +87,13 @@ class FastAttention:
         out = _with_ones(attention.out.weight.T, heads)
         out[size] = attention.out.bias
         self._out = out
-        row_query, row_key, column_query, column_key = attention.positions(geometry)
-        self._row_query = (row_query * scale).transpose(1, 2).contiguous()
-        self._row_key = row_key.transpose(1, 2).contiguous()
-        self._column_query = (column_query * scale).permute(1, 2, 0).contiguous()
-        self._column_key_position = column_key.permute(1, 2, 0).contiguous()
         self._row_area = geometry.log_column_width.exp()
         self._column_area = geometry.log_row_area.exp()
         self._tile_rows = max(1, min(rows, _TILE_CELLS // columns))
         self._tile_columns = max(1, min(columns, _TILE_CELLS // rows))
+        self._row_positions = weight.new_empty(rows, 2 * width, columns)
+        self._column_positions = weight.new_empty(columns, 2 * width, rows)
+        self._place_positions(attention, geometry, scale)
         self._scores = weight.new_empty(max(_CACHE_BYTES // weight.element_size(), rows, columns))
         self._rows_read = weight.new_empty(rows, width + heads, columns)
         self._asked = weight.new_empty(rows, width, columns)
@@ -106,6 +104,22 @@ class FastAttention:
         self._values = weight.new_empty(cells * (width + heads))
         self._read = weight.new_empty(cells * (width + heads))
         self._change = weight.new_empty(self._tile_columns * rows, self._out.shape[1])
+
+    def _place_positions(self, attention: AxialAttention, geometry: Geometry, scale: float) -> None:
+        """Write the position parts of queries and keys, line by line as they will be added."""
+        width = self._width
+        weight = attention.position.weight.clone()
+        weight[:width] *= scale
+        weight[2 * width : 3 * width] *= scale
+        features = attention.position_features(geometry)
+        for start in range(0, self._rows, self._tile_rows):
+            part = features[start : start + self._tile_rows]
+            lines = torch.mm(weight[: 2 * width], part.flatten(0, 1).T).unflatten(1, part.shape[:2])
+            self._row_positions[start : start + self._tile_rows] = lines.transpose(0, 1)
+        for start in range(0, self._columns, self._tile_columns):
+            part = features[:, start : start + self._tile_columns].transpose(0, 1)
+            lines = torch.mm(weight[2 * width :], part.flatten(0, 1).T).unflatten(1, part.shape[:2])
+            self._column_positions[start : start + self._tile_columns] = lines.transpose(0, 1)
 
     def add_to(self, hidden: Tensor) -> None:
         """Refine a hidden state in place: H_t += A_axial(H_t).
@@ -127,8 +141,8 @@ class FastAttention:
         projected = torch.addmm(self._bias, self._projection, normed.T, out=self._projected[:, : len(normed)])
         split = projected.unflatten(1, (lines, columns)).transpose(0, 1)
         query, key, values = self._line_buffers(lines, columns)
-        torch.add(split[:, :width], self._row_query[part], out=query)
-        torch.add(split[:, width : 2 * width], self._row_key[part], out=key)
+        torch.add(split[:, :width], self._row_positions[part, :width], out=query)
+        torch.add(split[:, width : 2 * width], self._row_positions[part, width:], out=key)
         self._asked[part] = split[:, 2 * width : 3 * width]
         torch.mul(split[:, 3 * width :], self._row_area, out=values)
         self._attend(query, key, values, self._rows_read[part])
@@ -137,10 +151,10 @@ class FastAttention:
         """Column pass of some columns, and the output projection."""
         lines, rows = part.stop - part.start, self._rows
         query, key, values = self._line_buffers(lines, rows)
-        query.copy_(self._asked[:, :, part].permute(2, 1, 0)).add_(self._column_query[part])
+        query.copy_(self._asked[:, :, part].permute(2, 1, 0)).add_(self._column_positions[part, : self._width])
         values.copy_(self._rows_read[:, :, part].permute(2, 1, 0))
         torch.bmm(self._column_key.expand(lines, -1, -1), values, out=key)
-        key += self._column_key_position[part]
+        key += self._column_positions[part, self._width :]
         values *= self._column_area
         read = self._read[: values.numel()].view_as(values)
         self._attend(query, key, values, read)

@@ -1,0 +1,334 @@
+"""How fast the layer is: ``python benchmarks/layer.py [--quick]`` writes docs/reference/benchmarks-layer.md.
+
+Every number is measured in a process of its own, one after the other, on the same inputs: float32, batch 1, 7 variables,
+64 hidden channels, kernel 3 against scales ((3, 1), (3, 2), (5, 3)), bottleneck 16, attention at every 4th step with
+width 32 and 4 heads. A time is the median over repeated sequences, divided by their steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from contenders import CONTENDERS, EVERY, VARIABLES, grid_of
+from torch.utils.flop_counter import FlopCounterMode
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks-layer.md"
+GRIDS = ((32, 64), (73, 144), (180, 360), (721, 1440))
+QUICK_GRIDS = GRIDS[:2]
+TRAINING_GRIDS = ((32, 64), (73, 144))
+CLEAN, KERAS, PLAIN, ATTENTIVE = "clean torch ConvLSTM", "Keras ConvLSTM2D", "FAConvLSTM", "FAConvLSTM with attention"
+Result = dict[str, Any]
+
+
+def _clock(name: str) -> Callable[[], float]:
+    return {"wall": time.perf_counter, "cpu": time.process_time}[name]
+
+
+def _timed(work: Callable[[], object], clock: Callable[[], float], seconds: float, sync: Callable[[], object]) -> float:
+    """Median time of one call, over at least three calls and about so many seconds."""
+    work()
+    sync()
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < seconds and len(times) < 200):
+        start = clock()
+        work()
+        sync()
+        times.append(clock() - start)
+    return statistics.median(times)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure_inference(options: argparse.Namespace) -> Result:
+    """Time, memory, parameters and FLOPs of one contender on one grid, without gradients."""
+    rows, columns = options.grid
+    steps = EVERY if rows * columns > 2**18 else 2 * EVERY
+    device = torch.device(options.device)
+    torch.manual_seed(0)
+    module = CONTENDERS[options.contender](grid_of(rows, columns)).to(device).eval()
+    dtype = getattr(torch, options.dtype)
+    sequence = torch.randn(steps, VARIABLES, rows, columns, device=device)
+    sync = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    with torch.inference_mode():
+        module(sequence[:1])
+        before = _peak_bytes()
+        run: Callable[[torch.Tensor], torch.Tensor] = module
+        if device.type == "cuda":
+            module, sequence = module.to(dtype), sequence.to(dtype)
+            run = torch.compile(module, mode="reduce-overhead") if options.compiled else module
+            torch.cuda.reset_peak_memory_stats()
+        elapsed = _timed(lambda: run(sequence), _clock(options.clock), options.seconds, sync)
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_bytes()
+    flops = 0
+    if device.type == "cpu":
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(sequence)
+        flops = counter.get_total_flops() // steps
+    return {
+        "milliseconds": elapsed / steps * 1e3,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "flops": flops,
+        "peak": peak,
+        "before": before,
+    }
+
+
+def measure_training(options: argparse.Namespace) -> Result:
+    """Time of a forward and backward pass per step, and its peak memory."""
+    rows, columns = options.grid
+    steps = 2 * EVERY
+    torch.manual_seed(0)
+    module = CONTENDERS[options.contender](grid_of(rows, columns)).train()
+    sequence = torch.randn(steps, VARIABLES, rows, columns)
+    module(sequence[:1])
+    if options.checkpointed:
+        module.layer.checkpointed = True
+
+    def work() -> None:
+        for parameter in module.parameters():
+            parameter.grad = None
+        module(sequence).square().mean().backward()
+
+    elapsed = _timed(work, _clock(options.clock), options.seconds, lambda: None)
+    return {"milliseconds": elapsed / steps * 1e3, "peak": _peak_bytes()}
+
+
+def measure_machine(options: argparse.Namespace) -> Result:
+    """What the machine can do: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
+    clock = _clock(options.clock)
+    with torch.inference_mode():
+        source = torch.ones(2**26)
+        target = torch.empty_like(source)
+        copied = 2 * source.numel() * 4 / _timed(lambda: target.copy_(source), clock, options.seconds, lambda: None)
+        matrix = torch.randn(2048, 2048)
+        product = torch.empty_like(matrix)
+        flops = (
+            2 * 2048**3 / _timed(lambda: torch.mm(matrix, matrix, out=product), clock, options.seconds, lambda: None)
+        )
+        small = torch.randn(2**18)
+        tanh = small.numel() / _timed(lambda: small.tanh_(), clock, options.seconds / 4, lambda: None)
+    return {"bandwidth": copied, "flops": flops, "tanh": tanh}
+
+
+def _in_a_process(arguments: list[str], options: argparse.Namespace) -> Result | None:
+    """Measure in a fresh process; None where it fails, with the reason on the terminal."""
+    command = [sys.executable, __file__, *arguments, "--threads", str(options.threads), "--clock", options.clock]
+    command += ["--seconds", str(options.seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very script
+    if done.returncode:
+        print(f"  failed ({done.returncode}): {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
+        return None
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _size(grid: tuple[int, int]) -> str:
+    return f"{grid[0]} x {grid[1]}"
+
+
+def _ratio(results: dict[str, Result | None], name: str, key: str, other: str) -> str:
+    one, base = results.get(name), results.get(other)
+    return f"{base[key] / one[key]:.1f}x" if one and base and one[key] else "-"
+
+
+def _inference_rows(grid: tuple[int, int], results: dict[str, Result | None]) -> list[list[str]]:
+    rows = []
+    for name, found in results.items():
+        if found is None:
+            rows.append([_size(grid), name, "failed", "-", "-", "-", "-", "-"])
+            continue
+        rows.append(
+            [
+                _size(grid),
+                name,
+                f"{found['milliseconds']:.2f}",
+                _ratio(results, name, "milliseconds", CLEAN),
+                _ratio(results, name, "milliseconds", KERAS),
+                f"{found['parameters']:,}",
+                f"{found['flops'] / 1e9:.3f}",
+                f"{found['peak'] / 2**20:.0f}",
+            ]
+        )
+    return rows
+
+
+def _limits(grid: tuple[int, int], found: Result, machine: Result) -> str:
+    """How long the machine's limits alone would take for the step without attention."""
+    cells = grid[0] * grid[1]
+    # H and C are read and written once, the input and the two mixed halves (16 + 16 channels) written and read.
+    traffic = 4 * cells * (4 * 64 + VARIABLES + 2 * 32)
+    memory = traffic / machine["bandwidth"] * 1e3
+    arithmetic = found["flops"] / machine["flops"] * 1e3
+    activations = cells * 5 * 64 / machine["tanh"] * 1e3
+    least = max(memory, arithmetic + activations)
+    return (
+        f"- {_size(grid)}: memory traffic {memory:.2f} ms, products {arithmetic:.2f} ms, hyperbolic tangents "
+        f"{activations:.2f} ms; measured {found['milliseconds']:.2f} ms, {found['milliseconds'] / least:.1f} times the "
+        f"larger of memory and arithmetic."
+    )
+
+
+def _page(
+    options: argparse.Namespace,
+    machine: Result,
+    inference: dict[tuple[int, int], dict[str, Result | None]],
+    training: dict[tuple[int, int], dict[str, Result | None]],
+    gpu: dict[tuple[int, int], dict[str, Result | None]],
+) -> str:
+    clock = "wall-clock time" if options.clock == "wall" else "processor time (the machine was shared)"
+    parts = [
+        "# Speed of the layer",
+        f"Written by `python benchmarks/layer.py` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {options.threads} "
+        f"threads, {clock}, Python {platform.python_version()}, torch {torch.__version__}. "
+        + " ".join((__doc__ or "").split("\n\n")[1].split()),
+        "## Without gradients",
+        _table(
+            [
+                "grid",
+                "layer",
+                "ms per step",
+                "vs clean ConvLSTM",
+                "vs Keras",
+                "parameters",
+                "GFLOP per step",
+                "peak MiB",
+            ],
+            [row for grid, results in inference.items() for row in _inference_rows(grid, results)],
+        ),
+        "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which "
+        "sees products and convolutions, not activations.",
+        "## Training step (forward and backward)",
+        _table(
+            ["grid", "layer", "ms per step", "vs clean ConvLSTM", "peak MiB"],
+            [
+                [
+                    _size(grid),
+                    name,
+                    f"{found['milliseconds']:.2f}" if found else "failed",
+                    _ratio(results, name, "milliseconds", CLEAN),
+                    f"{found['peak'] / 2**20:.0f}" if found else "-",
+                ]
+                for grid, results in training.items()
+                for name, found in results.items()
+            ],
+        ),
+        "## How far from the machine's limits",
+        f"In the same run a large copy moved {machine['bandwidth'] / 1e9:.1f} GB/s (reads and writes), a large product of "
+        f"matrices did {machine['flops'] / 1e9:.0f} GFLOP/s, and {machine['tanh'] / 1e9:.2f} thousand million hyperbolic "
+        "tangents per second were taken in the cache. For the step without attention that alone would be:",
+        "\n".join(
+            _limits(grid, results[PLAIN], machine)
+            for grid, results in inference.items()
+            if results.get(PLAIN) is not None
+        ),
+    ]
+    if gpu:
+        parts += [
+            f"## GPU: {torch.cuda.get_device_name()}",
+            _table(
+                ["grid", "layer", "ms per step", "peak MiB"],
+                [
+                    [_size(grid), name, f"{found['milliseconds']:.2f}", f"{found['peak'] / 2**20:.0f}"]
+                    for grid, results in gpu.items()
+                    for name, found in results.items()
+                    if found
+                ],
+            ),
+        ]
+    else:
+        parts.append("No GPU was at hand.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _measure_all(options: argparse.Namespace) -> str:
+    grids = QUICK_GRIDS if options.quick else GRIDS
+    machine = _in_a_process(["machine"], options) or {}
+    inference: dict[tuple[int, int], dict[str, Result | None]] = {}
+    training: dict[tuple[int, int], dict[str, Result | None]] = {}
+    gpu: dict[tuple[int, int], dict[str, Result | None]] = {}
+    for grid in grids:
+        place = ["--grid", str(grid[0]), str(grid[1])]
+        inference[grid] = {}
+        for name in CONTENDERS:
+            inference[grid][name] = _in_a_process(["inference", "--contender", name, *place], options)
+            print(_size(grid), name, inference[grid][name], flush=True)
+        if grid in TRAINING_GRIDS:
+            training[grid] = {}
+            for name, more in [(CLEAN, []), (PLAIN, []), (ATTENTIVE, []), (ATTENTIVE, ["--checkpointed"])]:
+                label = f"{name}, checkpointed" if more else name
+                training[grid][label] = _in_a_process(["training", "--contender", name, *place, *more], options)
+                print(_size(grid), "training", label, training[grid][label], flush=True)
+        if torch.cuda.is_available():
+            gpu[grid] = {}
+            for name in (CLEAN, PLAIN, ATTENTIVE):
+                for dtype in ("float32", "bfloat16"):
+                    for more in ([], ["--compiled"]):
+                        label = f"{name}, {dtype}" + (", compiled" if more else "")
+                        arguments = [
+                            "inference",
+                            "--contender",
+                            name,
+                            "--device",
+                            "cuda",
+                            "--dtype",
+                            dtype,
+                            *place,
+                            *more,
+                        ]
+                        gpu[grid][label] = _in_a_process(arguments, options)
+    return _page(options, machine, inference, training, gpu)
+
+
+def main() -> None:
+    """Measure everything and write the page, or one thing and print it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("what", nargs="?", choices=["all", "machine", "inference", "training"], default="all")
+    parser.add_argument("--quick", action="store_true", help="the two smaller grids only")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu where the machine is shared")
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long to repeat each measurement")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    parser.add_argument("--contender", choices=list(CONTENDERS))
+    parser.add_argument("--grid", type=int, nargs=2, default=(32, 64))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--checkpointed", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.what == "all":
+        options.output.write_text(_measure_all(options))
+        print(f"wrote {options.output}")
+        return
+    measure = {"machine": measure_machine, "inference": measure_inference, "training": measure_training}[options.what]
+    print(json.dumps(measure(options)))
+
+
+if __name__ == "__main__":
+    main()
