@@ -21,12 +21,20 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
+    from xfaconv.analysis import check_attention, teleconnection, variable_importance
     from xfaconv.analysis.influence import influence
     from xfaconv.analysis.regimes import regimes
     from xfaconv.conform import recognise
     from xfaconv.engine import attention, conform, embed, encode, hidden, importance, plan
     from xfaconv.models import Model, list_models, load_model, register_model
-    from xfaconv.plot import plot_attention, plot_embedding, plot_importance
+    from xfaconv.plot import (
+        plot_attention,
+        plot_embedding,
+        plot_hidden,
+        plot_importance,
+        plot_regimes,
+        plot_teleconnection,
+    )
     from xfaconv.report import describe
     from xfaconv.training import fit
     from xfaconv.versions import show_versions
@@ -37,6 +45,7 @@ _ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
 _HOMES = {
     "Model": "models",
     "attention": "engine",
+    "check_attention": "analysis",
     "conform": "engine",
     "describe": "report",
     "embed": "engine",
@@ -44,17 +53,22 @@ _HOMES = {
     "fit": "training",
     "hidden": "engine",
     "importance": "engine",
-    "influence": "analysis.influence",
+    "influence": "analysis",
     "list_models": "models",
     "load_model": "models",
     "plan": "engine",
     "plot_attention": "plot",
     "plot_embedding": "plot",
+    "plot_hidden": "plot",
     "plot_importance": "plot",
+    "plot_regimes": "plot",
+    "plot_teleconnection": "plot",
     "recognise": "conform",
-    "regimes": "analysis.regimes",
+    "regimes": "analysis",
     "register_model": "models",
     "show_versions": "versions",
+    "teleconnection": "analysis",
+    "variable_importance": "analysis",
 }
 
 __all__ = [
@@ -67,6 +81,7 @@ __all__ = [
     "XFaconvError",
     "analysis",
     "attention",
+    "check_attention",
     "conform",
     "describe",
     "embed",
@@ -86,14 +101,19 @@ __all__ = [
     "plot",
     "plot_attention",
     "plot_embedding",
+    "plot_hidden",
     "plot_importance",
+    "plot_regimes",
+    "plot_teleconnection",
     "recognise",
     "regimes",
     "register_model",
     "set_options",
     "show_versions",
+    "teleconnection",
     "training",
     "tutorial",
+    "variable_importance",
 ]
 
 

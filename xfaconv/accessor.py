@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from xfaconv.engine import Arguments, Plan
     from xfaconv.models import Model
 
+    Choice = Model | str | None
+
 NAME = "faconv"
-BasePoints = Mapping[str, tuple[float, float]]
+Place = tuple[float, float]
+Points = Mapping[str, Place] | None
+Degrees = float | None
 
 
 class DatasetAccessor:
@@ -42,14 +46,9 @@ class DatasetAccessor:
         return xfaconv.importance(self._dataset, method=method, **options)
 
     def attention(
-        self,
-        *,
-        latitude: float | None = None,
-        longitude: float | None = None,
-        base_points: BasePoints | None = None,
-        heads: bool = False,
+        self, *, latitude: Degrees = None, longitude: Degrees = None, base_points: Points = None, heads: bool = False,
         **options: Unpack[Arguments],
-    ) -> xr.DataArray:
+    ) -> xr.DataArray:  # fmt: skip
         """Say where a base point looks, (time, latitude, longitude): see `xfaconv.attention`."""
         return xfaconv.attention(
             self._dataset, latitude=latitude, longitude=longitude, base_points=base_points, heads=heads, **options
@@ -59,9 +58,7 @@ class DatasetAccessor:
         """Give the hidden states, (time, channel, latitude, longitude): see `xfaconv.hidden`."""
         return xfaconv.hidden(self._dataset, **options)
 
-    def encode(
-        self, *, base_points: BasePoints | None = None, heads: bool = False, **options: Unpack[Arguments]
-    ) -> xr.Dataset:
+    def encode(self, *, base_points: Points = None, heads: bool = False, **options: Unpack[Arguments]) -> xr.Dataset:
         """Give embedding, importance and attention in one pass over the data: see `xfaconv.encode`."""
         return xfaconv.encode(self._dataset, base_points=base_points, heads=heads, **options)
 
@@ -69,7 +66,7 @@ class DatasetAccessor:
         """Say what a call will cost before it is made: see `xfaconv.plan`."""
         return xfaconv.plan(self._dataset, workers=workers, **options)
 
-    def fit(self, model: Model | str | None = None, **options: Any) -> Model:
+    def fit(self, model: Choice = None, **options: Any) -> Model:
         """Train or fine-tune a model on this Dataset: see `xfaconv.fit`."""
         return xfaconv.fit(self._dataset, model, **options)
 
@@ -77,28 +74,35 @@ class DatasetAccessor:
         """Cluster the embeddings into regimes, with scores and significance: see `xfaconv.regimes`."""
         return xfaconv.regimes(self._dataset, n, **options)
 
-    def influence(self, base_point: tuple[float, float] | None = None, **options: Any) -> xr.DataArray:
+    def teleconnection(self, base_point: Place, **options: Any) -> xr.Dataset:
+        """Compare where a place looks with what it correlates with: see `xfaconv.teleconnection`."""
+        return xfaconv.teleconnection(self._dataset, base_point, **options)
+
+    def check_attention(self, base_point: Place, **options: Any) -> xr.Dataset:
+        """Check the attention of a place before believing it: see `xfaconv.check_attention`."""
+        return xfaconv.check_attention(self._dataset, base_point, **options)
+
+    def variable_importance(self, **options: Any) -> xr.DataArray:
+        """Say what changes without a variable, (time, variable): see `xfaconv.variable_importance`."""
+        return xfaconv.variable_importance(self._dataset, **options)
+
+    def influence(self, base_point: Place | None = None, **options: Any) -> xr.DataArray:
         """Say what a result depends on, to first order, through the whole network: see `xfaconv.influence`."""
         return xfaconv.influence(self._dataset, base_point, **options)
 
     def plot_attention(
-        self,
-        *,
-        latitude: float | None = None,
-        longitude: float | None = None,
-        base_points: BasePoints | None = None,
-        model: Model | str | None = None,
+        self, *, latitude: Degrees = None, longitude: Degrees = None, base_points: Points = None, model: Choice = None,
         **style: Any,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Draw where base points look: `xfaconv.attention`, then `xfaconv.plot_attention` with the style."""
         found = self.attention(latitude=latitude, longitude=longitude, base_points=base_points, model=model)
         return xfaconv.plot_attention(found, **style)
 
-    def plot_importance(self, *, model: Model | str | None = None, **style: Any) -> Any:
+    def plot_importance(self, *, model: Choice = None, **style: Any) -> Any:
         """Draw how much each variable matters: `xfaconv.importance`, then `xfaconv.plot_importance`."""
         return xfaconv.plot_importance(self.importance(model=model), **style)
 
-    def plot_embedding(self, *, model: Model | str | None = None, **style: Any) -> Any:
+    def plot_embedding(self, *, model: Choice = None, **style: Any) -> Any:
         """Draw the embedding in time: `xfaconv.embed`, then `xfaconv.plot_embedding`."""
         return xfaconv.plot_embedding(self.embed(model=model), **style)
 
@@ -133,10 +137,6 @@ class DataArrayAccessor:
     def plot_embedding(self, **style: Any) -> Any:
         """Draw this embedding: see `xfaconv.plot_embedding`."""
         return xfaconv.plot_embedding(self._array, **style)
-
-    def __repr__(self) -> str:
-        """Say what this accessor is for."""
-        return f"<xfaconv figures of {self._array.name!r}: plot_attention, plot_importance, plot_embedding>"
 
 
 def register() -> None:
