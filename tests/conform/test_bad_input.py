@@ -589,6 +589,42 @@ STAMPS = [
         "drop_duplicates",
     ),
 ]
+STAMPS += [
+    Case(
+        "time zones",
+        base().assign_coords(time=pd.date_range("2001", periods=9, tz="UTC")),
+        TimeError,
+        "time axis 'time' does not hold dates",
+        "ds.indexes['time'].tz_convert(None)",
+    ),
+    Case(
+        "periods",
+        base().assign_coords(time=pd.period_range("2001", periods=9, freq="D")),
+        TimeError,
+        "time axis 'time' does not hold dates",
+        "ds.indexes['time'].to_timestamp()",
+    ),
+]
+OPTIONS += [
+    Case(
+        "a list of variables",
+        base(),
+        ArgumentError,
+        "variables is not a mapping",
+        "variables={'t2m': 'my_temperature'}",
+        options={"variables": ["t2m"]},
+    ),
+    Case(
+        "a number as a name",
+        base().assign({5: base().msl}),
+        ArgumentError,
+        "the name 5 in the Dataset is not text",
+        "'5'",
+    ),
+]
+LATITUDES += [
+    Case("no member", base().expand_dims(number=[]), CoordinateError, "dimension 'number' is empty"),
+]
 UNITS = (
     [
         Case(

@@ -131,6 +131,23 @@ def test_valid_time_wins_over_the_start_of_the_forecast():
     xr.testing.assert_identical(back.time.variable, ds.time.variable)
 
 
+@pytest.mark.parametrize("index", [True, False])
+def test_coordinates_along_dimensions_of_other_names_come_back(index):
+    ds = tell(replace(DEFAULT, north_to_south=True, chunks=(3, 8, 16)))[["t2m"]]
+    ds = ds.rename(latitude="y", longitude="x", time="t")
+    ds = ds.rename_vars(y="lat", x="lon", t="time")
+    if index:
+        ds = ds.assign_coords(y=np.arange(8) * 10, x=np.arange(16) * 7)
+    wanted = replace(target(), variables=SPECS[:1], climatology=None)
+    conformed = adapt(ds, wanted, climatology=None)
+    back = conformed.labels.restore(conformed.data.t2m)
+    assert back.dims == ("t", "y", "x")
+    assert set(back.coords) == set(ds.coords)
+    for name in ds.coords:
+        xr.testing.assert_identical(back[name].variable.to_base_variable(), ds[name].variable.to_base_variable())
+    np.testing.assert_allclose(back, ds.t2m, rtol=1e-7)
+
+
 def test_float16_is_read_in_double_precision():
     ds = tell(DEFAULT)[["t2m"]].astype("float16")
     wanted = replace(target(), variables=SPECS[:1], climatology=None)

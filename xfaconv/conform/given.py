@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from xfaconv.conform.anomalies import apply_to_blocks, standardise_block
 from xfaconv.conform.horizontal import read_horizontal
+from xfaconv.conform.identification import recognise_variable
 from xfaconv.conform.lexicon import entries
 from xfaconv.conform.regrid import plan_remap
 from xfaconv.conform.selection import squeeze
 from xfaconv.conform.timeaxis import TimeAxis
 from xfaconv.conform.units import conversion
-from xfaconv.conform.variables import match_variables, recognise_variable
+from xfaconv.conform.variables import match_variables
 from xfaconv.errors import CoordinateError, GridError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from xfaconv.conform.coordinates import FoundCoordinate
 from xfaconv.conform.horizontal import Horizontal
 from xfaconv.errors import CoordinateError
 from xfaconv.grid import Grid
@@ -23,26 +24,32 @@ class Labels:
     ----------
     names : dict of str to str
         Canonical dimension ("member", "time", "latitude", "longitude") to the user's.
-    time : xarray.Variable
-        The user's time coordinate, with its attributes.
+    coordinates : dict of str to dict of str to xarray.Variable
+        Canonical dimension to the user's coordinates along it, by name, in the user's order.
     stamps : ndarray (time,)
         Canonical stamps in the same order.
-    latitude, longitude : xarray.Variable
-        Values and attributes in the user's orientation and convention, on the grid of the results.
     rows, columns : ndarray of int
-        Position in the canonical grid of each of these.
+        Position in the canonical grid of each of the user's rows and columns.
     grid : Grid
         Canonical grid of the results.
     """
 
     names: dict[str, str]
-    time: xr.Variable
+    coordinates: dict[str, dict[str, xr.Variable]]
     stamps: NDArray[np.generic]
-    latitude: xr.Variable
-    longitude: xr.Variable
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     grid: Grid
+
+    @property
+    def latitude(self) -> xr.Variable:
+        """The user's latitudes, in the user's order, on the grid of the results."""
+        return next(iter(self.coordinates["latitude"].values()))
+
+    @property
+    def longitude(self) -> xr.Variable:
+        """The user's longitudes, in the user's order and convention, on the grid of the results."""
+        return next(iter(self.coordinates["longitude"].values()))
 
     def restore(self, array: xr.DataArray) -> xr.DataArray:
         """Give a result the user's names, orientation, convention and stamps.
@@ -73,30 +80,32 @@ class Labels:
         array([ 2.5,  0. , -2.5])
         """
         out = array
-        for dim, order, coordinate, canonical in (
-            ("latitude", self.rows, self.latitude, self.grid.latitude),
-            ("longitude", self.columns, self.longitude, self.grid.longitude),
+        for dim, order, canonical in (
+            ("latitude", self.rows, self.grid.latitude),
+            ("longitude", self.columns, self.grid.longitude),
         ):
             if dim not in out.dims:
                 continue
             positions = _positions(out, dim, np.asarray(canonical))
-            chosen = order[np.isin(order, positions)]
+            place = {int(position): number for number, position in enumerate(positions)}
             kept = np.flatnonzero(np.isin(order, positions))
-            place = {int(p): i for i, p in enumerate(positions)}
-            where = np.array([place[int(p)] for p in chosen], dtype=np.intp)
-            out = out.drop_vars(dim, errors="ignore").isel({dim: _as_slice(where)})
-            out = _relabel(out, dim, self.names[dim], coordinate.isel({coordinate.dims[0]: kept}))
+            where = np.array([place[int(position)] for position in order[kept]], dtype=np.intp)
+            out = self._relabel(out.drop_vars(dim, errors="ignore").isel({dim: _as_slice(where)}), dim, kept)
         if "time" in out.dims:
-            where = self._time_positions(out)
-            out = _relabel(
-                out.drop_vars("time", errors="ignore"),
-                "time",
-                self.names["time"],
-                self.time.isel({self.time.dims[0]: where}),
-            )
+            steps = self._time_positions(out)
+            out = self._relabel(out.drop_vars("time", errors="ignore"), "time", steps)
         if "member" in out.dims and self.names.get("member", "member") != "member":
             out = out.rename({"member": self.names["member"]})
         return out
+
+    def _relabel(self, array: xr.DataArray, dim: str, kept: NDArray[np.intp]) -> xr.DataArray:
+        name = self.names[dim]
+        renamed = array.rename({dim: name}) if name != dim else array
+        coords = {}
+        for own, variable in self.coordinates[dim].items():
+            chosen = variable.isel({variable.dims[0]: kept})
+            coords[own] = xr.Variable((name,), chosen.values, chosen.attrs, chosen.encoding)
+        return renamed.assign_coords(coords)
 
     def _time_positions(self, array: xr.DataArray) -> NDArray[np.intp]:
         if "time" not in array.coords:
@@ -139,12 +148,6 @@ def _as_slice(where: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     return where
 
 
-def _relabel(array: xr.DataArray, dim: str, name: str, coordinate: xr.Variable) -> xr.DataArray:
-    if name != dim:
-        array = array.rename({dim: name})
-    return array.assign_coords({name: xr.Variable((name,), coordinate.values, coordinate.attrs, coordinate.encoding)})
-
-
 def make_labels(
     ds: xr.Dataset,
     axes: Horizontal,
@@ -176,16 +179,16 @@ def make_labels(
     Labels
     """
     dim = time_dim or time_name
-    named = dim if dim in ds.coords and ds[dim].ndim == 1 else time_name
-    coordinate = ds[named].variable
-    time = xr.Variable(("time",), np.atleast_1d(coordinate.values), dict(coordinate.attrs), dict(coordinate.encoding))
-    if grid == axes.grid or axes.grid.matches(grid):
-        latitude, longitude = axes.user_latitude, axes.user_longitude
-        latitude = _typed(ds, axes.latitude.name, latitude)
-        longitude = _typed(ds, axes.longitude.name, longitude)
+    own = ds[dim if dim in ds.coords and ds[dim].ndim == 1 else time_name].variable
+    time = xr.Variable(("time",), np.atleast_1d(own.values), dict(own.attrs), dict(own.encoding))
+    if axes.grid.matches(grid):
         rows, columns = axes.user_rows, axes.user_columns
+        latitudes, longitudes = _own(ds, axes.latitude), _own(ds, axes.longitude)
     else:
         rows, latitude, columns, longitude = _in_convention(axes, grid)
+        latitudes = {axes.latitude.name: _like(ds, axes.latitude, latitude)}
+        longitudes = {axes.longitude.name: _like(ds, axes.longitude, longitude)}
+    times = {dim if dim in ds.coords or not time_dim else time_name: time}
     return Labels(
         names={
             "time": dim,
@@ -193,18 +196,22 @@ def make_labels(
             "longitude": axes.longitude.dim,
             **({"member": member} if member else {}),
         },
-        time=time,
+        coordinates={"time": times, "latitude": latitudes, "longitude": longitudes},
         stamps=stamps,
-        latitude=xr.Variable(("latitude",), latitude, dict(ds[axes.latitude.name].attrs)),
-        longitude=xr.Variable(("longitude",), longitude, dict(ds[axes.longitude.name].attrs)),
         rows=rows,
         columns=columns,
         grid=grid,
     )
 
 
-def _typed(ds: xr.Dataset, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values.astype(ds[name].dtype) if ds[name].dtype.kind == "f" else values
+def _own(ds: xr.Dataset, found: FoundCoordinate) -> dict[str, xr.Variable]:
+    """Copy the user's coordinate, and the index of its dimension where that is another one."""
+    names = [found.name] + ([found.dim] if found.dim in ds.coords and found.dim != found.name else [])
+    return {name: ds[name].variable.to_base_variable().copy() for name in names}
+
+
+def _like(ds: xr.Dataset, found: FoundCoordinate, values: NDArray[np.float64]) -> xr.Variable:
+    return xr.Variable((found.dim,), values, dict(ds[found.name].attrs))
 
 
 def _in_convention(

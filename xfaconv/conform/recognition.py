@@ -12,14 +12,14 @@ import xarray as xr
 from xfaconv.conform.coordinates import FoundCoordinate, find_by_name
 from xfaconv.conform.files import check_file
 from xfaconv.conform.horizontal import Horizontal, read_horizontal
+from xfaconv.conform.identification import FoundVariable, recognise_variable
 from xfaconv.conform.labels import Labels, make_labels
 from xfaconv.conform.lexicon import entries
 from xfaconv.conform.selection import check_decoded, fields_of, squeeze
 from xfaconv.conform.stamps import Stamps, read_stamps
 from xfaconv.conform.timeaxis import TimeAxis, time_axis
 from xfaconv.conform.units import check_units
-from xfaconv.conform.variables import FoundVariable, recognise_variable
-from xfaconv.errors import ArgumentError, XFaconvError
+from xfaconv.errors import ArgumentError, CoordinateError, XFaconvError
 from xfaconv.grid import Grid
 
 T = TypeVar("T")
@@ -137,6 +137,14 @@ def as_dataset(ds: Any) -> xr.Dataset:
         If it is something else.
     """
     if isinstance(ds, xr.Dataset):
+        unnamed = [name for name in {*ds.variables, *ds.dims} if not isinstance(name, str)]
+        if unnamed:
+            raise ArgumentError(
+                f"the name {unnamed[0]!r} in the Dataset is not text",
+                expected="names that are strings",
+                found=type(unnamed[0]).__name__,
+                fix=f"ds = ds.rename({{{unnamed[0]!r}: {str(unnamed[0])!r}}})",
+            )
         return ds
     if isinstance(ds, xr.DataArray):
         name = "t2m" if ds.name is None else ds.name
@@ -209,6 +217,7 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
         time = attempt(time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
     member = find_by_name(ds, "member")
     versions = find_by_name(ds, "expver")
+    attempt(_check_members, ds, member)
     line = stamps.coordinate.dim if stamps is not None else None
     variables: list[FoundVariable] = []
     unknown: list[str] = []
@@ -238,9 +247,15 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
         tuple(notes),
         tuple(problems),
     )
-    if axes is None or stamps is None or time is None:
+    empty = member is not None and member.dim and ds.sizes[member.dim] == 0
+    if axes is None or stamps is None or time is None or empty:
         return recognition, None
     return recognition, Reading(ds, axes, stamps, time, member if member and member.dim else None, recognition)
+
+
+def _check_members(ds: xr.Dataset, member: FoundCoordinate | None) -> None:
+    if member is not None and member.dim and ds.sizes[member.dim] == 0:
+        raise CoordinateError(f"dimension {member.dim!r} is empty", expected="at least one ensemble member", found="0")
 
 
 def _labels(ds: xr.Dataset, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None, grid: Grid) -> Labels:

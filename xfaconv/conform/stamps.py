@@ -79,7 +79,7 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
         )
     # valid time is when the field holds; the start of a forecast is not
     flat.sort(key=lambda name: (name.lower() != "valid_time" and ds[name].attrs.get("standard_name") != "time",))
-    readable = [name for name in flat if ds[name].dtype.kind == "M" or _is_cftime(ds[name])]
+    readable = [name for name in flat if _holds_dates(ds[name])]
     name = (readable or flat)[0]
     array = ds[name]
     if array.chunks is not None:
@@ -99,8 +99,17 @@ def _rule(array: xr.DataArray) -> str:
     return "CF standard_name" if array.attrs.get("standard_name") == "time" else "known name"
 
 
+def _holds_dates(array: xr.DataArray) -> bool:
+    return (isinstance(array.dtype, np.dtype) and array.dtype.kind == "M") or _is_cftime(array)
+
+
 def _is_cftime(array: xr.DataArray) -> bool:
-    return array.dtype.kind == "O" and array.size > 0 and hasattr(np.ravel(array.values)[0], "calendar")
+    return (
+        isinstance(array.dtype, np.dtype)
+        and array.dtype.kind == "O"
+        and array.size > 0
+        and hasattr(np.ravel(array.values)[0], "calendar")
+    )
 
 
 def _candidates(ds: xr.Dataset) -> list[str]:
@@ -147,6 +156,14 @@ def _decode(array: xr.DataArray, name: str) -> tuple[NDArray[Any], tuple[str, ..
             expected="dates",
             found=f"numbers in {units!r}",
             fix="ds = xr.decode_cf(ds)",
+        )
+    if not isinstance(array.dtype, np.dtype):
+        change = "to_timestamp()" if str(array.dtype).startswith("period") else "tz_convert(None)"
+        raise TimeError(
+            f"time axis {name!r} does not hold dates",
+            expected="datetime64 or cftime",
+            found=str(array.dtype),
+            fix=f"ds = ds.assign_coords({name}=ds.indexes[{name!r}].{change})",
         )
     values = np.atleast_1d(np.array(array.values))
     words = f"{name} {array.attrs.get('long_name', '')}".lower()
