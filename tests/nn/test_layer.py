@@ -46,8 +46,8 @@ def test_layer_follows_the_paper(kind, mode):
         slow_hidden, slow_memory, _ = oracle.cell_step(*step)
         if t % 2 == 0:
             slow_hidden = slow_hidden + oracle.axial_attention(oracle.part(p, "attention."), world, slow_hidden, 2)
-        np.testing.assert_allclose(output[0, t].detach().numpy(), slow_hidden, atol=2e-6)
-    np.testing.assert_allclose(memory[0].detach().numpy(), slow_memory, atol=2e-6)
+        np.testing.assert_allclose(output[0, t].detach().numpy(), slow_hidden, atol=5e-6)
+    np.testing.assert_allclose(memory[0].detach().numpy(), slow_memory, atol=5e-6)
     torch.testing.assert_close(hidden, output[:, -1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xfaconv.nn.gates import update_state
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.mixing import DepthwiseMixing, SqueezeExcitation
 
@@ -134,11 +135,7 @@ class FAConvLSTMCell(nn.Module):
         mixed = torch.cat([prepared, mixed_state], dim=-1)
         excitation = self.squeeze_excitation(mixed, geometry)
         mixed = self.mixing_norm(mixed * excitation[:, None, None, :])
-        input_gate, forget_gate, output_gate, candidate = self.gates(mixed).chunk(4, dim=-1)
-        input_gate = torch.sigmoid(input_gate + self.peephole_input * cell)
-        forget_gate = torch.sigmoid(forget_gate + self.peephole_forget * cell)
-        cell = forget_gate * cell + input_gate * torch.tanh(candidate)
-        hidden = torch.sigmoid(output_gate) * torch.tanh(cell)
+        hidden, cell = update_state(self.gates(mixed), cell, self.peephole_input, self.peephole_forget)
         return hidden, cell, excitation
 
     def variable_weights(self, variables: int) -> Tensor:
