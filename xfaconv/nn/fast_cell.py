@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import PaddedBuffer
 
-_TILE_CELLS = 1024
+_GATE_TILE_CELLS = 1024
+_PROJECTION_TILE_CELLS = 4096
 _BLOCK_CELLS = 2**16
 
 
@@ -19,12 +20,13 @@ class FastCell:
 
     The plain cell is bound by memory traffic: its 4 F gates travel to memory and back at every operation. Here the
     gates of about a thousand cells at a time are formed, activated and used up in place while they are in the cache.
+    Each tile's part of the next step's recurrent bottleneck is formed at once, so that H_t is not read again.
     All four activations are one call: ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, its halves folded into the weights.
 
     Parameters
     ----------
     cell : FAConvLSTMCell
-        Whose weights to use; they are copied, so make a new object when they change.
+        Whose weights to use; some are copied, so make a new object when they change.
     geometry : Geometry
         The grid, on the cell's device and of its floating type.
     """
@@ -40,13 +42,16 @@ class FastCell:
         bias = weight.new_zeros(4 * hidden) if cell.gates.bias is None else cell.gates.bias
         self._gate_weight = torch.cat([(weight * halves[:, None]).T, (bias * halves)[None]]).contiguous()
         self._peepholes = 0.5 * torch.stack([cell.peephole_input, cell.peephole_forget])
-        self._tile_rows = max(1, min(self._rows, _TILE_CELLS * torch.get_num_threads() // self._columns))
-        tile = self._tile_rows * self._columns
-        self._projected = weight.new_empty(tile, bottleneck)
+        threads = torch.get_num_threads()
+        self._gate_rows = max(1, min(self._rows, _GATE_TILE_CELLS * threads // self._columns))
+        self._projection_rows = max(self._gate_rows, min(self._rows, _PROJECTION_TILE_CELLS // self._columns))
+        tile = self._gate_rows * self._columns
         self._scaled = weight.new_empty(tile, 2 * bottleneck)
         self._normed = weight.new_ones(tile, 2 * bottleneck + 1)
         self._gates = weight.new_empty(tile, 4 * hidden)
-        self._padded = PaddedBuffer(1, bottleneck, cell.mixing.reach, geometry, weight)
+        self._projected = weight.new_empty(self._projection_rows * self._columns, bottleneck)
+        self._input = PaddedBuffer(self.block_steps, bottleneck, cell.mixing.reach, geometry, weight)
+        self._state = PaddedBuffer(1, bottleneck, cell.mixing.reach, geometry, weight)
 
     @property
     def block_steps(self) -> int:
@@ -68,12 +73,27 @@ class FastCell:
         pooled : Tensor (time, C_b)
             Its area-weighted mean.
         """
-        cell = self._cell
-        padded = PaddedBuffer(len(fields), cell.bottleneck, cell.mixing.reach, self._geometry, self._gates)
-        bottleneck = F.linear(fields, cell.input_projection.weight, cell.input_projection.bias)
-        padded.interior.copy_(cell.input_norm(bottleneck))
+        cell, padded = self._cell, self._input
+        if len(fields) != len(padded.values):
+            padded = PaddedBuffer(len(fields), cell.bottleneck, cell.mixing.reach, self._geometry, self._gates)
+        for field, interior in zip(fields, padded.interior, strict=True):
+            for start in range(0, self._rows, self._projection_rows):
+                part = slice(start, start + self._projection_rows)
+                self._project(field[part].flatten(0, 1), cell.input_projection, cell.input_norm, interior[part])
         mixed = self._mix(padded, slice(0, cell.bottleneck)).flatten(1, 2)
         return mixed, torch.matmul(self._area, mixed).squeeze(1)
+
+    def take_state(self, hidden: Tensor) -> None:
+        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed.
+
+        Parameters
+        ----------
+        hidden : Tensor (lat * lon, F)
+            H_{t-1}.
+        """
+        for start in range(0, self._rows, self._projection_rows):
+            rows = slice(start, start + self._projection_rows)
+            self._project_state(hidden[start * self._columns : rows.stop * self._columns], rows)
 
     def step(self, prepared: Tensor, pooled: Tensor, hidden: Tensor, memory: Tensor) -> Tensor:
         """Advance the state by one step, in place.
@@ -85,34 +105,33 @@ class FastCell:
         pooled : Tensor (C_b,)
             Its area-weighted mean.
         hidden, memory : Tensor (lat * lon, F)
-            H_{t-1} and C_{t-1}, contiguous; overwritten with H_t and C_t.
+            H_{t-1}, which `step` or `take_state` has seen, and C_{t-1}; contiguous, overwritten with H_t and C_t.
 
         Returns
         -------
         Tensor (2 C_b,)
             Squeeze-excitation gates of this step.
         """
-        mixed = self._mix_state(hidden)
+        mixed = self._mix(self._state, slice(self._cell.bottleneck, None)).flatten(0, 2)
         recalibration = self._cell.squeeze_excitation
         both = torch.cat([pooled, torch.matmul(self._area, mixed).squeeze(0)])
         excitation = torch.sigmoid(recalibration.excite(torch.relu(recalibration.squeeze(both))))
-        tile = self._tile_rows * self._columns
-        for start in range(0, len(hidden), tile):
-            part = slice(start, start + tile)
+        for start in range(0, self._rows, self._gate_rows):
+            rows = slice(start, start + self._gate_rows)
+            part = slice(start * self._columns, rows.stop * self._columns)
             self._update(prepared[part], mixed[part], excitation, hidden[part], memory[part])
+            self._project_state(hidden[part], rows)
         return excitation
 
-    def _mix_state(self, hidden: Tensor) -> Tensor:
-        """Compute the state's half of the depthwise sum, (lat * lon, C_b)."""
-        cell, columns = self._cell, self._columns
-        weight = cell.hidden_projection.weight.T
-        interior = self._padded.interior[0]
-        for start in range(0, self._rows, self._tile_rows):
-            stop = min(start + self._tile_rows, self._rows)
-            projected = self._projected[: (stop - start) * columns]
-            torch.addmm(cell.hidden_projection.bias, hidden[start * columns : stop * columns], weight, out=projected)
-            interior[start:stop].copy_(cell.hidden_norm(projected).view(stop - start, columns, -1))
-        return self._mix(self._padded, slice(cell.bottleneck, None)).flatten(0, 2)
+    def _project_state(self, hidden: Tensor, rows: slice) -> None:
+        cell = self._cell
+        self._project(hidden, cell.hidden_projection, cell.hidden_norm, self._state.interior[0, rows])
+
+    def _project(self, source: Tensor, projection: nn.Linear, norm: nn.LayerNorm, target: Tensor) -> None:
+        """Write phi(W source), (cell, C_b), into a window (lat, lon, C_b) of a padded buffer."""
+        projected = self._projected[: len(source)]
+        torch.addmm(projection.bias, source, projection.weight.T, out=projected)
+        target.copy_(norm(projected).view(target.shape))
 
     def _mix(self, padded: PaddedBuffer, part: slice) -> Tensor:
         """Depthwise sum of a padded buffer, (time, lat, lon, C_b); the widest branch first, the others added to it.

@@ -146,25 +146,26 @@ class FastRun:
         self.hidden = hidden.clone(memory_format=torch.contiguous_format)
         self.cell = cell.clone(memory_format=torch.contiguous_format)
         geometry = geometry.to(hidden.device, hidden.dtype)
-        self._core = FastCell(core, geometry)
+        self._cores = [FastCell(core, geometry) for _ in hidden]
+        self._take_states()
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
         self._prepared: list[tuple[Tensor, Tensor]] = []
 
     def block_steps(self, steps: int) -> int:
         """As many as the cache likes."""
-        return min(steps, self._core.block_steps)
+        return min(steps, self._cores[0].block_steps)
 
     def prepare(self, fields: Tensor) -> None:
         """Take the input (batch, time, lat, lon, C) of the next steps."""
-        self._prepared = [self._core.prepare(sample) for sample in fields]
+        self._prepared = [core.prepare(sample) for core, sample in zip(self._cores, fields, strict=True)]
 
     def advance(self, step: int) -> Tensor:
         """Advance by one step of the block, in place."""
         gates = [
-            self._core.step(mixed[step], pooled[step], hidden, cell)
-            for (mixed, pooled), hidden, cell in zip(
-                self._prepared, self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True
+            core.step(mixed[step], pooled[step], hidden, cell)
+            for core, (mixed, pooled), hidden, cell in zip(
+                self._cores, self._prepared, self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True
             )
         ]
         return torch.stack(gates)
@@ -177,6 +178,11 @@ class FastRun:
             self._fast_attention = FastAttention(self._attention, self._geometry)
         for sample in self.hidden:
             self._fast_attention.add_to(sample)
+        self._take_states()
+
+    def _take_states(self) -> None:
+        for core, hidden in zip(self._cores, self.hidden.flatten(1, 2), strict=True):
+            core.take_state(hidden)
 
 
 def start_run(
