@@ -53,11 +53,6 @@ def describe(ds: xr.Dataset) -> Description:
     Description
         With a text and an HTML repr, as ``ds.faconv`` shows it.
 
-    Raises
-    ------
-    ArgumentError
-        If `ds` is not a Dataset.
-
     Examples
     --------
     >>> import xfaconv
@@ -65,7 +60,10 @@ def describe(ds: xr.Dataset) -> Description:
     faconv: 5 variables recognised, ready
     ...
     """
-    recognition = recognise(ds)
+    try:
+        recognition = recognise(ds)
+    except XFaconvError as problem:
+        return Description(Recognition((), (), (), None, None, None, (), (problem,)), None)
     if recognition.problems:
         return Description(recognition, None)
     from xfaconv.engine import plan
