@@ -205,6 +205,13 @@ def test_the_same_call_gives_the_same_tasks():
         assert len(names) == 1
 
 
+def test_levels_under_an_unknown_name_are_told_by_their_units():
+    levels = xr.Dataset(coords={"lv_ISBL1": ("lv_ISBL1", [250.0, 500.0], {"units": "hPa"})})
+    ds = (one("hgt", units="m") * levels.lv_ISBL1).assign_coords(lv_ISBL1=levels.lv_ISBL1)
+    ds.hgt.attrs["units"] = "m"
+    assert float(read(ds, "z500", "m").mean()) == 500
+
+
 def test_levels_are_chosen_by_value_in_pascal_too():
     levels = xr.Dataset(coords={"plev": ("plev", [100000.0, 50000.0, 1000.0])})
     ds = (one("zg", units="m") * (levels.plev / 1000)).assign_coords(plev=levels.plev)

@@ -227,9 +227,10 @@ def is_level(ds: xr.Dataset, name: Hashable) -> bool:
     if name not in ds.coords:
         return False
     attrs = ds[name].attrs
-    if str(attrs.get("standard_name", "")).lower() == "air_pressure":
+    if str(attrs.get("standard_name", "")).lower() == "air_pressure" or str(name).lower() in known_names("level"):
         return True
-    return str(name).lower() in known_names("level")
+    units = read_table("units")["spellings"].get(str(attrs.get("units", "")).lower())
+    return ds[name].ndim <= 1 and units in ("hPa", "Pa", "kPa")
 
 
 def level_values(ds: xr.Dataset, name: str) -> NDArray[np.float64]:

@@ -89,7 +89,8 @@ def recognise_variable(ds: xr.Dataset, name: str) -> FoundVariable | None:
 
 def level_coordinate(array: xr.DataArray) -> str | None:
     """Find the level coordinate of a variable: one that it has as a dimension, else a scalar one."""
-    names = [str(name) for name in array.coords if is_level(array.coords.to_dataset(), name)]
+    coordinates = array.coords.to_dataset()
+    names = [str(name) for name in coordinates.coords if is_level(coordinates, name)]
     for dims in (1, 0):
         for name in names:
             if array[name].ndim == dims:

@@ -80,6 +80,9 @@ def adapt(
 ) -> Conformed:
     """Bring a Dataset to what a model reads; computes nothing.
 
+    Dimensions of length 1 that are neither horizontal nor time are dropped and do not come back in results; ensemble
+    members stay. Versions along ``expver`` are joined, the first valid value wins. Infinite values count as missing.
+
     Parameters
     ----------
     ds : xarray.Dataset
