@@ -5,17 +5,19 @@
 #   PYTHON=python3.12           the interpreter that the environment is made from
 #   VENV=/path/to/environment   another place for it
 #   VENV_ARGS=--system-site-packages   see the packages of that interpreter, an installed torch among them
+#   CONSTRAINTS=                take versions that are there, such as that torch, instead of the pinned ones
 #   PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"   further arguments of pip install
 
 PYTHON ?= python3
 VENV ?= .venv
 VENV_ARGS ?=
+CONSTRAINTS ?= constraints.txt
 PIP_ARGS ?=
 WORKERS ?= 2
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-INSTALL := $(RUN) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $(PIP_ARGS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
