@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.grid import Grid

@@ -1,6 +1,6 @@
 """How fast the layer is: ``python benchmarks/layer.py [--quick]`` writes docs/reference/benchmarks-layer.md.
 
-Every number is measured in a process of its own, one after the other, on the same inputs: float32, batch 1, 7 variables,
+Each number is measured in a process of its own, one after the other, on the same inputs: float32, batch 1, 7 variables,
 64 hidden channels, kernel 3 against scales ((3, 1), (3, 2), (5, 3)), bottleneck 16, attention at every 4th step with
 width 32 and 4 heads. A time is the median over repeated sequences, divided by their steps.
 """
@@ -29,6 +29,15 @@ GRIDS = ((32, 64), (73, 144), (180, 360), (721, 1440))
 QUICK_GRIDS = GRIDS[:2]
 TRAINING_GRIDS = ((32, 64), (73, 144))
 CLEAN, KERAS, PLAIN, ATTENTIVE = "clean torch ConvLSTM", "Keras ConvLSTM2D", "FAConvLSTM", "FAConvLSTM with attention"
+MEMORY_AND_FLOPS = (
+    "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which sees "
+    "products and convolutions, not activations."
+)
+LIMITS = (
+    "In the same run a large copy moved {copy:.1f} GB/s (reads and writes), a large product of matrices did "
+    "{products:.0f} GFLOP/s, and {tanh:.2f} thousand million hyperbolic tangents per second were taken in the cache. For "
+    "the step without attention these alone would need:"
+)
 Result = dict[str, Any]
 
 
@@ -108,7 +117,7 @@ def measure_training(options: argparse.Namespace) -> Result:
 
 
 def measure_machine(options: argparse.Namespace) -> Result:
-    """What the machine can do: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
+    """Measure what the machine can do: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
     clock = _clock(options.clock)
     with torch.inference_mode():
         source = torch.ones(2**26)
@@ -120,7 +129,7 @@ def measure_machine(options: argparse.Namespace) -> Result:
             2 * 2048**3 / _timed(lambda: torch.mm(matrix, matrix, out=product), clock, options.seconds, lambda: None)
         )
         small = torch.randn(2**18)
-        tanh = small.numel() / _timed(lambda: small.tanh_(), clock, options.seconds / 4, lambda: None)
+        tanh = small.numel() / _timed(small.tanh_, clock, options.seconds / 4, lambda: None)
     return {"bandwidth": copied, "flops": flops, "tanh": tanh}
 
 
@@ -213,8 +222,7 @@ def _page(
             ],
             [row for grid, results in inference.items() for row in _inference_rows(grid, results)],
         ),
-        "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which "
-        "sees products and convolutions, not activations.",
+        MEMORY_AND_FLOPS,
         "## Training step (forward and backward)",
         _table(
             ["grid", "layer", "ms per step", "vs clean ConvLSTM", "peak MiB"],
@@ -231,9 +239,7 @@ def _page(
             ],
         ),
         "## How far from the machine's limits",
-        f"In the same run a large copy moved {machine['bandwidth'] / 1e9:.1f} GB/s (reads and writes), a large product of "
-        f"matrices did {machine['flops'] / 1e9:.0f} GFLOP/s, and {machine['tanh'] / 1e9:.2f} thousand million hyperbolic "
-        "tangents per second were taken in the cache. For the step without attention that alone would be:",
+        LIMITS.format(copy=machine["bandwidth"] / 1e9, products=machine["flops"] / 1e9, tanh=machine["tanh"] / 1e9),
         "\n".join(
             _limits(grid, results[PLAIN], machine)
             for grid, results in inference.items()
