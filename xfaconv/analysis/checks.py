@@ -117,23 +117,27 @@ def check_gradients(windows: Windows) -> xr.Dataset:
     return with_verdict(out, [agreement.mean("time")], judge)
 
 
-def _claim(faithful: float, skilful: float, learned: float, data: float, gradient: float) -> str:
+def _claim(faithful: float, skilful: float, learned: float, data: float, gradient: float) -> tuple[bool, str]:
+    """Say what may be claimed; True where the use of the attended regions in these data may be."""
     if not learned:
-        return "No claim: the map does not come from what the network learned."
+        return False, "No claim: the map does not come from what the network learned."
     if faithful and skilful and data:
         also = "" if gradient else " The gradients look elsewhere, so say that recurrence carries part of the answer."
-        return "You may claim that this base point uses the regions it attends to, in these data." + also
+        return True, "You may claim that this base point uses the regions it attends to, in these data." + also
     if faithful and skilful:
-        return (
+        return False, (
             "You may claim that the base point uses the regions it attends to, as a habit of the network; you may not "
             "claim that the map shows a tie in these data."
         )
     if faithful:
-        return (
+        return False, (
             "You may claim that the attended regions matter; you may not claim that attention finds them better than "
             "distance, latitude or variance would."
         )
-    return "You may show the map as what the network computes; you may not claim that the attended regions matter."
+    return (
+        False,
+        "You may show the map as what the network computes; you may not claim that the attended regions matter.",
+    )
 
 
 def check_attention(
@@ -204,13 +208,7 @@ def check_attention(
     out["parameter_similarity"] = parts["parameters"].similarity
     out["data_similarity"] = parts["data"].mean_similarity
     out["gradient_agreement"] = parts["gradients"].agreement
-    out["claim"] = xr.apply_ufunc(
-        _claim,
-        *(part["passed"].astype(np.float64) for part in parts.values()),
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[np.dtype("<U240")],
-    )
+    out["claim"] = with_verdict(xr.Dataset(), [part["passed"] for part in parts.values()], _claim).verdict
     found = windows.restored(out)
     found.attrs = {
         "base_latitude": float(windows.grid.latitude[windows.cell[0]]),

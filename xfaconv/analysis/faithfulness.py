@@ -20,6 +20,7 @@ SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 ORDERS = ("attention", "least", "random", "distance", "latitude", "variance")
 CONTROLS = ("distance", "latitude", "variance")
 _RANDOM_DRAWS = 3
+_PREFERENCE_DIGITS = 4
 
 
 def box_size(grid: Grid) -> tuple[float, float]:
@@ -47,7 +48,7 @@ def _orders(
     tiles: Tiles, attention: NDArray[np.floating], trivial: dict[str, NDArray[np.float64]], seed: int
 ) -> dict[str, list[NDArray[np.int64]]]:
     generator = np.random.default_rng(seed)
-    by_attention = np.argsort(-attention, kind="stable")
+    by_attention = np.lexsort((generator.random(tiles.count), -attention))
     orders = {
         "attention": [by_attention],
         "least": [by_attention[::-1]],
@@ -67,6 +68,8 @@ def _one_window(
     tiles = cut_tiles(grid, probe.cell, box=box, near=near)
     shares_of_attention = probe.attention(window).astype(np.float64)
     density = tiles.mean(shares_of_attention / tiles.area)
+    # What differs by rounding alone is no preference: such boxes tie.
+    density = np.round(density / density.mean(), _PREFERENCE_DIGITS)
     trivial = trivial_maps(tiles, grid, window.fields)
     plain = probe.states(window, np.zeros((1, *grid.shape), dtype=bool))[0].astype(np.float64)
     everything = tiles.number >= 0

@@ -154,7 +154,7 @@ def importance_agreement(*importances: xr.DataArray) -> xr.DataArray:
     if len(importances) < 2:
         raise ArgumentError("agreement needs two importances", found=str(len(importances)))
     first = importances[0]
-    means = [entry.mean("time").sel(variable=first.variable.values) for entry in importances]
+    means = [entry.mean("time").sel(variable=first["variable"].values) for entry in importances]
     names = [str(entry.attrs.get("method", "gate")) for entry in importances]
     table = np.array([[float(spearmanr(a.values, b.values)[0]) for b in means] for a in means])
     return xr.DataArray(table, {"method": names, "other": names}, ("method", "other"), "rank_correlation")

@@ -188,7 +188,8 @@ class Probe:
 
         def answer(fields: Tensor, seen: Tensor) -> Tensor:
             encoded = self._encode(fields[None], seen[None], window)
-            return encoded.embedding[0, -1] if everywhere else encoded.refined[0, -1, row, column]
+            found: Tensor = encoded.embedding[0, -1] if everywhere else encoded.refined[0, -1, row, column]
+            return found
 
         with torch.no_grad():
             fields, seen = torch.from_numpy(window.fields), torch.from_numpy(window.seen)

@@ -144,7 +144,7 @@ def surrogate_windows(windows: Windows, *, seed: int = 0, length: float = 20.0) 
     """
     time = windows.ready.conformed.time
     stamps = np.asarray(time.values)
-    ends = np.flatnonzero(np.isin(stamps, windows.fields.time.values))
+    ends = np.flatnonzero(np.isin(stamps, windows.fields["time"].values))
     steps = windows.fields.sizes["step"]
     count = len(stamps)
     if count > _SURROGATE_STEPS:
@@ -157,11 +157,11 @@ def surrogate_windows(windows: Windows, *, seed: int = 0, length: float = 20.0) 
     data = windows.ready.conformed.data.isel(time=span)
     missing = data.isnull()
     made = phase_randomised(data.fillna(0), seed=seed, length=length).where(~missing)
-    names = [str(name) for name in windows.fields.variable.values]
+    names = [str(name) for name in windows.fields["variable"].values]
     stacked = made[names].to_dataarray("variable").transpose("time", "variable", "latitude", "longitude")
     parts = [stacked.isel(time=slice(end - steps + 1, end + 1)).drop_vars("time").rename(time="step") for end in ends]
     fields = xr.concat(parts, "time", join="override", coords="minimal", compat="override")
-    fields = fields.assign_coords(time=windows.fields.time, step=windows.fields.step).astype(np.float32)
+    fields = fields.assign_coords(time=windows.fields["time"], step=windows.fields["step"]).astype(np.float32)
     fields = fields.chunk({"time": 1, "step": -1, "variable": -1, "latitude": -1, "longitude": -1})
     return dataclasses.replace(windows, fields=fields.transpose(*windows.fields.dims))
 

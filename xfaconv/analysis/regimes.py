@@ -205,6 +205,8 @@ def regimes(
             "surrogates": surrogates,
         },
     )
+    for part in (labels, centres, frequency, chance, stay, scores):
+        part.attrs = {}
     number = np.arange(1, n + 1)
     out = xr.Dataset(
         {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 
 def with_verdict(
@@ -34,18 +35,30 @@ def with_verdict(
     >>> bool(out.passed), out.verdict.item()
     (True, '0.7')
     """
-
-    def passed(*numbers: Any) -> bool:
-        return judge(*(float(number) for number in numbers))[0]
-
-    def words(*numbers: Any) -> str:
-        return judge(*(float(number) for number in numbers))[1]
-
-    options: dict[str, Any] = {"vectorize": True, "dask": "parallelized"}
     scalars = [value.reset_coords(drop=True).astype(np.float64) for value in values]
-    data["passed"] = xr.apply_ufunc(passed, *scalars, output_dtypes=[bool], **options)
-    data["verdict"] = xr.apply_ufunc(words, *scalars, output_dtypes=[np.dtype("<U400")], **options)
+    judged: xr.DataArray = xr.apply_ufunc(
+        _judged, *scalars, dask="parallelized", output_dtypes=[object], kwargs={"judge": judge}
+    )
+    data["passed"] = xr.apply_ufunc(_first, judged, dask="parallelized", output_dtypes=[bool])
+    data["verdict"] = xr.apply_ufunc(_second, judged, dask="parallelized", output_dtypes=[object])
+    data["passed"].attrs = {"long_name": "whether the check is passed"}
+    data["verdict"].attrs = {"long_name": "what the check says"}
     return data
+
+
+def _judged(*numbers: Any, judge: Callable[..., tuple[bool, str]]) -> NDArray[Any]:
+    out = np.empty((), dtype=object)
+    out[()] = judge(*(float(number) for number in numbers))
+    return out
+
+
+def _first(judged: Any) -> NDArray[np.bool_]:
+    return np.asarray(np.asarray(judged, dtype=object).item()[0], dtype=bool)
+
+
+def _second(judged: Any) -> NDArray[Any]:
+    # Text of variable length: a fixed width would cut it, and Zarr has no such type.
+    return np.asarray(np.asarray(judged, dtype=object).item()[1], dtype=object)
 
 
 def errors_above_zero(values: xr.DataArray) -> xr.DataArray:

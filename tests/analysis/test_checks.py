@@ -1,0 +1,357 @@
+"""Influence, importance, the checks and their verdicts, on a tiny network with known wiring or random weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xfaconv
+from xfaconv.analysis import (
+    check_attention,
+    importance_agreement,
+    influence,
+    planted,
+    regimes,
+    target_points,
+    teleconnection,
+    variable_importance,
+)
+from xfaconv.analysis.planted import Link, Mode, area_under_curve
+from xfaconv.analysis.probe import Probe, Window, find_target, shuffled_copy
+from xfaconv.analysis.randomisation import attention_maps, surrogate_windows
+from xfaconv.analysis.recovery import link_recovery
+from xfaconv.analysis.tiles import cut_tiles, partial_rank_correlation
+from xfaconv.analysis.windows import cut_windows
+from xfaconv.climatology import Climatology
+from xfaconv.errors import ArgumentError, CoordinateError, ModelError, TimeError
+from xfaconv.grid import Grid
+from xfaconv.models import Model
+from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
+
+GRID = Grid.regular(22.5)
+NAMES = ("driver_a", "driver_b", "response")
+
+
+def small_model(seed: int = 0, **changes: Any) -> Model:
+    import torch
+
+    from xfaconv.nn import build_network
+
+    spec = NetworkSpec(
+        **{
+            "variables": 3,
+            "hidden": 8,
+            "bottleneck": 6,
+            "scales": ((3, 1),),
+            "attention_width": 8,
+            "attention_heads": 2,
+            "embedding": 8,
+            "pooling_heads": 2,
+            "temporal_heads": 2,
+            "look_back": 3,
+            "leads": (0, 1),
+            **changes,
+        }
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(spec)
+        with torch.no_grad():  # visible attention, and a read-out that is not zero
+            for values in network.parameters():
+                values.add_(0.3 * torch.randn_like(values))
+    card = ModelCard(
+        name="small",
+        title="small",
+        description="random weights for tests",
+        source="user",
+        data="none",
+        years={},
+        variables=tuple(VariableSpec(name, "1", name) for name in NAMES),
+        grid=GRID,
+        step="1D",
+        segment=6,
+        warmup=3,
+        network=spec,
+    )
+    flat = Climatology(np.zeros((3, 5, *GRID.shape), "f4"), np.ones((3, *GRID.shape), "f4"))
+    return Model.from_network(card, network, flat)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small_model()
+
+
+@pytest.fixture(scope="module")
+def data() -> xr.Dataset:
+    return planted(120, grid=GRID, seed=1, season=0.0)[0][list(NAMES)]
+
+
+def options(model: Model) -> dict[str, Any]:
+    return {"model": model}
+
+
+def test_planted_links_are_in_the_data() -> None:
+    """The driver's cell leads the driven cell by the lag, and nothing else does; noise and copy are what they say."""
+    ds, truth = planted(1500, grid=Grid.regular(22.5), seed=3)
+    for link in range(truth.sizes["link"]):
+        source, target = str(truth.source[link].values), str(truth.target[link].values)
+        x, y = truth.series.sel(mode=source).values, truth.series.sel(mode=target).values
+        assert np.corrcoef(x[:-1], y[1:])[0, 1] > 0.7
+        other = truth.series.sel(mode="unlinked_1").values
+        assert abs(np.corrcoef(other[:-1], y[1:])[0, 1]) < 0.1
+    assert set(truth.direction.values.tolist()) == {"zonal", "meridional", "diagonal"}
+    flat = {name: (ds[name] - ds[name].mean("time")).values.ravel() for name in ds}
+    assert np.corrcoef(flat["copy"], flat["driver_a"])[0, 1] > 0.9
+    assert ds.response.dtype == np.float32
+    xr.testing.assert_identical(ds, planted(1500, grid=Grid.regular(22.5), seed=3)[0])
+    for bad in ([Link("a", "b")], [Link("a", "a", lag=0)]):
+        with pytest.raises(ArgumentError, match="impossible"):
+            planted(20, modes=[Mode("a", "response", 0, 0)], links=bad)
+
+
+def test_area_under_curve_equals_pairs() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.integers(0, 6, size=40).astype(float)
+    positive, weight = rng.uniform(size=40) < 0.3, rng.uniform(0.5, 2, size=40)
+    wins = total = 0.0
+    for i in np.flatnonzero(positive):
+        for j in np.flatnonzero(~positive):
+            pair = weight[i] * weight[j]
+            wins += pair * ((score[i] > score[j]) + 0.5 * (score[i] == score[j]))
+            total += pair
+    assert area_under_curve(score, positive, weight) == pytest.approx(wins / total)
+
+
+def test_recovery_tells_a_map_of_the_driver_from_a_flat_one() -> None:
+    _, truth = planted(20)
+    maps = truth.footprint.sel(mode=truth.source.values).rename(mode="base_point")
+    maps = maps.assign_coords(base_point=truth.target.values)
+    out = link_recovery(maps, truth)
+    assert float(out.auroc.min()) == pytest.approx(1)
+    assert float(out.unlinked_auroc.max()) < 0.6
+    np.testing.assert_allclose(link_recovery(maps * 0, truth).auroc, 0.5)
+    with pytest.raises(CoordinateError, match="lack a driven region"):
+        link_recovery(maps[:3], truth)
+    assert len(target_points(truth)) == truth.sizes["link"]
+
+
+def window_of(model: Model, data: xr.Dataset) -> tuple[Probe, Window]:
+    windows = cut_windows(data, (0, 90), samples=3, **options(model))
+    fields, clock = windows.fields.values, windows.clock.values
+    return Probe(model, windows.grid, windows.cell), Window.of(fields[1], clock[1])
+
+
+@pytest.mark.parametrize("target", ["hidden", "embedding", ("response", 1)])
+def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, target: Any) -> None:
+    """A small push of one input value changes the target by the derivative."""
+    import torch
+
+    probe, window = window_of(model, data)
+    wanted = find_target(model, target)
+    derivative = probe.gradient(window, wanted)
+
+    def value(fields: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            tensor = torch.from_numpy(fields)[None]
+            encoded = probe._encode(tensor, torch.from_numpy(window.seen)[None], window)
+            if wanted.kind == "forecast":
+                predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:])
+                return predicted[0, 0, wanted.lead, wanted.variable, probe.cell[0], probe.cell[1]].double().numpy()
+            found = (
+                encoded.embedding[0, -1]
+                if wanted.kind == "embedding"
+                else (encoded.refined[0, -1, probe.cell[0], probe.cell[1]])
+            )
+            return found.double().norm().numpy()
+
+    rng = np.random.default_rng(0)
+    strongest = np.unravel_index(np.abs(derivative).argsort(axis=None)[-5:], derivative.shape)
+    places = [
+        *zip(*strongest, strict=True),
+        *(tuple(rng.integers(0, size) for size in derivative.shape) for _ in range(5)),
+    ]
+    largest = np.abs(derivative).max()
+    assert largest > 0
+    for place in places:
+        pushed, pulled = window.fields.copy(), window.fields.copy()
+        pushed[place] += 2e-2
+        pulled[place] -= 2e-2
+        slope = float(value(pushed) - value(pulled)) / 4e-2
+        assert slope == pytest.approx(float(derivative[place]), abs=0.03 * float(largest))
+
+
+def test_influence_is_lazy_labelled_and_what_the_probe_gives(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+    renamed = data.rename(latitude="lat", longitude="lon").isel(lat=slice(None, None, -1))
+    eager = influence(renamed, (0, 90), lag=[0, 2], samples=3, **options(model))
+    with no_computes():
+        lazy = influence(renamed.chunk(time=40), (0, 90), lag=[0, 2], samples=3, **options(model))
+    assert lazy.chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), eager, atol=1e-6)
+    assert eager.dims == ("time", "lag", "variable", "lat", "lon")
+    assert eager.dtype == np.float32
+    assert float(eager.lat[0]) > float(eager.lat[-1])
+    probe, window = window_of(model, data)
+    derivative = probe.gradient(window, find_target(model, "hidden"))
+    np.testing.assert_allclose(eager.isel(time=1, lat=slice(None, None, -1)).sel(lag=2), derivative[-3], atol=1e-5)
+    total = influence(renamed, (0, 90), samples=3, **options(model))
+    np.testing.assert_allclose(
+        total.isel(time=1, lat=slice(None, None, -1)), np.sqrt((derivative**2).sum(0)), atol=1e-5
+    )
+
+
+def test_one_time_for_each_segment_by_default(model: Model, data: xr.Dataset) -> None:
+    windows = cut_windows(data, (0, 90), **options(model))
+    days = (windows.fields.time.values - np.datetime64("1970-01-01")) // np.timedelta64(1, "D")
+    assert len(np.unique(days // 6)) == len(days)
+    assert (days[:-1] % 6 == 5).all()
+    assert windows.fields.sizes["step"] == 4
+
+
+def test_importance_of_a_variable_without_weights_is_zero(data: xr.Dataset) -> None:
+    """A network whose input weights ignore the second variable: both methods give it (next to) nothing."""
+    import torch
+
+    model = small_model()
+    network = model.trainable_network()
+    with torch.no_grad():
+        network.core.input_projection.weight[:, 1] = 0
+        network.core.input_projection.weight[:, 3] = 0  # the share of variables seen, which occlusion changes
+    deaf = Model.from_network(model.card, network, model.climatology)
+    for method in ("occlusion", "gradient"):
+        out = variable_importance(data, method=method, samples=3, **options(deaf))  # type: ignore[arg-type]
+        np.testing.assert_allclose(out.sum("variable"), 1, rtol=1e-5)
+        assert float(out.sel(variable="driver_b").max()) < 1e-5
+        assert float(out.sel(variable="driver_a").min()) > 0.05
+    table = importance_agreement(
+        xfaconv.importance(data, **options(deaf)), variable_importance(data, samples=3, **options(deaf))
+    )
+    assert table.dims == ("method", "other")
+    with pytest.raises(ArgumentError, match="unknown method"):
+        variable_importance(data, method="gate", **options(deaf))  # type: ignore[arg-type]
+
+
+def test_attention_of_windows_equals_the_engines(model: Model, data: xr.Dataset) -> None:
+    windows = cut_windows(data, (0, 90), **options(model))
+    maps = attention_maps(windows).compute()
+    engine = xfaconv.attention(data, latitude=0, longitude=90, **options(model)).sel(time=maps.time)
+    # The engine's segments spin up from their own beginning, so only the maps' kind can be compared step for step.
+    np.testing.assert_allclose(maps.sum(["latitude", "longitude"]), 1, rtol=1e-5)
+    assert float(xr.corr(maps, engine)) > 0.95
+
+
+def test_shuffled_weights_keep_their_values_and_spare_the_original(model: Model) -> None:
+    network = model.trainable_network()
+    before = {name: values.clone() for name, values in network.named_parameters()}
+    changed = dict(shuffled_copy(network, ("attention_module",), 1).named_parameters())
+    for name, values in network.named_parameters():
+        assert (values == before[name]).all()
+        if name.startswith("attention_module"):
+            np.testing.assert_allclose(np.sort(changed[name].detach().ravel()), np.sort(values.detach().ravel()))
+        else:
+            assert (changed[name] == values).all()
+    assert not (changed["attention_module.row_query.weight"] == before["attention_module.row_query.weight"]).all()
+
+
+def test_surrogate_windows_keep_the_labels_and_change_the_values(model: Model, data: xr.Dataset) -> None:
+    windows = cut_windows(data, (0, 90), samples=3, **options(model))
+    other = surrogate_windows(windows, seed=1)
+    assert other.fields.dims == windows.fields.dims
+    assert (other.fields.time == windows.fields.time).all()
+    assert abs(float(xr.corr(other.fields.compute(), windows.fields.compute()))) < 0.3
+    assert float(other.fields.std()) == pytest.approx(float(windows.fields.std()), rel=0.3)
+
+
+def test_tiles_cover_the_world_but_the_surroundings() -> None:
+    tiles = cut_tiles(Grid.regular(5.0), (20, 30), box=22.5, near=15)
+    assert (tiles.number[tiles.distance < 15] == -1).all()
+    assert (tiles.number[tiles.distance >= 15] >= 0).all()
+    assert tiles.size.sum() == pytest.approx(tiles.area[tiles.distance >= 15].sum())
+    order = np.arange(tiles.count)
+    for share in (0.05, 0.3, 0.7):
+        got = tiles.size[tiles.first(order, share)].sum() / tiles.size.sum()
+        assert got == pytest.approx(share, abs=1.5 / tiles.count)
+
+
+def test_partial_correlation_removes_what_a_control_explains() -> None:
+    rng = np.random.default_rng(0)
+    control, own = rng.normal(size=(2, 2000))
+    x, y = control + 0.3 * rng.normal(size=2000), control + 0.3 * rng.normal(size=2000)
+    assert partial_rank_correlation(x, y, []) > 0.8
+    assert abs(partial_rank_correlation(x, y, [control])) < 0.1
+    assert partial_rank_correlation(x + own, y + own, [control]) > 0.6
+    assert np.isnan(partial_rank_correlation(control, y, [control]))
+
+
+def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+    with no_computes():
+        lazy = check_attention(data.chunk(time=40), (0, 90), samples=3, **options(model))
+    out = lazy.compute(scheduler="synchronous")
+    assert out.check.values.tolist() == ["faithfulness", "skill", "parameters", "data", "gradients"]
+    assert out.passed.dtype == bool
+    assert all(len(str(words)) > 30 for words in out.verdict.values)
+    assert str(out.claim.values).split()[0] in ("You", "No")
+    np.testing.assert_allclose(out.attention.sum(["latitude", "longitude"]), 1, rtol=1e-4)
+    assert (out.deletion >= 0).all()
+    assert out.effect.isnull().any()
+    with pytest.raises(ArgumentError, match="too few samples"):
+        check_attention(data, (0, 90), samples=2, **options(model))
+
+
+def test_a_network_that_attends_nowhere_in_particular_is_not_believed(data: xr.Dataset) -> None:
+    """With queries at zero the map is uniform: no check may find it faithful or skilful."""
+    import torch
+
+    model = small_model()
+    network = model.trainable_network()
+    with torch.no_grad():
+        for name, values in network.attention_module.named_parameters():
+            if "query" in name or "key" in name or "position" in name:
+                values.zero_()
+    flat = Model.from_network(model.card, network, model.climatology)
+    out = check_attention(data, (0, 90), samples=4, **options(flat))
+    density = out.attention.isel(time=0).values / np.asarray(GRID.area)
+    np.testing.assert_allclose(density, density.mean(), rtol=1e-3)
+    assert not bool(out.passed.sel(check="skill"))
+    assert not str(out.claim.values).startswith("You may claim that this base point uses")
+
+
+def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset, model: Model) -> None:
+    blind = small_model(attention_every=0)
+    with pytest.raises(ModelError, match="no axial attention"):
+        check_attention(data, (0, 90), **options(blind))
+    assert influence(data, (0, 90), samples=2, **options(blind)).sizes["time"] == 2
+    with pytest.raises(TimeError, match="whole window"):
+        influence(data.isel(time=slice(0, 3)), (0, 90), **options(model))
+    with pytest.raises(ArgumentError, match="needs a base point"):
+        influence(data, **options(model))
+    with pytest.raises(ArgumentError, match="unknown target"):
+        influence(data, (0, 90), target=("response", 7), **options(model))
+    with pytest.raises(ArgumentError, match="lag is outside"):
+        influence(data, (0, 90), lag=9, **options(model))
+
+
+def test_teleconnection_puts_attention_beside_correlation(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+    with no_computes():
+        lazy = teleconnection(data.chunk(time=40), (0, 90), variable="response", lag=1, **options(model))
+    out = lazy.compute()
+    np.testing.assert_allclose(out.attention.sum(), 1, rtol=1e-4)
+    assert -1 <= float(out.pattern_correlation) <= 1
+    standard = xfaconv.conform(data, **options(model)).response
+    row, column = int(np.abs(standard.latitude.values).argmin()), int(np.abs(standard.longitude.values - 90).argmin())
+    x, y = standard.values[1:, row, column], standard.values[:-1, 2, 3]
+    assert float(out.correlation[2, 3]) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-5)
+    for name in ("alpha", "domain", "number_of_cells"):
+        assert name in out.attrs
+    maps = xfaconv.attention(data, latitude=0, longitude=90, **options(model))
+    np.testing.assert_allclose(out.attention, maps.isel(time=maps.full_warmup.values).mean("time"), atol=1e-6)
+
+
+def test_regimes_of_fields_go_through_the_engine(model: Model, data: xr.Dataset) -> None:
+    out = regimes(data, 3, repeats=0, surrogates=0, **options(model))
+    again = regimes(xfaconv.embed(data, **options(model)), 3, repeats=0, surrogates=0)
+    xr.testing.assert_equal(out, again)
+    assert (out.label[:3] == 0).all()
