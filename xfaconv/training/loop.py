@@ -20,6 +20,8 @@ from xfaconv.training.objective import Objective, training_loss
 from xfaconv.training.sampling import WindowSource
 
 _CHECKPOINT_EVERY = 50
+_PERSISTENCE_WINDOWS = 64
+_SMALL = 0.1
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,36 @@ def train(
     network.load_state_dict(best if _validations(history) else average)
     network.eval()
     return history
+
+
+def start_from_damped_persistence(network: Network, source: WindowSource, grid: Grid, seed: int = 0) -> None:
+    """Set a new network's coefficients of persistence to their regression, so that it starts at that forecast.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place; its read-out is made small.
+    source : WindowSource
+        Training windows; some of them are read.
+    grid : Grid
+        Their grid.
+    seed : int
+        Seed of the choice of windows.
+    """
+    length = 1 + max(network.spec.leads)
+    starts = source.starts(length)
+    chosen = np.random.default_rng(seed).choice(starts, min(_PERSISTENCE_WINDOWS, len(starts)), replace=False)
+    products = np.zeros((len(network.spec.leads), network.spec.variables))
+    squares = np.zeros(network.spec.variables)
+    for start in chosen.tolist():
+        fields = np.nan_to_num(source.read([start], length).fields.numpy()[0])
+        squares += (grid.area * fields[0] ** 2).sum((-1, -2))
+        for position, lead in enumerate(network.spec.leads):
+            products[position] += (grid.area * fields[0] * fields[lead]).sum((-1, -2))
+    with torch.no_grad():
+        network.persistence.copy_(torch.from_numpy(products / np.maximum(squares, 1e-12)))
+        for parameter in network.read_out[-1].parameters():
+            parameter.mul_(_SMALL)
 
 
 def _validations(history: list[dict[str, float]]) -> list[float]:

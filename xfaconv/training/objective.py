@@ -33,8 +33,8 @@ class Objective:
         Chance of each variable to be absent from a sample.
     warm_steps : int
         Steps at the start of a window that carry no loss.
-    hidden_weight, reconstruction_weight : float
-        Weights of the hidden values and of the reconstruction from the embedding; each lead weighs 1.
+    hidden_weight, lead_weight, reconstruction_weight : float
+        Weights of the hidden values, of each lead, and of the reconstruction from the embedding.
     laplacian_weight, temporal_weight : float
         The paper's lambda_s and lambda_t.
     """
@@ -45,6 +45,7 @@ class Objective:
     variable_dropout: float = 0.1
     warm_steps: int = 4
     hidden_weight: float = 2.0
+    lead_weight: float = 1.0
     reconstruction_weight: float = 0.25
     laplacian_weight: float = 1e-4
     temporal_weight: float = 1e-4
@@ -239,7 +240,7 @@ def training_loss(
         if lead == 0:
             present = present & hide
         error = area_weighted_error(prediction[:, :, position], torch.nan_to_num(target), present.float(), geometry)
-        loss = loss + (objective.hidden_weight if lead == 0 else 1.0) * error
+        loss = loss + (objective.hidden_weight if lead == 0 else objective.lead_weight) * error
         parts["hidden" if lead == 0 else f"lead {lead}"] = float(error.detach())
     truth = batch.fields[:, objective.warm_steps : steps]
     rebuilt = network.reconstruct(encoded.embedding, geometry)

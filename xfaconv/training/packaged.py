@@ -16,7 +16,7 @@ from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import ModelCard
 from xfaconv.training.evaluation import forecast_skill, hidden_skill, without_attention
 from xfaconv.training.linear import linear_answer
-from xfaconv.training.loop import train
+from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
 from xfaconv.training.preparation import Prepared, prepare
 from xfaconv.training.recipes import RECIPES, Recipe
@@ -46,6 +46,10 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
     """
     torch.manual_seed(recipe.stages[0].schedule.seed)
     network = build_network(recipe.network)
+    first = recipe.stages[0]
+    if recipe.start_from_persistence:
+        source, grid = prepared.source(recipe.train, first.every), prepared.thinned_grid(first.every)
+        start_from_damped_persistence(network, source, grid, first.schedule.seed)
     for number, stage in enumerate(recipe.stages[:stages], start=1):
         train(
             network,

@@ -51,6 +51,8 @@ class Recipe:
         What training asks for.
     harmonics : int
         Harmonics of the year in the climatology.
+    start_from_persistence : bool
+        Whether the new network starts at the forecast of damped persistence.
     text : dict
         Words of the card: source, description, data, licence, citation, known_failures.
     """
@@ -68,6 +70,7 @@ class Recipe:
     warmup: int
     objective: Objective = field(default_factory=Objective)
     harmonics: int = 2
+    start_from_persistence: bool = False
     text: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -96,22 +99,24 @@ MONTHLY = Recipe(
         attention_every=1,
         embedding=32,
         look_back=8,
-        leads=(0, 1, 3, 6),
+        leads=(0, 1, 3),
     ),
     stages=(
-        Stage(Schedule(updates=1500, batch=4, window=12, learning_rate=2e-3, averaging=0.99, seed=1), every=2),
-        Stage(Schedule(updates=120, batch=2, window=12, learning_rate=5e-4, averaging=0.98, seed=2), every=1),
+        Stage(Schedule(updates=1200, batch=4, window=10, learning_rate=4e-3, averaging=0.99, seed=1), every=2),
+        Stage(Schedule(updates=100, batch=2, window=10, learning_rate=6e-4, averaging=0.98, seed=2), every=1),
     ),
     train=("1981-12", "2009-12"),
     test=("2010-01", "2018-12"),
     segment=12,
     warmup=12,
+    objective=Objective(sector_share=0.65, box_share=0.1, hidden_weight=3.0, lead_weight=0.5),
+    start_from_persistence=True,
     text={
         "source": "reanalysis",
         "description": (
             "Learned from monthly means of the NCEP/NCAR reanalysis 1 and of observed sea surface temperature "
             "(OISST v2), December 1981 to December 2009: to infer hidden sectors and boxes of the world from the rest, "
-            "and to forecast one, three and six months ahead. 337 months are few: what it knows of rare "
+            "and to forecast one and three months ahead. 337 months are few: what it knows of rare "
             "events it knows from a handful of them."
         ),
         "data": "NOAA OISST v2 (sst, land missing) and NCEP/NCAR Reanalysis 1 (z500, z200, v200, t995), monthly means",
