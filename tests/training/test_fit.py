@@ -30,7 +30,7 @@ def _one_thread() -> object:
 
 
 def record(steps: int = 80, **coords: Any) -> xr.Dataset:
-    """A regional record with a seasonal cycle, a wave that moves eastward, and its opposite; one cell always missing."""
+    """A regional record: a seasonal cycle, a wave that moves eastward, its opposite; one cell always missing."""
     time = xr.date_range("2000-01-01", periods=steps, freq="MS")
     latitude, longitude = np.arange(40.0, 28.0, -2.0), np.arange(-20.0, 0.0, 2.0)
     step = np.arange(steps)[:, None, None]
@@ -134,9 +134,10 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
             raise Interrupted
         return original(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "training_loss", interrupting)
-        trained(ds, updates=120, checkpoint=tmp_path / "run.checkpoint")
+        with pytest.raises(Interrupted):
+            trained(ds, updates=120, checkpoint=tmp_path / "run.checkpoint")
     resumed = trained(ds, updates=120, checkpoint=tmp_path / "run.checkpoint")
     assert same(resumed, trained(ds, updates=120))
     assert not same(resumed, whole)

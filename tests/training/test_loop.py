@@ -12,7 +12,7 @@ from xfaconv.errors import ModelFileError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.nn import Network, build_network
 from xfaconv.specs import NetworkSpec
-from xfaconv.training.loop import Schedule, train
+from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective
 from xfaconv.training.sampling import WindowSource
 
@@ -134,3 +134,15 @@ def test_validation_keeps_the_best_weights_and_ends_the_run(tmp_path: Path) -> N
     run(250, again, validate=validate, patience=2, checkpoint=checkpoint)
     assert len(seen) == 4
     assert all(torch.equal(value, seen[1][name]) for name, value in weights(again).items())
+
+
+def test_new_network_starts_at_damped_persistence() -> None:
+    random = np.random.default_rng(2)
+    series = np.zeros((400, *GRID.shape), "f4")
+    for step in range(1, len(series)):
+        series[step] = 0.6 * series[step - 1] + random.normal(size=GRID.shape)
+    source = WindowSource([series, -series], np.zeros(400), np.zeros(400), (slice(0, 400),))
+    network = fresh()
+    start_from_damped_persistence(network, source, GRID)
+    expected = torch.tensor([[1.0, 1.0], [0.6, 0.6], [0.36, 0.36]])
+    assert torch.allclose(network.persistence, expected, atol=0.06)

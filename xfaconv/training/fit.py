@@ -22,7 +22,7 @@ from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.options import get_options
 from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 from xfaconv.training.evaluation import forecast_skill
-from xfaconv.training.loop import Schedule, train
+from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
 from xfaconv.training.sampling import WindowSource
 from xfaconv.training.seasonal import fit_record_climatology
@@ -308,7 +308,9 @@ def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_network(replace(spec, **(changes or {})))
+        built = build_network(replace(spec, **(changes or {})))
+    start_from_damped_persistence(built, record.source, grid, seed)
+    return built
 
 
 def _validator(record: _Record, grid: Grid, objective: Objective, span: int, device: str) -> Callable[[Network], float]:
