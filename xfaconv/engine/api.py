@@ -48,8 +48,8 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     Examples
     --------
     >>> import xfaconv
-    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")  # doctest: +SKIP
-    >>> xfaconv.embed(ds).dims  # doctest: +SKIP
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> xfaconv.embed(ds).dims
     ('time', 'component')
     """
     ready = prepare(ds, Settings.of(arguments))
@@ -85,7 +85,11 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
 
     Examples
     --------
-    >>> xfaconv.importance(ds).mean("time")  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> two_months = xfaconv.importance(ds.isel(time=slice(0, 2)))
+    >>> round(float(two_months.isel(time=0).sum()), 4)
+    1.0
     """
     if method != "gate":
         raise ArgumentError(
@@ -138,7 +142,11 @@ def attention(
 
     Examples
     --------
-    >>> xfaconv.attention(ds, latitude=0, longitude=-140)  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> maps = xfaconv.attention(ds, latitude=0, longitude=-140)
+    >>> maps.dims, float(maps.base_longitude)
+    (('time', 'lat', 'lon'), 220.0)
     """
     ready = prepare(ds, Settings.of(arguments))
     _require_attention(ready.model.card.network)
@@ -171,7 +179,10 @@ def hidden(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
 
     Examples
     --------
-    >>> xfaconv.hidden(ds).isel(channel=0)  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> xfaconv.hidden(ds).dims
+    ('time', 'channel', 'lat', 'lon')
     """
     ready = prepare(ds, Settings.of(arguments))
     source = ready.source(needs_hidden=True)
@@ -212,7 +223,10 @@ def encode(
 
     Examples
     --------
-    >>> xfaconv.encode(ds, base_points={"nino34": (0, -140)}).to_netcdf("encoded.nc")  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> list(xfaconv.encode(ds, base_points={"nino34": (0, -140)}))
+    ['embedding', 'importance', 'attention']
     """
     ready = prepare(ds, Settings.of(arguments))
     spec = ready.model.card.network
@@ -253,7 +267,10 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
 
     Examples
     --------
-    >>> xfaconv.conform(ds, model="ncep-monthly-2p5deg")  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> list(xfaconv.conform(ds, model="ncep-monthly-2p5deg"))
+    ['sst', 'z500', 'z200', 'v200', 't995']
     """
     ready = prepare(ds, Settings.of(arguments))
     shared = _described(ready, "conform", ds, arguments, {})

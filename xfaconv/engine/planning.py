@@ -149,7 +149,11 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
 
     Examples
     --------
-    >>> xfaconv.plan(ds)  # doctest: +SKIP
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> cost = xfaconv.plan(ds)
+    >>> cost.steps, cost.model
+    (144, 'ncep-monthly-2p5deg')
     """
     ready = prepare(ds, Settings.of(arguments))
     card, pieces = ready.model.card, ready.pieces

@@ -121,6 +121,13 @@ class Settings:
                 found=repr(self.regrid),
                 fix="regrid='model'",
             )
+        if not isinstance(self.climatology, xr.Dataset) and self.climatology not in ("model", "data"):
+            raise ArgumentError(
+                f"climatology={self.climatology!r} is unknown: a network reads anomalies, not physical values",
+                expected="'model', 'data' or a Dataset",
+                found=repr(self.climatology),
+                fix="climatology='model'",
+            )
         return Settings(
             model=self.model,
             regrid=self.regrid,

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from dask.diagnostics.progress import ProgressBar
 
-from xfaconv.errors import ArgumentError, XFaconvError
+from xfaconv.errors import ArgumentError, DependencyError, XFaconvError
 
 if TYPE_CHECKING:
     import zarr
@@ -46,6 +46,8 @@ def write_zarr(
 
     Raises
     ------
+    DependencyError
+        If zarr is not installed.
     ArgumentError
         If the result is not lazy, or the store holds something else.
     XFaconvError
@@ -53,9 +55,14 @@ def write_zarr(
 
     Examples
     --------
-    Interrupted or not, this line is the same:
+    Interrupted or not, the last line is the same:
 
-    >>> write_zarr(xfaconv.embed(ds), "embeddings.zarr")  # doctest: +SKIP
+    >>> import tempfile, xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_zarr(xfaconv.embed(ds), f"{folder}/embedding.zarr")
+    ...     xr.open_zarr(f"{folder}/embedding.zarr").embedding.sizes["time"]
+    2
     """
     data = _as_dataset(result)
     dimension, edges = _blocks(data)
@@ -114,8 +121,10 @@ def _blocks(data: xr.Dataset) -> tuple[str, list[int]]:
 
 def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Array[Any] | None:
     """Lay out a new store, or find the marks of an unfinished one; None where it is complete."""
-    import zarr
-
+    try:
+        import zarr
+    except ImportError as problem:
+        raise DependencyError("write_zarr needs the package zarr", fix="pip install zarr") from problem
     identity = _identity(data, dimension)
     try:
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
