@@ -92,9 +92,10 @@ def test_brute_force_over_all_pairs_of_cells(name, goal):
     np.testing.assert_allclose(on(ds, goal), brute_force(ds, goal), rtol=3e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", GRIDS)
-def test_brute_force_with_missing_cells(name):
-    ds = field(*GRIDS[name])
+def test_brute_force_with_missing_cells(name, dtype):
+    ds = field(*GRIDS[name]).astype(dtype)
     holes = np.random.default_rng(1).random(ds.t2m.shape) < 0.47
     ds["t2m"] = ds.t2m.where(~holes)
     ds.t2m.attrs["units"] = "K"
@@ -138,9 +139,10 @@ def test_a_constant_stays_exact(value, dtype):
     assert (result == np.float32(np.asarray(value).astype(dtype))).all()
 
 
-def test_a_constant_with_holes_stays_exact():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_constant_with_holes_stays_exact(dtype):
     grid = Grid.regular(2.5)
-    values = np.where(np.random.default_rng(0).random((1, *grid.shape)) < 0.3, np.nan, 273.15)
+    values = np.where(np.random.default_rng(0).random((1, *grid.shape)) < 0.3, np.nan, 273.15).astype(dtype)
     result = on(field(grid.latitude, grid.longitude, values), Grid.regular(10)).values
     assert 0.9 < np.isfinite(result).mean() < 1
     assert (result[np.isfinite(result)] == np.float32(273.15)).all()
@@ -169,6 +171,13 @@ def test_direction_origin_and_tiles_change_nothing(roll, flip, west, chunks, hol
     np.testing.assert_allclose(result, plain, rtol=2e-7)
     assert result.chunks[1:] == ((8,), (16,))
     assert result.dtype == np.float32
+
+
+def test_single_precision_loses_nothing():
+    ds = field(*GRIDS["half a step off"], steps=3)
+    ds["t2m"] = (ds.t2m * 300).assign_attrs(units="K")
+    single = ds.astype("float32")
+    np.testing.assert_allclose(on(single, TARGET.grid), brute_force(single.astype("float64"), TARGET.grid), rtol=2e-7)
 
 
 def test_many_tiles_are_joined_step_by_step():

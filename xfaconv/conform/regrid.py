@@ -96,7 +96,7 @@ class Remap:
         leading = block.shape[:-2]
         fields = block.reshape(-1, *block.shape[-2:])
         averaged = np.empty((len(fields), *self.grid.shape))
-        sums = CellSums(self.rows, self.columns)
+        sums = CellSums(self.rows, self.columns, block.dtype)
         for number, field in enumerate(fields):
             averaged[number] = finish(*sums(field), self.min_valid)
         return averaged.reshape(*leading, *self.grid.shape)
@@ -105,19 +105,28 @@ class Remap:
 class CellSums:
     """Weighted sums of the valid cells of one field after another, with what fields of a block have in common kept.
 
+    Fields in single precision are added up as deviations from one of their values, which costs half the memory traffic
+    of double precision and keeps a constant exact.
+
     Parameters
     ----------
     rows, columns : scipy.sparse.csr_array
         Weights (goal, user) of the axes of the fields, or of a tile of them.
+    dtype : numpy dtype
+        Of the fields.
     """
 
-    def __init__(self, rows: Any, columns: Any) -> None:
-        self._rows, self._columns = rows, columns
-        self._values = np.empty((rows.shape[1], columns.shape[1]))
+    def __init__(self, rows: Any, columns: Any, dtype: np.dtype[Any]) -> None:
+        single = dtype.kind == "f" and dtype.itemsize <= 4
+        self._kind = np.dtype(np.float32 if single else np.float64)
+        self._exact_rows, self._rows, self._columns = rows, rows.astype(self._kind), columns
+        self._values = np.empty((rows.shape[1], columns.shape[1]), dtype=self._kind)
+        self._bits: Array = self._values.view(np.int32 if single else np.int64)
+        self._mask = np.empty(0, dtype=self._bits.dtype)
         self._valid: NDArray[np.bool_] | None = None
-        self._bits = np.empty(0, dtype=np.int64)
         self._full = np.outer(rows.sum(axis=1), columns.sum(axis=1))
         self._area = self._full
+        self._reference: float | None = None
 
     def __call__(self, field: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Add up one field.
@@ -130,25 +139,26 @@ class CellSums:
         Returns
         -------
         total, area : ndarray (goal latitude, goal longitude), float64
-            Double precision, so that the mean of a constant is that constant.
         """
-        np.copyto(self._values, field)
+        if self._reference is None:
+            first = field.reshape(-1)[np.argmax(np.isfinite(field))]
+            self._reference = float(first) if np.isfinite(first) else 0.0
+        np.subtract(field, self._kind.type(self._reference), out=self._values, dtype=self._kind)
         # land stays where it is: the last field's mask is tried before anything else
         if self._valid is None:
             banded = self._rows @ self._values
-            if np.isfinite(banded.sum()):
-                return (self._columns @ banded.T).T, self._full
+            if np.isfinite(banded.sum(dtype=np.float64)):
+                return self._across(banded) + self._reference * self._full, self._full
         valid = np.isfinite(field)
         if self._valid is None or not np.array_equal(valid, self._valid):
-            self._valid, self._area = valid, self._both(valid.astype(np.float64))
-            self._bits = -valid.astype(np.int64)
+            self._valid, self._area = valid, self._across(self._exact_rows @ valid.astype(np.float64))
+            self._mask = -valid.astype(self._bits.dtype)
         # all bits or none: four times as fast as choosing by a mask with ragged coasts
-        bits = self._values.view(np.int64)
-        bits &= self._bits
-        return self._both(self._values), self._area
+        self._bits &= self._mask
+        return self._across(self._rows @ self._values) + self._reference * self._area, self._area
 
-    def _both(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((self._columns @ (self._rows @ values).T).T)
+    def _across(self, banded: Array) -> NDArray[np.float64]:
+        return np.asarray((self._columns @ banded.T.astype(np.float64)).T)
 
 
 def finish(total: NDArray[np.float64], area: NDArray[np.float64], min_valid: float) -> NDArray[np.float64]:
@@ -346,7 +356,7 @@ def _tile_shares(block: Array, rows: NDArray[np.float64], columns: NDArray[np.fl
     by_row, by_column = scipy.sparse.csr_array(rows.T), scipy.sparse.csr_array(columns.T)
     fields = block.reshape(-1, *block.shape[-2:])
     shares = np.empty((len(fields), 1, 1, 2, rows.shape[1], columns.shape[1]))
-    sums = CellSums(by_row, by_column)
+    sums = CellSums(by_row, by_column, block.dtype)
     for number, field in enumerate(fields):
         shares[number, 0, 0] = sums(field)
     return shares.reshape(*block.shape[:-2], *shares.shape[1:])
