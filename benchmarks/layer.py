@@ -30,13 +30,13 @@ QUICK_GRIDS = GRIDS[:2]
 TRAINING_GRIDS = ((32, 64), (73, 144))
 CLEAN, KERAS, PLAIN, ATTENTIVE = "clean torch ConvLSTM", "Keras ConvLSTM2D", "FAConvLSTM", "FAConvLSTM with attention"
 MEMORY_AND_FLOPS = (
-    "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which sees "
-    "products and convolutions, not activations."
+    "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which "
+    "sees products and convolutions, not activations."
 )
 LIMITS = (
     "In the same run a large copy moved {copy:.1f} GB/s (reads and writes), a large product of matrices did "
-    "{products:.0f} GFLOP/s, and {tanh:.2f} thousand million hyperbolic tangents per second were taken in the cache. For "
-    "the step without attention these alone would need:"
+    "{products:.0f} GFLOP/s, and {tanh:.2f} thousand million hyperbolic tangents per second were taken in the cache. "
+    "For the step without attention these alone would need:"
 )
 Result = dict[str, Any]
 
@@ -117,7 +117,7 @@ def measure_training(options: argparse.Namespace) -> Result:
 
 
 def measure_machine(options: argparse.Namespace) -> Result:
-    """Measure what the machine can do: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
+    """Measure the machine: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
     clock = _clock(options.clock)
     with torch.inference_mode():
         source = torch.ones(2**26)

@@ -50,8 +50,8 @@ class FastCell:
         self._normed = weight.new_ones(tile, 2 * bottleneck + 1)
         self._gates = weight.new_empty(tile, 4 * hidden)
         self._projected = weight.new_empty(self._projection_rows * self._columns, bottleneck)
-        self._input = PaddedBuffer(self.block_steps, bottleneck, cell.mixing.reach, geometry, weight)
         self._state = PaddedBuffer(1, bottleneck, cell.mixing.reach, geometry, weight)
+        self._input: PaddedBuffer | None = None
 
     @property
     def block_steps(self) -> int:
@@ -74,8 +74,9 @@ class FastCell:
             Its area-weighted mean.
         """
         cell, padded = self._cell, self._input
-        if len(fields) != len(padded.values):
+        if padded is None or len(fields) != len(padded.values):
             padded = PaddedBuffer(len(fields), cell.bottleneck, cell.mixing.reach, self._geometry, self._gates)
+            self._input = padded
         for field, interior in zip(fields, padded.interior, strict=True):
             for start in range(0, self._rows, self._projection_rows):
                 part = slice(start, start + self._projection_rows)
