@@ -1,4 +1,4 @@
-"""The seasonal climatology that anomalies are taken from: mean and harmonics of the year per cell, and the spread around it."""
+"""The climatology that anomalies are taken from: mean and harmonics of the year in each cell, and the spread."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ def harmonic_basis(year_phase: ArrayLike, harmonics: int) -> FloatArray:
 
     Examples
     --------
-    >>> harmonic_basis([0.0, 0.25], 1).round(3)
-    array([[ 1.,  1.,  0.],
-           [ 1., -0.,  1.]], dtype=float32)
+    >>> harmonic_basis([0.0, 0.5], 1).round(3).tolist()
+    [[1.0, 1.0, 0.0], [1.0, -1.0, 0.0]]
     """
     phase = 2 * np.pi * np.asarray(year_phase, dtype=np.float64)
     columns = [np.ones_like(phase)]
     for harmonic in range(1, harmonics + 1):
         columns += [np.cos(harmonic * phase), np.sin(harmonic * phase)]
-    return np.stack(columns, axis=-1).astype(np.float32)
+    return np.asarray(np.stack(columns, axis=-1), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +76,5 @@ class Climatology:
         np.float32(4.0)
         """
         basis = harmonic_basis(year_phase, self.harmonics)
-        return np.einsum("tk,vkij->tvij", basis, self.coefficients, optimize=True).astype(np.float32)
+        mean = np.einsum("tk,vkij->tvij", basis, self.coefficients, optimize=True)
+        return np.asarray(mean, dtype=np.float32)
