@@ -12,13 +12,13 @@ import xarray as xr
 from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
+from xfaconv.engine.abilities import has_gates, require_attention, require_gates
 from xfaconv.engine.base_points import BasePoints, Place, locate
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.engine.provenance import attributes, describe
 from xfaconv.engine.runtime import Maps
-from xfaconv.errors import ArgumentError, ModelError
-from xfaconv.specs import NetworkSpec
+from xfaconv.errors import ArgumentError
 
 _CANONICAL = ("member", "time", "latitude", "longitude")
 
@@ -96,7 +96,7 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
             f"method {method!r} is unknown", expected="'gate'", found=repr(method), fix='importance(ds, method="gate")'
         )
     ready = prepare(ds, Settings.of(arguments))
-    _require_gates(ready.model.card.network)
+    require_gates(ready.model.card.network)
     array = _importance(ready.source(needs_hidden=False), ready)
     return _finish(ready, "importance", {"importance": array}, ds, arguments)["importance"]
 
@@ -149,7 +149,7 @@ def attention(
     (('time', 'lat', 'lon'), 220.0)
     """
     ready = prepare(ds, Settings.of(arguments))
-    _require_attention(ready.model.card.network)
+    require_attention(ready.model.card.network)
     points = locate(ready.conformed.grid, latitude, longitude, base_points)
     maps = Maps(points.cells, heads)
     array = _attention(ready.source(needs_hidden=False, maps=maps), ready, points, maps)
@@ -232,12 +232,12 @@ def encode(
     spec = ready.model.card.network
     points = maps = None
     if base_points is not None:
-        _require_attention(spec)
+        require_attention(spec)
         points = locate(ready.conformed.grid, None, None, base_points)
         maps = Maps(points.cells, heads)
     source = ready.source(needs_hidden=False, maps=maps)
     outputs = {"embedding": _embedding(source, ready)}
-    if _has_gates(spec):
+    if has_gates(spec):
         outputs["importance"] = _importance(source, ready)
     if points is not None and maps is not None:
         outputs["attention"] = _attention(source, ready, points, maps)
@@ -377,27 +377,3 @@ def _described(
         steps=ready.conformed.steps,
         history=str(history) if history else None,
     )
-
-
-def _has_gates(spec: NetworkSpec) -> bool:
-    return spec.architecture == "faconvlstm"
-
-
-def _require_gates(spec: NetworkSpec) -> None:
-    if not _has_gates(spec):
-        raise ModelError(
-            f"a {spec.architecture} network has no squeeze-excitation gates",
-            expected="a model with the architecture 'faconvlstm'",
-            found=spec.architecture,
-            fix="xfaconv.importance(ds, model=...) with a FAConvLSTM model",
-        )
-
-
-def _require_attention(spec: NetworkSpec) -> None:
-    if spec.architecture != "faconvlstm" or not spec.attention_every:
-        raise ModelError(
-            "this model has no axial attention, so there are no maps",
-            expected="a model with the architecture 'faconvlstm' and attention_every of at least 1",
-            found=f"{spec.architecture}, attention_every={spec.attention_every}",
-            fix="xfaconv.attention(ds, model=...) with a model that has it",
-        )
