@@ -6,7 +6,7 @@
 #   VENV=/path/to/environment   another place for it
 #   VENV_ARGS=--system-site-packages   see the packages of that interpreter, an installed torch among them
 #   CONSTRAINTS=                take versions that are there, such as that torch, instead of the pinned ones
-#   PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"   further arguments of pip install
+#   PIP_ARGS="--extra-index-url URL"   further arguments of pip install, such as the index of torch builds for CPU
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -145,7 +145,7 @@ def test_a_change_of_the_dataset_is_seen() -> None:
 
 
 def test_the_accessor_works_in_a_pipeline(winter: xr.Dataset) -> None:
-    assert winter.pipe(xfaconv.embed).dims == ("time", "component")
+    assert winter.pipe(xfaconv.embed).dims == ("time", "embedding")
 
 
 def test_the_text_says_what_was_recognised_the_model_and_the_cost(no_computes) -> None:

@@ -54,11 +54,11 @@ def test_components_are_ordered_by_their_likeness_to_the_index() -> None:
     random = np.random.default_rng(0)
     index = xr.DataArray(random.normal(size=120), {"time": months}, ("time",))
     loads = np.array([0.5, -2.0, 3.0, 0.0])
-    coordinates = {"time": months, "component": [1, 2, 3, 4], "full_warmup": ("time", np.ones(120, bool))}
+    coordinates = {"time": months, "embedding": [1, 2, 3, 4], "full_warmup": ("time", np.ones(120, bool))}
     embedding = xr.DataArray(
-        index.values[:, None] * loads + random.normal(size=(120, 4)), coordinates, ("time", "component")
+        index.values[:, None] * loads + random.normal(size=(120, 4)), coordinates, ("time", "embedding")
     )
-    assert demo.like_first(embedding, index).component.values.tolist() == [2, 4, 1, 3]
+    assert demo.like_first(embedding, index).embedding.values.tolist() == [2, 4, 1, 3]
 
 
 def test_the_demonstration_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_the_demonstration_writes_what_it_says(tmp_path: Path, capsys: pytest.Ca
     written = {"encoded.nc", "attention_nino34.png", "importance.png", "embedding.png"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == written
     with xr.open_dataset(tmp_path / "out" / "encoded.nc", engine="netcdf4") as encoded:
-        assert set(encoded) == {"embedding", "importance", "attention"}
+        assert set(encoded) == {"embeddings", "importance", "attention"}
         assert encoded.sizes["time"] == 144
         assert not any(variable.isnull().any() for variable in encoded.data_vars.values())
         np.testing.assert_allclose(encoded.attention.sum(("lat", "lon")), 1, atol=1e-4)

@@ -22,7 +22,7 @@ def test_the_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(SNIPPETS[0], "README.md", "exec"), names)
-    assert names["embedding"].dims == ("time", "component")
+    assert names["embedding"].dims == ("time", "embedding")
     assert names["embedding"].chunks is not None
     assert names["everything"].attention.dims == ("base_point", "time", "lat", "lon")
     assert not any(variable.isnull().any() for variable in names["everything"].data_vars.values())

@@ -38,7 +38,7 @@ class DatasetAccessor:
         return xfaconv.conform(self._dataset, **options)
 
     def embed(self, **options: Unpack[Arguments]) -> xr.DataArray:
-        """Give one compact vector per time, (time, component): see `xfaconv.embed`."""
+        """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
         return xfaconv.embed(self._dataset, **options)
 
     def importance(self, *, method: str = "gate", **options: Unpack[Arguments]) -> xr.DataArray:

@@ -100,20 +100,20 @@ def like_first(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
 
     Parameters
     ----------
-    embedding : DataArray (time, component)
+    embedding : DataArray (time, embedding)
         With the coordinate ``full_warmup``.
     index : DataArray (time,)
         Anomalies.
 
     Returns
     -------
-    DataArray (time, component)
+    DataArray (time, embedding)
         Rising correlation, so that the last is drawn on top; steps without their full warm-up take no part in it.
     """
     anomaly = standardised(embedding)
     warm = np.flatnonzero(embedding.full_warmup)
     correlation = xr.corr(anomaly.isel(time=warm), index.isel(time=warm), "time")
-    ordered = anomaly.isel(component=np.argsort(correlation.values))
+    ordered = anomaly.isel(embedding=np.argsort(correlation.values))
     return ordered.assign_attrs(long_name="standardised anomaly", units="1")
 
 
@@ -154,7 +154,7 @@ def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, li
     importance = encoded.importance.assign_attrs(long_name="share of importance")
     _save(xfaconv.plot_importance(importance), folder / "importance.png")
     title = "Embedding: anomalies of each component in its own spread, the most like Niño 3.4 on top"
-    ordered = like_first(encoded.embedding, index)
+    ordered = like_first(encoded.embeddings, index)
     _save(xfaconv.plot_embedding(ordered, index=index, title=title), folder / "embedding.png")
     return years
 

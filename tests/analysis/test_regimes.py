@@ -30,7 +30,7 @@ def chain(steps: int = 600, seed: int = 0, spread: float = 0.25) -> tuple[xr.Dat
     points = np.eye(6)[:4] * 2
     values = points[states] + spread * rng.normal(size=(steps, 6))
     times = xr.date_range("2000-01-01", periods=steps, freq="D")
-    return xr.DataArray(values, {"time": times}, ("time", "component")), states
+    return xr.DataArray(values, {"time": times}, ("time", "embedding")), states
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,7 +54,7 @@ def test_noise_is_not_believed(method: Any) -> None:
     values = [
         float(
             regimes(
-                xr.DataArray(autoregressive(4, 300, seed=seed).T, dims=("time", "component")),
+                xr.DataArray(autoregressive(4, 300, seed=seed).T, dims=("time", "embedding")),
                 4,
                 method=method,
                 repeats=0,
@@ -85,7 +85,7 @@ def test_choice_of_n_is_the_planted_one_or_none() -> None:
     data, _ = chain(400)
     found = choose_count(data, (2, 3, 4, 5, 6), repeats=3, surrogates=19)
     assert int(found.suggested) == 4
-    noise = xr.DataArray(autoregressive(3, 300, seed=2).T, dims=("time", "component"))
+    noise = xr.DataArray(autoregressive(3, 300, seed=2).T, dims=("time", "embedding"))
     assert int(choose_count(noise, (2, 3, 4), repeats=3, surrogates=19).suggested) == 0
 
 
@@ -126,7 +126,7 @@ def test_missing_and_cold_steps_have_no_regime() -> None:
 
 
 def test_the_same_seed_gives_the_same_and_the_global_state_is_left_alone() -> None:
-    data = xr.DataArray(autoregressive(4, 200, seed=2).T, dims=("time", "component"))
+    data = xr.DataArray(autoregressive(4, 200, seed=2).T, dims=("time", "embedding"))
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (regimes(data, 5, seed=3, repeats=2, surrogates=2) for _ in range(2))
     xr.testing.assert_identical(first, second)

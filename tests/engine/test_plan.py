@@ -31,7 +31,7 @@ def test_counts_are_those_of_the_call(monkeypatch, mode, members):
     computed = out.compute(scheduler="synchronous")
     assert (len(calls), sum(calls)) == (plan.network_calls, plan.steps_run)
     assert plan.steps_without_full_warmup == int((~computed.full_warmup).sum())
-    for name in ("embedding", "importance", "attention"):
+    for name in ("embeddings", "importance", "attention"):
         assert plan.outputs[name] == computed[name].nbytes
     assert plan.outputs["hidden"] == xfaconv.hidden(ds, model=worlds.model()).nbytes
     assert plan.bytes_read == sum(ds[variable.name].nbytes for variable in worlds.VARIABLES)

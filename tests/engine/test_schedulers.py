@@ -33,7 +33,7 @@ def expected() -> xr.Dataset:
 
 
 def check(found: xr.Dataset, expected: xr.Dataset) -> None:
-    for name in ("embedding", "importance", "attention"):
+    for name in ("embeddings", "importance", "attention"):
         np.testing.assert_allclose(found[name].values, expected[name].values, atol=1e-5)
 
 
@@ -71,8 +71,8 @@ def test_distributed(cluster, mode):
 def test_lazy_results_travel(tool, expected):
     lazy = build()
     back = tool.loads(tool.dumps(lazy))
-    assert back.embedding.chunks is not None
-    assert back.embedding.data.name == lazy.embedding.data.name
+    assert back.embeddings.chunks is not None
+    assert back.embeddings.data.name == lazy.embeddings.data.name
     check(back.compute(scheduler="threads"), expected)
 
 
@@ -115,7 +115,7 @@ def test_a_killed_worker_changes_no_bit(own_cluster, tmp_path):
     )
     found = build(ds).compute()
     assert (tmp_path / "killed").exists()
-    for name in ("embedding", "importance", "attention"):
+    for name in ("embeddings", "importance", "attention"):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)
 
 
@@ -127,5 +127,5 @@ def test_a_restarted_worker_changes_no_bit(own_cluster):
     worker = next(iter(own_cluster.scheduler_info()["workers"]))
     own_cluster.restart_workers([worker])
     found = future.result()
-    for name in ("embedding", "importance", "attention"):
+    for name in ("embeddings", "importance", "attention"):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)

@@ -121,10 +121,10 @@ def test_a_damaged_zarr_chunk_is_named_by_its_times(tmp_path):
     with pytest.raises(XFaconvError, match="2001-03") as caught:
         write_zarr(lazy, tmp_path / "out.zarr", blocks_per_part=2)
     assert caught.value.__cause__ is not None
-    found = xr.open_zarr(tmp_path / "out.zarr").embedding.values
+    found = xr.open_zarr(tmp_path / "out.zarr").embeddings.values
     there = np.isfinite(found).all(axis=1)
     assert 0 < there.sum() < 30
     np.testing.assert_array_equal(found[there], undisturbed.values[there])
     victim.write_bytes(whole)
     write_zarr(lazy, tmp_path / "out.zarr")
-    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embedding.values, undisturbed.values)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embeddings.values, undisturbed.values)

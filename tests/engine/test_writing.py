@@ -66,13 +66,13 @@ def test_part_by_part_is_the_same_as_at_once(tmp_path, what, blocks):
     result = lazy() if what == "encode" else xfaconv.embed(worlds.world(60).chunk(time=9), model=worlds.model())
     write_zarr(result, tmp_path / "out.zarr", blocks_per_part=blocks)
     found = xr.open_zarr(tmp_path / "out.zarr")
-    found = found if what == "encode" else found.embedding
+    found = found if what == "encode" else found.embeddings
     expected = result.compute()
     for name in found.coords:
         xr.testing.assert_identical(found[name].load().variable, expected[name].variable)
     np.testing.assert_array_equal(
-        found["embedding" if what == "encode" else slice(None)].values,
-        expected["embedding" if what == "encode" else slice(None)].values,
+        found["embeddings" if what == "encode" else slice(None)].values,
+        expected["embeddings" if what == "encode" else slice(None)].values,
     )
     assert found.attrs == expected.attrs
     assert not [
@@ -108,7 +108,7 @@ def test_an_interrupted_run_goes_on_without_computing_what_is_there(tmp_path, mo
     write_zarr(lazy(), tmp_path / "out.zarr", blocks_per_part=2)
     assert calls == []
     found = xr.open_zarr(tmp_path / "out.zarr").load()
-    for name in ("embedding", "importance", "attention"):
+    for name in ("embeddings", "importance", "attention"):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)
 
 
@@ -136,12 +136,12 @@ def test_a_corrupt_chunk_costs_only_what_reads_it(tmp_path):
     marks = zarr.open_group(tmp_path / "out.zarr", use_consolidated=False)["_xfaconv_written"][:]
     for block, written in enumerate(marks):
         part = slice(8 * block, 8 * block + 8)
-        values, expected = found.embedding[part].values, undisturbed.embedding[part].values
+        values, expected = found.embeddings[part].values, undisturbed.embeddings[part].values
         assert np.array_equal(values, expected) if written else np.isnan(values).all()
     assert marks.sum() >= len(marks) - 4
     corrupt.broken = False
     write_zarr(result, tmp_path / "out.zarr")
-    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embedding.values, undisturbed.embedding.values)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embeddings.values, undisturbed.embeddings.values)
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(tmp_path, monkeypat
     written = []
 
     async def limited(self, key, value, *arguments, **options):
-        if "embedding/c/" in key:
+        if "embeddings/c/" in key:
             written.append(key)
             if len(written) > 3:
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -165,7 +165,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(tmp_path, monkeypat
     monkeypatch.setattr(LocalStore, "set", original)
     write_zarr(result, tmp_path / "out.zarr", blocks_per_part=1)
     expected = result.compute()
-    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embedding.values, expected.embedding.values)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").embeddings.values, expected.embeddings.values)
 
 
 def test_another_result_is_not_mixed_in(tmp_path):

@@ -117,7 +117,7 @@ def regimes(
 
     Parameters
     ----------
-    data : Dataset or DataArray (time, component)
+    data : Dataset or DataArray (time, embedding)
         Fields, which are embedded with the engine, or embeddings (or principal components).
     n : int
         Number of regimes.
@@ -156,7 +156,7 @@ def regimes(
     --------
     >>> rng = np.random.default_rng(0)
     >>> states = np.repeat(np.eye(3), 20, axis=0)
-    >>> vectors = xr.DataArray(states + 0.05 * rng.normal(size=(60, 3)), dims=("time", "component"))
+    >>> vectors = xr.DataArray(states + 0.05 * rng.normal(size=(60, 3)), dims=("time", "embedding"))
     >>> out = regimes(vectors, 3)
     >>> out.persistence.values, bool(out.half_stability > 0.4)
     (array([20., 20., 20.]), True)
@@ -165,7 +165,7 @@ def regimes(
     time = time_axis(embedding)
     if embedding.ndim != 2:
         raise VariableError(
-            "regimes need one series of vectors", expected="dims (time, component)", found=f"{embedding.dims}"
+            "regimes need one series of vectors", expected="dims (time, embedding)", found=f"{embedding.dims}"
         )
     if method not in METHODS:
         raise ArgumentError("unknown method", expected=", ".join(METHODS), found=repr(method), fix="method='kmeans'")
@@ -232,7 +232,7 @@ def choose_count(
 
     Parameters
     ----------
-    data : Dataset or DataArray (time, component)
+    data : Dataset or DataArray (time, embedding)
         See `regimes`.
     candidates : sequence of int
         Numbers to try.
@@ -256,7 +256,7 @@ def choose_count(
     --------
     >>> rng = np.random.default_rng(0)
     >>> states = np.eye(3)[rng.integers(0, 3, size=150)]
-    >>> vectors = xr.DataArray(states + 0.1 * rng.normal(size=(150, 3)), dims=("time", "component"))
+    >>> vectors = xr.DataArray(states + 0.1 * rng.normal(size=(150, 3)), dims=("time", "embedding"))
     >>> int(choose_count(vectors, (2, 3, 4)).suggested)
     3
     """

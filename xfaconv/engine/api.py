@@ -36,7 +36,7 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
 
     Returns
     -------
-    DataArray ([member,] time, component), float32
+    DataArray ([member,] time, embedding), float32
         Dimensionless, named ``embedding``. The coordinate ``full_warmup (time)`` is False at steps whose warm-up
         reaches beyond the data.
 
@@ -50,11 +50,11 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     >>> import xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     >>> xfaconv.embed(ds).dims
-    ('time', 'component')
+    ('time', 'embedding')
     """
     ready = prepare(ds, Settings.of(arguments))
     array = _embedding(ready.source(needs_hidden=False), ready)
-    return _finish(ready, "embed", {"embedding": array}, ds, arguments)["embedding"]
+    return _finish(ready, "embed", {"embeddings": array}, ds, arguments)["embeddings"]
 
 
 def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Arguments]) -> xr.DataArray:
@@ -236,7 +236,7 @@ def encode(
         points = locate(ready.conformed.grid, None, None, base_points)
         maps = Maps(points.cells, heads)
     source = ready.source(needs_hidden=False, maps=maps)
-    outputs = {"embedding": _embedding(source, ready)}
+    outputs = {"embeddings": _embedding(source, ready)}
     if has_gates(spec):
         outputs["importance"] = _importance(source, ready)
     if points is not None and maps is not None:
@@ -288,7 +288,7 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
 
 def _embedding(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
     size = ready.model.card.network.embedding
-    return _labelled(ready, "embedding", embedding_array(source, size), {"component": np.arange(1, size + 1)})
+    return _labelled(ready, "embeddings", embedding_array(source, size), {"embedding": np.arange(1, size + 1)})
 
 
 def _importance(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
@@ -321,7 +321,7 @@ def _labelled(
 ) -> xr.DataArray:
     """Name the axes in the engine's order, then give them the user's labels."""
     order = {
-        "embedding": ("member", "time", "component"),
+        "embeddings": ("member", "time", "embedding"),
         "importance": ("member", "time", "variable"),
         "attention": ("member", "base_point", "time", "head", "latitude", "longitude"),
         "hidden": ("member", "time", "channel", "latitude", "longitude"),

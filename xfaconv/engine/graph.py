@@ -141,7 +141,7 @@ def segment_graph(work: Work, clock: Clock, pieces: Segmentation, arrays: Sequen
 
 
 def embedding_array(source: SegmentGraph, size: int) -> da.Array:
-    """Give the embeddings ([member,] time, component)."""
+    """Give the embeddings ([member,] time, embedding)."""
     return _output(source, "embedding", (), source.token, take_embedding, (), (size,), with_work=False)
 
 

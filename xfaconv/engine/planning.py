@@ -237,7 +237,7 @@ def _outputs(ready: Prepared, members: int) -> dict[str, int]:
     steps = len(ready.pieces.full_warmup) * members
     rows, columns = ready.conformed.grid.shape
     return {
-        "embedding": 4 * steps * spec.embedding,
+        "embeddings": 4 * steps * spec.embedding,
         "importance": 4 * steps * spec.variables,
         "attention": 4 * steps * rows * columns,
         "hidden": 4 * steps * spec.hidden * rows * columns,

@@ -11,7 +11,7 @@ from xfaconv.grid import Grid
 from xfaconv.specs import ModelCard
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
-    "embedding": {
+    "embeddings": {
         "long_name": "embedding of the fields up to this time",
         "units": "1",
     },
@@ -110,7 +110,7 @@ def attributes(kind: str, shared: Mapping[str, Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    kind : {"embedding", "importance", "attention", "hidden"}
+    kind : {"embeddings", "importance", "attention", "hidden"}
         Which output.
     shared : Mapping
         As `describe` gives it.

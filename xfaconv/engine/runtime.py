@@ -202,7 +202,7 @@ class Block:
 
 
 def take_embedding(block: Block, *results: dict[str, Any]) -> FloatArray:
-    """Give the embeddings of a block, ([member,] time, component)."""
+    """Give the embeddings of a block, ([member,] time, embedding)."""
     return block.joined([found["embedding"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
 
 

@@ -60,8 +60,8 @@ def write_zarr(
     >>> import tempfile, xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 2))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_zarr(xfaconv.embed(ds), f"{folder}/embedding.zarr")
-    ...     xr.open_zarr(f"{folder}/embedding.zarr").embedding.sizes["time"]
+    ...     write_zarr(xfaconv.embed(ds), f"{folder}/embeddings.zarr")
+    ...     xr.open_zarr(f"{folder}/embeddings.zarr").embeddings.sizes["time"]
     2
     """
     data = _as_dataset(result)

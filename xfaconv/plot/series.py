@@ -27,7 +27,7 @@ class Record:
 
     Parameters
     ----------
-    data : DataArray (time, component)
+    data : DataArray (time, embedding)
         In memory, in the order of time.
     component : hashable
         Name of the other dimension.
@@ -62,7 +62,7 @@ def read_record(data: xr.DataArray, what: str, facets: tuple[Hashable | None, ..
 
     Parameters
     ----------
-    data : DataArray (time, component)
+    data : DataArray (time, embedding)
         Any order, any chunks.
     what : str
         What it is, for the errors.
