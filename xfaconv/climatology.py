@@ -55,7 +55,7 @@ class Climatology:
     @property
     def harmonics(self) -> int:
         """Number of harmonics of the year."""
-        return (self.coefficients.shape[1] - 1) // 2
+        return int(self.coefficients.shape[1] - 1) // 2
 
     def evaluate(self, year_phase: ArrayLike) -> FloatArray:
         """Seasonal mean at given times of the year.
