@@ -114,7 +114,7 @@ def like_first(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
     warm = np.flatnonzero(embedding.full_warmup)
     correlation = xr.corr(anomaly.isel(time=warm), index.isel(time=warm), "time")
     ordered = anomaly.isel(embedding=np.argsort(correlation.values))
-    return ordered.assign_attrs(long_name="standardised anomaly", units="1")
+    return ordered.assign_attrs(long_name="standardised", units="1")
 
 
 def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, list[int]]:

@@ -179,7 +179,7 @@ def check_data(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``similarity`` (time): rank correlation of the map with that on surrogates at the same time of the year;
+        ``similarity`` (time): rank correlation of the map with that on surrogates under the same time stamps;
         ``mean_similarity``: that of the two means over time; ``passed`` if the latter is at most 0.5, and ``verdict``.
     """
     original = density(attention_maps(windows))

@@ -123,8 +123,8 @@ MONTHLY = Recipe(
         "licence": "weights BSD-3-Clause; NOAA data, public domain",
         "citation": _CITATION,
         "known_failures": (
-            "Hidden sectors are inferred less well than by linear regression from EOFs; upper-level wind hardly at all.",
-            "One month ahead, upper-level wind is forecast no better than by damped persistence.",
+            "Hidden sectors are inferred less well than by linear regression from EOFs; upper wind hardly at all.",
+            "One month ahead, upper wind is forecast no better than by damped persistence.",
             "The climatology is that of 1981-2009: later years carry the warming trend as an anomaly.",
             "Monthly means: nothing shorter than a month is seen.",
             "NCEP/NCAR Reanalysis 1 is coarse and dated; ERA5 monthly means differ most over high ground and sea ice.",

@@ -1,0 +1,66 @@
+"""Whatever the dialect of the data: the same embedding, and maps in the user's own orientation and names."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+
+import xfaconv
+from tests.conform.dialects import DEFAULT, GRID, SPECS, Dialect, era5_like, target, tell
+from tests.conftest import raise_if_dask_computes
+from tests.engine import worlds
+from xfaconv.models import Model
+from xfaconv.nn import build_network
+from xfaconv.specs import ModelCard
+
+
+@cache
+def model() -> Model:
+    card = ModelCard(
+        name="tiny-dialects",
+        title="tiny",
+        description="random weights",
+        source="user",
+        data="none",
+        years={},
+        variables=SPECS,
+        grid=GRID,
+        step="1D",
+        segment=4,
+        warmup=3,
+        network=worlds.spec(variables=len(SPECS), daily_cycle=False),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = build_network(card.network)
+    return Model.from_network(card, network, target().climatology)
+
+
+@cache
+def expected() -> xr.Dataset:
+    return xfaconv.encode(tell(DEFAULT), model=model(), base_points={"a": (20.0, 100.0)})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(era5_like())
+def test_any_dialect_gives_the_same_embedding_and_maps_in_the_users_labels(dialect: Dialect) -> None:
+    ds = tell(dialect)
+    before = ds.copy(deep=dialect.chunks is None)
+    with raise_if_dask_computes(0 if dialect.chunks is not None else 10):
+        lazy = xfaconv.encode(ds, model=model(), base_points={"a": (20.0, 100.0)})
+    found = lazy.compute(scheduler="synchronous")
+    np.testing.assert_allclose(found.embeddings.values, expected().embeddings.values, atol=1e-5)
+    np.testing.assert_allclose(found.importance.values, expected().importance.values, atol=1e-5)
+    assert set(found.attention.dims) == {"base_point", dialect.time, dialect.latitude, dialect.longitude}
+    for dim in (dialect.time, dialect.latitude, dialect.longitude):
+        assert found[dim].values.tolist() == ds[dim].values.tolist()
+        assert found[dim].attrs == ds[dim].attrs
+    maps = found.attention.isel(base_point=0).transpose(dialect.time, dialect.latitude, dialect.longitude)
+    canonical = maps.assign_coords({dialect.longitude: np.round(maps[dialect.longitude].values % 360, 6)})
+    canonical = canonical.drop_duplicates(dialect.longitude).sortby([dialect.latitude, dialect.longitude])
+    np.testing.assert_allclose(canonical.values, expected().attention.isel(base_point=0).values, atol=1e-5)
+    assert ds.identical(before)
