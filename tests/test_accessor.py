@@ -80,7 +80,7 @@ def test_method_and_function_give_the_same(winter: xr.Dataset) -> None:
     by_function = xfaconv.encode(winter, base_points={"nino34": (0, -140)})
     xr.testing.assert_identical(by_method.drop_attrs(), by_function.drop_attrs())
     assert by_method.attrs["model"] == "amip-daily-5p6deg"
-    assert set(by_method) == {"embedding", "importance", "attention"}
+    assert set(by_method) == {"embeddings", "importance", "attention"}
 
 
 def test_plots_draw_what_the_engine_gives(winter: xr.Dataset) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -130,6 +130,9 @@ def brute_force_bh(p: np.ndarray, alpha: float) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 def test_discoveries_equal_the_brute_force(values: list[float], alpha: float) -> None:
     p = np.array(values)
+    ordered = np.sort(p[np.isfinite(p)])
+    # On the very edge rounding decides: neither answer is wrong there.
+    assume(np.all(np.abs(ordered * ordered.size / np.arange(1, ordered.size + 1) - alpha) > 1e-12))
     data = xr.DataArray(p.reshape(3, 4), dims=("lat", "lon"), coords={"lat": [0, 1, 2], "lon": [0, 1, 2, 3]})
     out = false_discovery(data, alpha=alpha)
     np.testing.assert_array_equal(out.significant.values.ravel(), brute_force_bh(p, alpha))

@@ -214,7 +214,7 @@ def encode(
     Returns
     -------
     Dataset
-        ``embedding``, ``importance`` (where the network has gates) and ``attention`` (where base points are given).
+        ``embeddings``, ``importance`` (where the network has gates) and ``attention`` (where base points are given).
 
     Raises
     ------
@@ -226,7 +226,7 @@ def encode(
     >>> import xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     >>> list(xfaconv.encode(ds, base_points={"nino34": (0, -140)}))
-    ['embedding', 'importance', 'attention']
+    ['embeddings', 'importance', 'attention']
     """
     ready = prepare(ds, Settings.of(arguments))
     spec = ready.model.card.network
