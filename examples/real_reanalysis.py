@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 import xarray as xr
 
@@ -60,7 +61,8 @@ def ncep_oisst(data: Path, out: Path) -> None:
         encoded = xfaconv.encode(ds, base_points=NINO34).compute()
     encoded.to_netcdf(out / "ncep-oisst-encoded.nc")
     print(encoded)
-    save(xfaconv.plot_importance(encoded["importance"]), out / "ncep-oisst-importance.png")
+    xfaconv.plot_importance(encoded["importance"])
+    save(out / "ncep-oisst-importance.png")
     if not present(data, "indices/oni.csv"):
         return
     inside = pd.read_csv(data / "indices" / "oni.csv").query("1983 <= year <= 2018")
@@ -72,7 +74,8 @@ def ncep_oisst(data: Path, out: Path) -> None:
     )
     panels.to_netcdf(out / "ncep-oisst-attention-djf.nc")
     print(f"El Nino winters {warm}\nLa Nina winters {cold}")
-    save(xfaconv.plot_attention(panels, projection="Robinson", col="winters"), out / "ncep-oisst-attention-djf.png")
+    xfaconv.plot_attention(panels, projection="Robinson", col="winters")
+    save(out / "ncep-oisst-attention-djf.png")
 
 
 def era5_peru(data: Path, out: Path, updates: int) -> None:
@@ -92,10 +95,10 @@ def era5_peru(data: Path, out: Path, updates: int) -> None:
     for variable, skill in model.card.metrics["forecast"]["lead 1"].items():
         ratio = skill["standardised_rmse_to_damped_persistence"]
         print(f"  {variable}: one month ahead, {ratio:.2f} of the error of damped persistence on held-back years")
-    save(
-        xfaconv.plot_attention(encoded["attention"].squeeze().mean("time", keep_attrs=True)), out / "peru-attention.png"
-    )
-    save(xfaconv.plot_importance(encoded["importance"]), out / "peru-importance.png")
+    xfaconv.plot_attention(encoded["attention"].squeeze().mean("time", keep_attrs=True))
+    save(out / "peru-attention.png")
+    xfaconv.plot_importance(encoded["importance"])
+    save(out / "peru-importance.png")
 
 
 def simulated_year(data: Path, out: Path) -> None:
@@ -105,16 +108,14 @@ def simulated_year(data: Path, out: Path) -> None:
     encoded.to_netcdf(out / "amip-encoded.nc")
     print(encoded)
     january = encoded["attention"].squeeze().sel(time="2009-01").mean("time", keep_attrs=True)
-    save(xfaconv.plot_attention(january, projection="Robinson"), out / "amip-attention-january.png")
+    xfaconv.plot_attention(january, projection="Robinson")
+    save(out / "amip-attention-january.png")
 
 
-def save(artist: object, path: Path) -> None:
-    """Write the figure that an artist or a facet grid belongs to, and close it."""
-    import matplotlib.pyplot as plt
-
-    figure = getattr(artist, "fig", None) or getattr(artist, "figure", None)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+def save(path: Path) -> None:
+    """Write the figure that was just drawn, and close it."""
+    plt.gcf().savefig(path, dpi=150)
+    plt.close()
     print(f"wrote {path}")
 
 

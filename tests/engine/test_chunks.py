@@ -7,7 +7,7 @@ from functools import cache
 import dask
 import numpy as np
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import xfaconv
@@ -52,6 +52,9 @@ def test_any_chunks_and_any_slice_give_the_numbers_of_the_whole_in_memory(draw):
     length = data().sizes["time"]
     first = draw.draw(st.integers(0, length - 1), label="first")
     last = draw.draw(st.integers(first + 1, min(first + 14, length)), label="last")
+    # Stamps on both sides of a gap alone do not tell the step.
+    days = np.diff(data().indexes["time"].values[first:last]) / np.timedelta64(1, "D")
+    assume(days.size == 0 or days.min() == 1)
     members = draw.draw(st.sampled_from([slice(0, 1), slice(1, 2), slice(0, 2)]), label="members")
     part = data().isel(time=slice(first, last), number=members)
     if part.sizes["number"] == 1:
