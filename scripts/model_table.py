@@ -51,7 +51,7 @@ def _row(card: xfaconv.ModelCard) -> tuple[str, ...]:
         for path in (
             ("hidden_sectors",),
             ("attention_removed", "hidden_sectors"),
-            ("trained_without_attention", "hidden_sectors"),
+            ("attention_worth", "trained_without_attention", "hidden_sectors"),
             ("hidden_sectors_linear",),
         )
     ]
