@@ -221,3 +221,16 @@ def test_another_dialect_by_hand():
     ds = tell(Dialect(north_to_south=True, west_of_greenwich=True))
     assert ds.latitude[0] > 0 > ds.longitude[0]
     np.testing.assert_array_equal(ds.t2m.sel(latitude=33.75, longitude=-90.0), truth()["t2m"][:, 5, 12])
+
+
+def test_lazy_valid_time_is_start_plus_step():
+    ds = tell(replace(DEFAULT, chunks=(3, 8, 16)))
+    shifted = ds.time.values + np.timedelta64(6, "h")
+    eager = ds.assign_coords(valid_time=("time", shifted, {"standard_name": "time"}), step=np.timedelta64(6, "h"))
+    lazy = eager.assign_coords(valid_time=eager.valid_time.chunk(time=3))
+    with raise_if_dask_computes():
+        conformed = adapt(lazy, target())
+    np.testing.assert_array_equal(conformed.time.values, shifted)
+    xr.testing.assert_allclose(conformed.data.compute(), adapt(eager, target()).data.compute())
+    back = conformed.labels.restore(conformed.data.t2m)
+    xr.testing.assert_identical(back.time.variable, lazy.time.variable)

@@ -414,6 +414,8 @@ def test_the_report_names_every_problem_of_every_file(shared_data):
 def test_every_awkward_file_has_a_test(shared_data):
     text = Path(__file__).read_text()
     for path in (shared_data / "awkward").iterdir():
+        if path.suffix == ".idx":  # what cfgrib leaves beside a file that it has read
+            continue
         assert re.search(re.escape(path.name), text), path.name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,3 +65,18 @@ def test_any_dialect_gives_the_same_embedding_and_maps_in_the_users_labels(diale
     canonical = canonical.drop_duplicates(dialect.longitude).sortby([dialect.latitude, dialect.longitude])
     np.testing.assert_allclose(canonical.values, expected().attention.isel(base_point=0).values, atol=1e-5)
     assert ds.identical(before)
+
+
+def test_packed_and_unpacked_files_give_the_same_embedding(tmp_path: Path) -> None:
+    packing = {"t2m": (0.002, 280.0), "z": (0.2, 55000.0), "msl": (0.2, 101000.0), "tp": (1e-6, 0.0)}
+    encoding = {
+        name: {"dtype": "int16", "scale_factor": step, "add_offset": offset, "_FillValue": -32768}
+        for name, (step, offset) in packing.items()
+    }
+    tell(DEFAULT).to_netcdf(tmp_path / "packed.nc", encoding=encoding)
+    with xr.open_dataset(tmp_path / "packed.nc", chunks={}) as packed:
+        assert packed.t2m.encoding["dtype"] == np.int16
+        found = xfaconv.embed(packed, model=model()).compute()
+        plain = xfaconv.embed(packed.load().astype("float64"), model=model())
+        np.testing.assert_allclose(found.values, plain.values, atol=1e-5)
+        np.testing.assert_allclose(found.values, expected().embeddings.values, atol=1e-2)

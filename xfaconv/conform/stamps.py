@@ -82,6 +82,11 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     readable = [name for name in flat if _holds_dates(ds[name])]
     name = (readable or flat)[0]
     array = ds[name]
+    start = _start_in_memory(ds, name, flat) if array.chunks is not None else None
+    if start is not None:
+        found = FoundCoordinate("time", start, str(ds[start].dims[0]), _rule(ds[start]))
+        values = ds[start].values + ds["step"].values
+        return Stamps(found, values, (f"valid times are {start!r} plus 'step', since {name!r} is lazy",))
     if array.chunks is not None:
         raise TimeError(
             f"time coordinate {name!r} is lazy and would have to be computed",
@@ -93,6 +98,15 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     if readable:
         return Stamps(found, np.atleast_1d(np.array(array.values)))
     return Stamps(found, *_decode(array, name))
+
+
+def _start_in_memory(ds: xr.Dataset, name: str, flat: list[str]) -> str | None:
+    """Name the start of the forecast where valid time is lazy (GRIB in chunks) but known: start plus step."""
+    step = ds.coords.get("step")
+    if name.lower() != "valid_time" or step is None or step.ndim or step.dtype.kind != "m" or step.chunks is not None:
+        return None
+    starts = [other for other in flat if other != name and ds[other].ndim == 1 and ds[other].chunks is None]
+    return next((other for other in starts if ds[other].dtype.kind == "M"), None)
 
 
 def _rule(array: xr.DataArray) -> str:
