@@ -62,3 +62,9 @@ def test_names_stay_in_order():
     assert points.names == ("nino34", "iceland")
     assert not points.single
     assert locate(GLOBAL, 1, 2, None).single
+
+
+@pytest.mark.parametrize("given", [(0, -140), "nino34", [(0, -140)]])
+def test_base_points_that_are_no_mapping_are_refused(given: object) -> None:
+    with pytest.raises(ArgumentError, match="base_points must be a mapping of names to places"):
+        locate(Grid.regular(5.0), None, None, given)

@@ -67,3 +67,21 @@ def test_complete_fields_are_all_seen():
 def test_an_unknown_policy_is_refused():
     with pytest.raises(ArgumentError, match="'ignore'"):
         check_policy("ignore")
+
+
+def test_a_variable_without_a_single_value_is_refused_with_what_to_do() -> None:
+    empty = fields()
+    empty[:, 0] = np.nan
+    with pytest.raises(MissingDataError, match="variable 't2m' has no value at all between 2000-01-01 and 2000-01-03"):
+        fill(empty.copy(), expected(), "fill", STAMPS)
+    assert fill(empty.copy(), expected(), "propagate", STAMPS).spoiled.all()
+    assert not fill(empty.copy(), expected(absent=(True, False)), "fill", STAMPS).spoiled.any()
+
+
+def test_a_step_without_a_single_value_is_refused_as_a_hidden_gap() -> None:
+    empty = fields()
+    empty[1] = np.nan
+    with pytest.raises(MissingDataError, match="no variable has a value at 2000-01-02") as caught:
+        fill(empty.copy(), expected(), "fill", STAMPS)
+    assert "dropna('time', how='all')" in str(caught.value)
+    assert fill(empty.copy(), expected(), "propagate", STAMPS).spoiled.tolist() == [False, True, False]

@@ -126,7 +126,8 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
     >>> conversion("tas", "degC", "K", None, None).offset
     273.15
     """
-    source, goal = check_units(variable, found, wanted), parse_units(wanted)
+    kind = None if entry is None else entry.kind
+    source, goal = check_units(variable, found, wanted, kind), parse_units(wanted)
     if goal is None:
         raise UnitsError(f"the model's units of {variable!r} are not known", found=wanted)
     if source.is_compatible_with(goal):
@@ -151,7 +152,7 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
     )
 
 
-def check_units(variable: str, found: str | None, wanted: str) -> pint.Unit:
+def check_units(variable: str, found: str | None, wanted: str, kind: str | None = None) -> pint.Unit:
     """Read a variable's units, or say that they are absent or unknown.
 
     Parameters
@@ -162,6 +163,8 @@ def check_units(variable: str, found: str | None, wanted: str) -> pint.Unit:
         The data's units attribute.
     wanted : str
         What they might be, for messages.
+    kind : str, optional
+        Kind of the variable in the table: of a geopotential both units are named.
 
     Returns
     -------
@@ -172,7 +175,9 @@ def check_units(variable: str, found: str | None, wanted: str) -> pint.Unit:
     UnitsError
         If there are none or they are not known.
     """
-    other = "; 'm' for geopotential height" if wanted.replace("**", "") in ("m2 s-2", "m2/s2") else ""
+    potential = wanted.replace("**", "") in ("m2 s-2", "m2/s2")
+    other = "; 'm' for geopotential height" if potential else "; 'm2 s-2' for geopotential"
+    other = other if potential or kind == "geopotential" else ""
     fix = f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are{other}"
     if found is None or not str(found).strip():
         raise UnitsError(f"variable {variable!r} has no units", expected=wanted, fix=fix)

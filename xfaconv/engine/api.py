@@ -37,7 +37,7 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     Returns
     -------
     DataArray ([member,] time, embedding), float32
-        Dimensionless, named ``embedding``. The coordinate ``full_warmup (time)`` is False at steps whose warm-up
+        Dimensionless, named ``embeddings``. The coordinate ``full_warmup (time)`` is False at steps whose warm-up
         reaches beyond the data.
 
     Raises

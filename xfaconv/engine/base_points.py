@@ -119,6 +119,13 @@ def locate(
             expected=example,
             found=named or "none of them",
         )
+    if base_points is not None and not isinstance(base_points, Mapping):
+        raise ArgumentError(
+            "base_points must be a mapping of names to places",
+            expected='{"nino34": (0, -140)}',
+            found=repr(base_points),
+            fix=example,
+        )
     wanted = {"base point": (latitude, longitude)} if one else dict(base_points or {})
     if not wanted:
         raise ArgumentError("base_points is empty", expected=example, found="{}", fix=example)

@@ -104,7 +104,8 @@ def fill(
     Raises
     ------
     MissingDataError
-        Under ``"raise"``, naming the variable and the time range.
+        Under ``"raise"``, naming the variable and the time range. Under ``"fill"``, if a variable has no value in the
+        whole segment, or no variable has a value at a step.
 
     Examples
     --------
@@ -120,6 +121,8 @@ def fill(
     spoiled = np.zeros(steps, dtype=bool)
     if not missing_in.any():
         return Filled(fields, np.ones((steps, rows, columns), dtype=np.float32), spoiled)
+    if policy == "fill":
+        _refuse_nothing(absent, expected, stamps)
     seen = 1 - absent.sum(axis=1, dtype=np.float32) / np.float32(variables)
     fields[absent] = 0
     for number, name in enumerate(expected.names):
@@ -135,6 +138,28 @@ def fill(
             _refuse(name, at_step, int(unexpected.sum()), stamps)
         spoiled |= at_step
     return Filled(fields, seen, spoiled)
+
+
+def _refuse_nothing(absent: NDArray[np.bool_], expected: Expected, stamps: Sequence[Any] | NDArray[Any]) -> None:
+    """Refuse a variable or a step without a single value: climatology in its place would pass for data."""
+    given = [number for number, lacking in enumerate(expected.absent) if not lacking]
+    for number in given:
+        if absent[:, number].all():
+            name = expected.names[number]
+            raise MissingDataError(
+                f"variable {name!r} has no value at all between {stamps[0]} and {stamps[-1]}",
+                expected="values, or a variable that is not there",
+                found="missing values only",
+                fix=f"embed(ds.drop_vars({name!r}), absent='climatology'), or missing='propagate' for NaN there",
+            )
+    empty = np.flatnonzero(absent[:, given].all(axis=(1, 2, 3))) if given else np.zeros(0, dtype=int)
+    if empty.size:
+        raise MissingDataError(
+            f"no variable has a value at {stamps[empty[0]]}" + (f" and {empty.size - 1} more" * (empty.size > 1)),
+            expected="steps with data; a step that is left out is a gap, and is treated as one",
+            found=f"{empty.size} steps with missing values only",
+            fix="ds = ds.dropna('time', how='all')  # or missing='propagate' for NaN there",
+        )
 
 
 def _refuse(name: str, at_step: NDArray[np.bool_], values: int, stamps: Sequence[Any] | NDArray[Any]) -> None:
