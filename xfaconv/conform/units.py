@@ -134,7 +134,6 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
         factor, offset = _linear(source, goal)
         sentence = f"{found} to {wanted}" if abs(factor - 1) > _SAME or abs(offset) > _SAME else ""
         return Conversion(factor, offset, sentence)
-    kind = entry.kind if entry is not None else ""
     special = None
     if kind == "geopotential":
         special = _geopotential(source, goal, str(found), wanted)
