@@ -197,7 +197,7 @@ def nao(
         With z500 or sea-level pressure, in any units: the index is standardised.
     method : {"box", "eof"}
         Standardised mean over 35-45N, 80-10W less that over 55-70N, 80-10W; or the leading principal component
-        over 20-80N, 90W-40E.
+        over 20-80N, 90W-40E. The western edge of the boxes is the one of about ten that agreed best with CPC's index.
     base_period : (first, last), optional
         The years of mean and spread. Default: all.
 
