@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -48,6 +51,48 @@ OPENERS = {
     "h5netcdf": lambda folder: xr.open_dataset(folder / "all.nc", engine="h5netcdf", chunks={}),
     "packed integers": lambda folder: xr.open_dataset(folder / "packed.nc", chunks={}),
 }
+
+
+def virtually(folder: Path) -> xr.Dataset:
+    """Two NetCDF files as one Zarr store of references, as Kerchunk writes it."""
+    hdf = pytest.importorskip("kerchunk.hdf")
+    combine = pytest.importorskip("kerchunk.combine")
+    references = []
+    for number, steps in enumerate([slice(0, 15), slice(15, 30)]):
+        part = worlds.world(30).isel(time=steps)
+        path = folder / f"virtual-{number}.nc"
+        layout = {name: {"chunksizes": (5, 8, 16), "zlib": True} for name in part}
+        part.to_netcdf(path, engine="h5netcdf", encoding=layout)
+        references.append(hdf.SingleHdf5ToZarr(str(path), inline_threshold=0).translate())
+    joined = combine.MultiZarrToZarr(
+        references, concat_dims=["time"], identical_dims=["latitude", "longitude"], coo_map={"time": "cf:time"}
+    ).translate()
+    (folder / "virtual.json").write_text(json.dumps(joined))
+    return xr.open_dataset(str(folder / "virtual.json"), engine="kerchunk", chunks={})
+
+
+def versioned(folder: Path) -> xr.Dataset:
+    """An Icechunk repository on disk, read at its newest snapshot."""
+    icechunk = pytest.importorskip("icechunk")
+    repository = icechunk.Repository.create(icechunk.local_filesystem_storage(str(folder / "icechunk")))
+    session = repository.writable_session("main")
+    ds = worlds.world(30)
+    ds.to_zarr(session.store, consolidated=False, encoding={name: {"chunks": (7, 4, 8)} for name in ds})
+    session.commit("a month")
+    return xr.open_zarr(repository.readonly_session("main").store, consolidated=False)
+
+
+@pytest.mark.parametrize("opener", [virtually, versioned])
+def test_virtual_and_versioned_stores(tmp_path, opener: Callable[[Path], xr.Dataset], no_computes):
+    ds = opener(tmp_path)
+    assert all(field.chunks is not None for field in ds.data_vars.values())
+    with no_computes(0):
+        lazy = xfaconv.embed(ds, model=worlds.model())
+    expected = xfaconv.embed(worlds.world(30), model=worlds.model())
+    np.testing.assert_allclose(lazy.compute(scheduler="threads").values, expected.values, atol=1e-5)
+    # What another process gets of the store is enough to read it there.
+    travelled = cloudpickle.loads(cloudpickle.dumps(lazy))
+    np.testing.assert_allclose(travelled.compute(scheduler="threads").values, expected.values, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
