@@ -13,6 +13,7 @@ from xfaconv.analysis.checks import (
 from xfaconv.analysis.composites import composite, membership_test
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.eofs import leading_eofs
+from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.importances import importance_agreement, variable_importance
 from xfaconv.analysis.indices import ao, nao, nino3, nino4, nino12, nino34, pna, sam, soi
 from xfaconv.analysis.influence import influence
@@ -21,7 +22,12 @@ from xfaconv.analysis.planted import Link, Mode, planted, target_points
 from xfaconv.analysis.randomisation import check_data, check_parameters
 from xfaconv.analysis.recovery import link_recovery
 from xfaconv.analysis.regimes import choose_count, regime_composites, regimes
-from xfaconv.analysis.significance import correlate, correlation_p_value, effective_sample_size
+from xfaconv.analysis.significance import (
+    correlate,
+    correlation_p_value,
+    effective_sample_size,
+    lag_one_autocorrelation,
+)
 from xfaconv.analysis.surrogates import phase_randomised
 from xfaconv.analysis.teleconnections import correlation_map, teleconnectivity
 from xfaconv.analysis.windows import cut_windows
@@ -43,10 +49,12 @@ __all__ = [
     "correlation_map",
     "correlation_p_value",
     "cut_windows",
+    "effective_sample_of_events",
     "effective_sample_size",
     "false_discovery",
     "importance_agreement",
     "influence",
+    "lag_one_autocorrelation",
     "leading_eofs",
     "link_recovery",
     "membership_test",

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.errors import CoordinateError, TimeError
-from xfaconv.grid import Grid, cell_edges
+from xfaconv.grid import Grid
 
 Box = tuple[float, float, float, float]
 Cells = Literal["overlap", "centres"]
@@ -123,7 +123,7 @@ def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
 
 def _row_overlap(latitude: NDArray[np.float64], south: float, north: float) -> NDArray[np.float64]:
     order = np.argsort(latitude)
-    edges = np.clip(cell_edges(tuple(latitude[order])), -90, 90)
+    edges = Grid(tuple(latitude[order]), (0.0, 1.0)).latitude_edges
     lower = np.clip(edges[:-1], south, north)
     upper = np.clip(edges[1:], south, north)
     overlap = np.empty(len(latitude))

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from xfaconv.analysis.anomalies import anomalies
 from xfaconv.analysis.axes import horizontal_axes, time_axis
 from xfaconv.analysis.discovery import false_discovery
+from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.seasons import in_season, season_years
-from xfaconv.analysis.significance import correlate, exceedance
+from xfaconv.analysis.significance import correlate, correlation_p_value, exceedance
 from xfaconv.errors import ArgumentError, TimeError
 
 _LEAST_YEARS = 5
@@ -58,8 +59,9 @@ def membership_test(
 ) -> xr.Dataset:
     """Test in every cell whether the mean over some times differs from the mean over the others.
 
-    The difference of two means is the correlation with the membership series (1 inside, 0 outside), so that its
-    p-value takes the memory of both the field and the events from `correlate`.
+    The difference of two means is the correlation with the membership series (1 inside, 0 outside). The events are
+    taken as given: where they were chosen by looking at the field itself (regimes of that field), the p-values are too
+    small, and ``significant`` only says where the maps stand out.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ def membership_test(
     members : DataArray (time)
         True inside.
     test : {"effective", "years"}
-        Student's t with the effective sample size, or whole years of membership shuffled against the field's.
+        Student's t with the effective sample size given the events (`effective_sample_of_events`), or whole years of
+        membership shuffled against the field's.
     season : str or sequence of int, optional
         The season that the times were selected by: says where a year begins.
     shuffles, seed : int
@@ -107,7 +110,10 @@ def membership_test(
     mean = field.where(inside).mean(time, dtype=np.float64).astype(field.dtype)
     indicator = inside.astype(field.dtype).reset_coords(drop=True)
     if test == "effective":
-        p_value = correlate(indicator, field, dim=time).p_value
+        effective = effective_sample_of_events(field, inside, dim=time).astype(field.dtype)
+        p_value = correlation_p_value(correlate(indicator, field, dim=time).correlation, effective).assign_attrs(
+            null="Student t with the effective sample size given the events", units="1", long_name="two-sided p-value"
+        )
     else:
         lazy = field.chunks is not None
         p_value = xr.apply_ufunc(

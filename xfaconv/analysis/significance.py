@@ -59,6 +59,39 @@ def _lag_one(
     return memory
 
 
+def lag_one_autocorrelation(series: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
+    """Lag-one autocorrelation; pairs across a break do not count, missing values are left out.
+
+    Parameters
+    ----------
+    series : DataArray (time, ...)
+        A series or field.
+    dim : str, optional
+        Name of the time dimension.
+
+    Returns
+    -------
+    DataArray (...), float64
+        NaN for a constant series; lazy if the series is.
+
+    Raises
+    ------
+    TimeError
+        If there is no time dimension.
+
+    Examples
+    --------
+    >>> wave = xr.DataArray(np.sin(np.arange(1000) * np.pi / 3), dims="time")
+    >>> float(lag_one_autocorrelation(wave).round(2))
+    0.5
+    """
+    name = time_axis(series, dim)
+    valid = series.notnull()
+    steps = is_adjacent(series[name]) if name in series.coords else np.ones(series.sizes[name] - 1, dtype=bool)
+    shifted, mean, squares = _spread(series, valid, valid.sum(name), name)
+    return _lag_one(shifted, mean, squares, valid, xr.DataArray(steps, dims=(name,)), name)
+
+
 def _pair(x: xr.DataArray, y: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Correlation, count of valid pairs and Bretherton's effective count, in one pass over time."""
     valid = x.notnull() & y.notnull()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dask.array as da
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.seasons import in_season
 from xfaconv.engine.base_points import Place, locate
-from xfaconv.engine.prepare import Prepared, Settings, prepare
+from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.models import Model
@@ -133,7 +133,7 @@ def cut_windows(
     ArgumentError
         If the base point is outside, the data have members, or samples is below 1.
     """
-    ready = prepare(ds, Settings(**arguments))
+    ready = prepare(ds, Settings.of(cast("Arguments", arguments)))
     spec = ready.model.card.network
     if needs_attention and (spec.architecture != "faconvlstm" or not spec.attention_every):
         raise ModelError(
@@ -147,8 +147,7 @@ def cut_windows(
         raise ArgumentError("too few samples", expected="at least 1", found=str(samples), fix="samples=4")
     grid = ready.conformed.grid
     middle = grid.latitude[grid.shape[0] // 2], grid.longitude[grid.shape[1] // 2]
-    latitude, longitude = base_point if base_point is not None else middle
-    cell = locate(grid, latitude, longitude, None).cells[0]
+    cell = locate(grid, None, None, {"base_point": middle if base_point is None else base_point}).cells[0]
     length = ready.model.card.warmup + 1
     ends = _ends(ready, length, season)
     if samples is None:
