@@ -19,7 +19,7 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.accessor import DatasetAccessor
-from xfaconv.errors import XFaconvError
+from xfaconv.errors import AccessorError, XFaconvError
 
 METHODS = [name for name in vars(DatasetAccessor) if not name.startswith("_")]
 
@@ -257,6 +257,30 @@ with warnings.catch_warnings(record=True) as caught:
 assert any("faconv" in str(warning.message) for warning in caught), caught
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_base_points_can_be_given_by_position(winter: xr.Dataset) -> None:
+    found = winter.isel(time=slice(0, 2)).faconv.attention(0, -140)
+    xr.testing.assert_equal(found, xfaconv.attention(winter.isel(time=slice(0, 2)), latitude=0, longitude=-140))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if name not in ("plot_attention", "plot_importance", "plot_embedding")]
+)
+def test_a_data_array_says_how_it_becomes_a_dataset(name: str) -> None:
+    array = xr.DataArray([1.0], name="z500")
+    assert not hasattr(array.faconv, name)
+    with pytest.raises(AccessorError, match="several variables together") as caught:
+        getattr(array.faconv, name)
+    assert f"da.to_dataset(name='z500').faconv.{name}(...)" in caught.value.fix
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        array.faconv.nonsense  # noqa: B018
+
+
+def test_the_accessor_of_a_data_array_can_be_copied() -> None:
+    array = xr.DataArray([1.0], name="z500")
+    assert copy.deepcopy(array.faconv)._array.equals(array)
+    assert pickle.loads(pickle.dumps(array.faconv))._array.equals(array)
 
 
 def test_an_error_is_typed_whichever_way_it_is_called() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import xarray as xr
 
 import xfaconv
+from xfaconv.errors import AccessorError
 
 if TYPE_CHECKING:
+    from xfaconv.analysis.importances import Method as ImportanceMethod
     from xfaconv.engine import Arguments, Plan
     from xfaconv.models import Model
 
@@ -41,12 +43,12 @@ class DatasetAccessor:
         """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
         return xfaconv.embed(self._dataset, **options)
 
-    def importance(self, *, method: str = "gate", **options: Unpack[Arguments]) -> xr.DataArray:
+    def importance(self, *, method: ImportanceMethod = "gate", **options: Any) -> xr.DataArray:
         """Say how much each variable matters, (time, variable): see `xfaconv.importance`."""
         return xfaconv.importance(self._dataset, method=method, **options)
 
     def attention(
-        self, *, latitude: Degrees = None, longitude: Degrees = None, base_points: Points = None, heads: bool = False,
+        self, latitude: Degrees = None, longitude: Degrees = None, *, base_points: Points = None, heads: bool = False,
         **options: Unpack[Arguments],
     ) -> xr.DataArray:  # fmt: skip
         """Say where a base point looks, (time, latitude, longitude): see `xfaconv.attention`."""
@@ -82,16 +84,12 @@ class DatasetAccessor:
         """Check the attention of a place before believing it: see `xfaconv.check_attention`."""
         return xfaconv.check_attention(self._dataset, base_point, **options)
 
-    def variable_importance(self, **options: Any) -> xr.DataArray:
-        """Say what changes without a variable, (time, variable): see `xfaconv.variable_importance`."""
-        return xfaconv.variable_importance(self._dataset, **options)
-
     def influence(self, base_point: Place | None = None, **options: Any) -> xr.DataArray:
         """Say what a result depends on, to first order, through the whole network: see `xfaconv.influence`."""
         return xfaconv.influence(self._dataset, base_point, **options)
 
     def plot_attention(
-        self, *, latitude: Degrees = None, longitude: Degrees = None, base_points: Points = None, model: Choice = None,
+        self, latitude: Degrees = None, longitude: Degrees = None, *, base_points: Points = None, model: Choice = None,
         **style: Any,
     ) -> Any:  # fmt: skip
         """Draw where base points look: `xfaconv.attention`, then `xfaconv.plot_attention` with the style."""
@@ -137,6 +135,18 @@ class DataArrayAccessor:
     def plot_embedding(self, **style: Any) -> Any:
         """Draw this embedding: see `xfaconv.plot_embedding`."""
         return xfaconv.plot_embedding(self._array, **style)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Explain why a method of Datasets is not here."""
+        if name.startswith("_") or not hasattr(DatasetAccessor, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        variable = "t2m" if self._array.name is None else self._array.name
+        raise AccessorError(
+            f"a DataArray has no faconv.{name}: models read several variables together",
+            expected="a Dataset",
+            found=f"DataArray {self._array.name!r}",
+            fix=f"ds.faconv.{name}(...) of the whole Dataset, or da.to_dataset(name={variable!r}).faconv.{name}(...)",
+        )
 
 
 def register() -> None:

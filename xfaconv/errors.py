@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class XFaconvError(Exception):
     """Base of every error that this package raises on purpose.
@@ -51,6 +54,32 @@ def _rebuild(
     return kind(problem, expected=expected, found=found, fix=fix)
 
 
+def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Guess which known name was meant, for the fix of an error.
+
+    Parameters
+    ----------
+    name : str
+        What was written.
+    known : iterable of str
+        What could have been meant.
+    cutoff : float, default 0.6
+        Least likeness, 0 to 1.
+
+    Returns
+    -------
+    str or None
+        The most alike, those with the same letters in another order first; None where nothing is alike.
+
+    Examples
+    --------
+    >>> closest_name("modle", ["mode", "model"])
+    'model'
+    """
+    close = difflib.get_close_matches(name, list(known), n=5, cutoff=cutoff)
+    return next((other for other in close if sorted(other) == sorted(name)), close[0] if close else None)
+
+
 class ArgumentError(XFaconvError, ValueError):
     """An argument has a value that the function does not accept."""
 
@@ -93,3 +122,7 @@ class DownloadError(XFaconvError, OSError):
 
 class DependencyError(XFaconvError, ImportError):
     """An optional package is needed and absent."""
+
+
+class AccessorError(XFaconvError, AttributeError):
+    """A method of the accessor was asked of something that cannot have it."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from xfaconv.errors import GridError
 
 _DEGREE_TOLERANCE = 1e-3
+# In steps of latitude.
+_ROOM_AT_POLE = 0.4
 
 
 def cell_edges(centres: Sequence[float]) -> NDArray[np.float64]:
@@ -135,8 +137,14 @@ class Grid:
 
     @cached_property
     def latitude_edges(self) -> NDArray[np.float64]:
-        """Edges of the rows [degrees], clipped to the poles, shape (latitude + 1,)."""
-        return np.clip(cell_edges(self.latitude), -90, 90)
+        """Edges of the rows [degrees], shape (latitude + 1,), clipped to the poles; a Gaussian grid is closed there."""
+        edges = np.clip(cell_edges(self.latitude), -90, 90)
+        # A Gaussian grid ends a quarter of a step short of the pole; where a row is missing, half a step or more is.
+        if 90 + edges[0] < _ROOM_AT_POLE * (self.latitude[1] - self.latitude[0]):
+            edges[0] = -90
+        if 90 - edges[-1] < _ROOM_AT_POLE * (self.latitude[-1] - self.latitude[-2]):
+            edges[-1] = 90
+        return edges
 
     @cached_property
     def longitude_edges(self) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, closest_name
 
 Missing = Literal["raise", "fill", "propagate"]
 Absent = Literal["raise", "climatology"]
@@ -179,11 +178,11 @@ def get_options() -> Options:
 
 def _validated(name: str, value: Any) -> object:
     if name not in _VALIDATORS:
-        close = difflib.get_close_matches(name, _VALIDATORS, n=1)
+        close = closest_name(name, _VALIDATORS)
         raise ArgumentError(
             f"option {name!r} is unknown",
             expected=", ".join(_VALIDATORS),
             found=repr(name),
-            fix=f"xfaconv.set_options({close[0]}=...)" if close else "xfaconv.get_options() lists the options",
+            fix=f"xfaconv.set_options({close}=...)" if close else "xfaconv.get_options() lists the options",
         )
     return _VALIDATORS[name](name, value)

@@ -398,6 +398,13 @@ STAMPS = [
         "ds.drop_duplicates('time')",
     ),
     Case(
+        "joined from files that overlap",
+        base().isel(time=[0, 1, 2, 1, 2, 3]),
+        TimeError,
+        "time axis 'time' is not sorted, and has 2 stamps twice",
+        "ds.drop_duplicates('time').sortby('time')",
+    ),
+    Case(
         "not a time",
         times([DAYS[0], np.datetime64("NaT"), DAYS[2]]),
         TimeError,

@@ -68,3 +68,26 @@ def test_names_stay_in_order():
 def test_base_points_that_are_no_mapping_are_refused(given: object) -> None:
     with pytest.raises(ArgumentError, match="base_points must be a mapping of names to places"):
         locate(Grid.regular(5.0), None, None, given)
+
+
+@pytest.mark.parametrize(
+    ("place", "fix"),
+    [
+        ((-140, 0), "latitude=0, longitude=-140  # latitude comes first"),
+        ((0, 900), "base_points="),
+        ((91, 0), "latitude=0, longitude=91"),
+        ((0, float("nan")), "base_points="),
+        ((1e308, 1e308), "base_points="),
+    ],
+)
+def test_what_is_no_place_on_earth_is_refused(place, fix):
+    for arguments in ((*place, None), (None, None, {"mine": place})):
+        with pytest.raises(ArgumentError, match="no place on Earth") as caught:
+            locate(GLOBAL, *arguments)
+        assert fix in caught.value.fix
+
+
+def test_a_place_outside_a_region_is_told_the_region():
+    with pytest.raises(ArgumentError) as caught:
+        locate(REGIONAL, -10, 100, None)
+    assert caught.value.fix == "a place with latitude from -21 to 1 and longitude from 269 to 299"

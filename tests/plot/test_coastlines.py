@@ -40,7 +40,6 @@ def test_layers_are_named_and_drawn():
     ax.figure.canvas.draw()
 
 
-@pytest.mark.filterwarnings("ignore::cartopy.io.DownloadWarning")
 def test_finer_coastlines_without_a_network_say_what_to_do(tmp_path, monkeypatch):
     import cartopy
 

@@ -65,12 +65,12 @@ class Windows:
 
 
 def _restore_map(labels: Any, values: xr.DataArray) -> xr.DataArray:
-    if not {"latitude", "longitude"} & set(values.dims):
-        return values
     # Labels.restore speaks of the whole time axis; these maps have stamps of their own.
     renamed = values.rename(time="sample") if "time" in values.dims else values
-    restored: xr.DataArray = labels.restore(renamed).assign_attrs(values.attrs)
-    return restored.rename(sample="time") if "sample" in restored.dims else restored
+    restored: xr.DataArray = renamed
+    if {"latitude", "longitude"} & set(values.dims):
+        restored = labels.restore(renamed).assign_attrs(values.attrs)
+    return restored.rename(sample=labels.names.get("time", "time")) if "sample" in restored.dims else restored
 
 
 def _ends(ready: Prepared, length: int, season: str | Sequence[int] | None) -> NDArray[np.int64]:

@@ -22,28 +22,6 @@ _NEARLY_GLOBAL = 0.9
 Array = NDArray[Any]
 
 
-def latitude_edges(grid: Grid) -> NDArray[np.float64]:
-    """Edges of the rows [degrees]; those of a Gaussian grid are closed at the poles.
-
-    Parameters
-    ----------
-    grid : Grid
-        Any grid.
-
-    Returns
-    -------
-    ndarray (latitude + 1,)
-    """
-    edges = np.array(grid.latitude_edges)
-    steps = np.diff(grid.latitude)
-    # a Gaussian grid ends a third of a step short of the pole; where a row is missing, half a step or more is
-    if 0 < 90 + edges[0] < 0.4 * steps[0]:
-        edges[0] = -90
-    if 0 < 90 - edges[-1] < 0.4 * steps[-1]:
-        edges[-1] = 90
-    return edges
-
-
 def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:
     """Length that each goal interval shares with each source interval, both given by their edges."""
     lower = np.maximum(goal[:-1, None], source[None, :-1])
@@ -53,7 +31,7 @@ def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[
 
 def row_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
     """Share of each goal row's area that lies in each source row, shape (goal latitude, source latitude)."""
-    sines = [np.sin(np.deg2rad(latitude_edges(grid))) for grid in (source, goal)]
+    sines = [np.sin(np.deg2rad(grid.latitude_edges)) for grid in (source, goal)]
     return _overlap(sines[1], sines[0]) / np.diff(sines[1])[:, None]
 
 

@@ -182,11 +182,12 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
     steps = np.diff(clock.seconds)
     if (steps < 0).any():
         where = int(np.argmax(steps < 0))
+        repeated = clock.seconds.size - np.unique(clock.seconds).size
         raise TimeError(
-            f"time axis {name!r} is not sorted",
+            f"time axis {name!r} is not sorted" + (f", and has {repeated} stamps twice" if repeated else ""),
             expected="ascending stamps",
             found=f"{_show(values[where])} before {_show(values[where + 1])}",
-            fix=f"ds = ds.sortby({name!r})",
+            fix=f"ds = ds{f'.drop_duplicates({name!r})' if repeated else ''}.sortby({name!r})",
         )
     if (steps == 0).any():
         where = int(np.argmax(steps == 0))

@@ -103,9 +103,9 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
 
 def attention(
     ds: xr.Dataset,
-    *,
     latitude: float | None = None,
     longitude: float | None = None,
+    *,
     base_points: Mapping[str, Place] | None = None,
     heads: bool = False,
     **arguments: Unpack[Arguments],

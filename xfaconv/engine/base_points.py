@@ -12,6 +12,7 @@ from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 
 Place = tuple[float, float]
+_MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def nearest_cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, in
             f"the base point latitude={latitude:g}, longitude={longitude:g} lies outside the model's domain",
             expected=grid.describe(),
             found=f"latitude {latitude:g}, longitude {longitude:g}",
-            fix=f"latitude={(south + north) / 2:g}, longitude={middle:g}",
+            fix=f"a place with latitude from {south:g} to {north:g} and longitude from {west:g} to {east:g}",
         )
     row = int(np.abs(np.asarray(grid.latitude) - latitude).argmin())
     distance = np.abs((np.asarray(grid.longitude) - longitude + 180) % 360 - 180)
@@ -140,8 +141,7 @@ def locate(
 
 def _place(name: object, place: Any, example: str) -> Place:
     try:
-        latitude, longitude = place
-        return float(latitude), float(longitude)
+        latitude, longitude = (float(degrees) for degrees in place)
     except (TypeError, ValueError) as problem:
         raise ArgumentError(
             f"base point {name!r} is not a pair of latitude and longitude in degrees",
@@ -149,3 +149,12 @@ def _place(name: object, place: Any, example: str) -> Place:
             found=repr(place),
             fix=example,
         ) from problem
+    if not (abs(latitude) <= _MOST_LATITUDE and abs(longitude) <= _MOST_LONGITUDE):
+        swapped = abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE
+        raise ArgumentError(
+            f"base point {name!r} is no place on Earth",
+            expected="latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees",
+            found=f"latitude {latitude:g}, longitude {longitude:g}",
+            fix=f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first" if swapped else example,
+        )
+    return latitude, longitude

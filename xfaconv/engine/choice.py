@@ -83,7 +83,10 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
             fix="model = xfaconv.fit(ds), or name a model: embed(ds, model=...)",
         )
     *_, model = min(fitting, key=lambda entry: entry[:3])
-    return Choice(model, f"chosen: step {step}, {'global' if grid.is_global else 'regional'} data, its variables found")
+    gone, count = lacking(model.card.variables), len(model.card.variables)
+    found = f"{count - len(gone)} of its {count} variables found, absent: {', '.join(gone)}"
+    domain = "global" if grid.is_global else "regional"
+    return Choice(model, f"chosen: step {step}, {domain} data, {found if gone else 'all its variables found'}")
 
 
 def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str) -> str | None:

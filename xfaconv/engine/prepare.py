@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -24,7 +23,7 @@ from xfaconv.engine.graph import Clock, SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy, check_policy
 from xfaconv.engine.runtime import Maps, Work
 from xfaconv.engine.segments import Mode, Segmentation, cut
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, closest_name
 from xfaconv.models import Model, load_model
 from xfaconv.options import get_options, set_options
 from xfaconv.specs import VariableSpec
@@ -94,12 +93,12 @@ class Settings:
         known = [entry.name for entry in fields(cls)]
         for name in arguments:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
+                close = closest_name(name, known)
                 raise ArgumentError(
                     f"argument {name!r} is unknown",
                     expected=", ".join(known),
                     found=repr(name),
-                    fix=f"{close[0]}=..." if close else None,
+                    fix=f"{close}=..." if close else None,
                 )
         return cls(**arguments)
 

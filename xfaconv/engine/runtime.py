@@ -211,8 +211,13 @@ def take_importance(work: Work, block: Block, *results: dict[str, Any]) -> Float
     gates = np.concatenate([found["gates"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
     with inference(threads_for_task(work.threads, work.serial)):
         network, _ = network_and_geometry(work)
-        importance = network.importance(_tensor(gates[None], _device_of(network)))
-        return block.joined([importance[0].cpu().numpy()])
+        importance = network.importance(_tensor(gates[None], _device_of(network)))[0].cpu().numpy()
+    present = ~np.array(work.expected.absent, dtype=bool)
+    if not present.all():
+        # A gate stays open whether or not there is something behind it; what is not there has no share.
+        total = np.where(present, importance, 0).sum(axis=1, keepdims=True)
+        importance = np.where(present, importance / np.where(total > 0, total, 1), 0).astype(np.float32)
+    return block.joined([importance])
 
 
 def take_attention(work: Work, block: Block, maps: Maps, *results: dict[str, Any]) -> FloatArray:

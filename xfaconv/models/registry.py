@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import os
 import threading
@@ -10,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from xfaconv.download import Remote, fetch
-from xfaconv.errors import ArgumentError, ModelError, ModelFileError
+from xfaconv.errors import ArgumentError, ModelError, ModelFileError, closest_name
 from xfaconv.models.model import Model
 from xfaconv.models.storage import read_model_file
 
@@ -159,10 +158,10 @@ def _load_remote(remote: Remote) -> Model:
 
 def _unknown(name: str) -> ModelError:
     known = list_models()
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    close = closest_name(name.lower(), known, cutoff=0.4)
     return ModelError(
         f"there is no model {name!r}",
         expected=" or ".join(known) or "the path of a model file",
         found=repr(name),
-        fix=f"xfaconv.load_model({close[0]!r})" if close else "xfaconv.list_models() names all",
+        fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.request import urlopen
+from zipfile import BadZipFile
 
+from cartopy import config
 from cartopy import crs as ccrs
-from cartopy.io import shapereader
+from cartopy.io import Downloader, shapereader
 
 from xfaconv.errors import ArgumentError, DownloadError
 from xfaconv.plot.colours import COASTLINE
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
 
 Resolution = Literal["110m", "50m", "10m"]
+_TIMEOUT_SECONDS = 30
 _FOLDER = Path(__file__).parent / "naturalearth"
 _LAYERS = {
     "coastline": ("physical", "coastline"),
@@ -57,8 +64,8 @@ def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
         path = str(_FOLDER / f"ne_110m_{name}.shp")
     elif resolution in ("50m", "10m"):
         try:
-            path = str(shapereader.natural_earth(resolution=resolution, category=category, name=name))
-        except OSError as problem:
+            path = str(_finer(resolution, category, name))
+        except (OSError, BadZipFile, HTTPException, KeyError) as problem:
             raise DownloadError(
                 f"the {resolution} {layer} of Natural Earth is not on this machine and could not be downloaded",
                 found=f"{type(problem).__name__}: {problem}",
@@ -72,6 +79,30 @@ def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
             fix='coastlines="110m"',
         )
     return tuple(shapereader.BasicReader(path).geometries())
+
+
+class _Patient(shapereader.NEShpDownloader):  # type: ignore[misc]
+    """cartopy's own way to Natural Earth, made to give up a server that stalls and to leave no half of a layer."""
+
+    def _urlopen(self, url: str) -> Any:
+        return urlopen(url, timeout=_TIMEOUT_SECONDS)  # noqa: S310 - the address comes from cartopy's configuration
+
+    def acquire_resource(self, target_path: Path, format_dict: Mapping[str, Any]) -> Path:
+        """Put all files of a layer in place after the whole archive was read, the one that is looked for last."""
+        target_path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target_path.parent, prefix=".") as folder:
+            whole = super().acquire_resource(Path(folder) / target_path.name, format_dict)
+            for part in sorted(Path(folder).iterdir(), key=whole.__eq__):
+                part.replace(target_path.parent / part.name)
+        return target_path
+
+
+def _finer(resolution: str, category: str, name: str) -> Path:
+    """Find a layer where cartopy keeps it, downloaded there if absent."""
+    place = {"resolution": resolution, "category": category, "name": name}
+    known = Downloader.from_config(("shapefiles", "natural_earth", resolution, category, name))
+    patient = _Patient(known.url_template, known.target_path_template, known.pre_downloaded_path_template)
+    return Path(patient.path({"config": config, **place}))
 
 
 def add_layer(ax: GeoAxes, layer: str, resolution: str = "110m", **style: Any) -> FeatureArtist:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 import xarray as xr
 
 from xfaconv.download import Remote, fetch
-from xfaconv.errors import ArgumentError, DownloadError
+from xfaconv.errors import ArgumentError, DownloadError, closest_name
 
 _EMBEDDED = Path(__file__).parent / "data"
 _SUFFIX = ".nc"
@@ -129,10 +128,10 @@ def _embedded() -> list[str]:
 
 def _unknown(name: object) -> ArgumentError:
     known = list_datasets()
-    close = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.4)
+    close = closest_name(str(name).lower(), known, cutoff=0.4)
     return ArgumentError(
         f"there is no sample {name!r}",
         expected=" or ".join(known),
         found=repr(name),
-        fix=f"xfaconv.tutorial.open_dataset({(close or known)[0]!r})",
+        fix=f"xfaconv.tutorial.open_dataset({close or known[0]!r})",
     )
