@@ -21,11 +21,11 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
-    from xfaconv.analysis import check_attention, teleconnection, variable_importance
+    from xfaconv.analysis import check_attention, importance, teleconnection
     from xfaconv.analysis.influence import influence
     from xfaconv.analysis.regimes import regimes
     from xfaconv.conform import recognise
-    from xfaconv.engine import attention, conform, embed, encode, hidden, importance, plan
+    from xfaconv.engine import attention, conform, embed, encode, hidden, plan
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -52,7 +52,7 @@ _HOMES = {
     "encode": "engine",
     "fit": "training",
     "hidden": "engine",
-    "importance": "engine",
+    "importance": "analysis",
     "influence": "analysis",
     "list_models": "models",
     "load_model": "models",
@@ -68,7 +68,6 @@ _HOMES = {
     "register_model": "models",
     "show_versions": "versions",
     "teleconnection": "analysis",
-    "variable_importance": "analysis",
 }
 
 __all__ = [
@@ -113,7 +112,6 @@ __all__ = [
     "teleconnection",
     "training",
     "tutorial",
-    "variable_importance",
 ]
 
 

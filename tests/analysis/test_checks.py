@@ -11,13 +11,14 @@ import xarray as xr
 import xfaconv
 from xfaconv.analysis import (
     check_attention,
+    importance,
     importance_agreement,
+    importance_for_card,
     influence,
     planted,
     regimes,
     target_points,
     teleconnection,
-    variable_importance,
 )
 from xfaconv.analysis.planted import Link, Mode, area_under_curve
 from xfaconv.analysis.probe import Probe, Window, find_target, shuffled_copy
@@ -211,27 +212,92 @@ def test_one_time_for_each_segment_by_default(model: Model, data: xr.Dataset) ->
     assert windows.fields.sizes["step"] == 4
 
 
-def test_importance_of_a_variable_without_weights_is_zero(data: xr.Dataset) -> None:
-    """A network whose input weights ignore the second variable: both methods give it (next to) nothing."""
+def deaf_to_driver_b(model: Model) -> Model:
+    """The same network with input weights that ignore the second variable."""
     import torch
 
-    model = small_model()
     network = model.trainable_network()
     with torch.no_grad():
         network.core.input_projection.weight[:, 1] = 0
         network.core.input_projection.weight[:, 3] = 0  # the share of variables seen, which occlusion changes
-    deaf = Model.from_network(model.card, network, model.climatology)
+    return Model.from_network(model.card, network, model.climatology)
+
+
+@pytest.mark.parametrize("method", ["gate", "occlusion", "gradient"])
+@pytest.mark.parametrize("place", [{}, {"base_point": (0, 90)}, {"region": (-30, 30, 60, 150)}])
+def test_importance_of_a_variable_without_weights_is_zero(data: xr.Dataset, method: Any, place: dict[str, Any]) -> None:
+    """A network whose input weights ignore the second variable: every method gives it (next to) nothing."""
+    deaf = deaf_to_driver_b(small_model())
+    if method == "gate" and place:
+        with pytest.raises(ArgumentError, match="know no place"):
+            importance(data, method=method, **place, **options(deaf))
+        return
+    out = importance(data, method=method, samples=3, **place, **options(deaf))
+    assert out.sizes["time"] == 3
+    np.testing.assert_allclose(out.sum("variable"), 1, rtol=1e-5)
+    assert float(out.sel(variable="driver_b").max()) < 1e-5
+    assert float(out.sel(variable="driver_a").min()) > 0.05
+    assert out.attrs["method"] == method
+
+
+def test_importance_of_one_cell_is_that_of_its_base_point(model: Model, data: xr.Dataset) -> None:
+    """A region that holds one centre is that place; a larger one is the area-weighted whole, formed here by hand."""
     for method in ("occlusion", "gradient"):
-        out = variable_importance(data, method=method, samples=3, **options(deaf))  # type: ignore[arg-type]
-        np.testing.assert_allclose(out.sum("variable"), 1, rtol=1e-5)
-        assert float(out.sel(variable="driver_b").max()) < 1e-5
-        assert float(out.sel(variable="driver_a").min()) > 0.05
-    table = importance_agreement(
-        xfaconv.importance(data, **options(deaf)), variable_importance(data, samples=3, **options(deaf))
-    )
-    assert table.dims == ("method", "other")
-    with pytest.raises(ArgumentError, match="unknown method"):
-        variable_importance(data, method="gate", **options(deaf))  # type: ignore[arg-type]
+        place = importance(data, method=method, base_point=(11.25, 90), samples=2, **options(model))
+        cell = importance(data, method=method, region=(5, 15, 80, 100), samples=2, **options(model))
+        np.testing.assert_allclose(place, cell, atol=1e-6)
+    probe, window = window_of(model, data)
+    states = []
+    for gone in range(-1, 3):
+        fields = window.fields.copy()
+        seen = window.seen.copy()
+        if gone >= 0:
+            fields[:, gone] = 0
+            seen -= 1 / 3
+        import torch
+
+        with torch.no_grad():
+            encoded = probe._encode(torch.from_numpy(fields)[None], torch.from_numpy(seen)[None], window)
+        states.append(encoded.refined[0, -1].numpy()[2:6, 3:7])
+    area = np.asarray(GRID.area)[2:6, 3:7, None]
+    change = np.array([np.sqrt((area * (state - states[0]) ** 2).sum()) for state in states[1:]])
+    south, north = GRID.latitude[2] - 1, GRID.latitude[5] + 1
+    west, east = GRID.longitude[3] - 1, GRID.longitude[6] + 1
+    got = importance(data, method="occlusion", region=(south, north, west, east), samples=3, **options(model))
+    np.testing.assert_allclose(got[1], change / change.sum(), rtol=1e-3)
+
+
+def test_importance_by_season_is_lazy_and_in_the_users_names(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+    renamed = data.rename(time="valid_time")
+    for method in ("gate", "occlusion", "gradient"):
+        with no_computes():
+            lazy = importance(renamed.chunk(valid_time=40), method=method, season="JF", samples=4, **options(model))
+        assert lazy.chunks is not None
+        assert lazy.dims == ("valid_time", "variable")
+        assert set(lazy.valid_time.dt.month.values.tolist()) <= {1, 2}
+        eager = importance(renamed, method=method, season="JF", samples=4, **options(model))
+        xr.testing.assert_allclose(lazy.compute(), eager, atol=1e-6)
+    gates = xfaconv.importance(renamed, **options(model))
+    assert "not what changes" in gates.attrs["comment"]
+    assert gates.sizes["valid_time"] == renamed.sizes["valid_time"]
+    with pytest.raises(TimeError, match="in the season"):
+        importance(renamed.isel(valid_time=slice(0, 20)), season="JJA", **options(model))
+    with pytest.raises(ArgumentError, match="unknown"):
+        importance(renamed, method="shapley", **options(model))  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="no cell"):
+        importance(renamed, method="gradient", region=(1, 2, 1, 2), **options(model))
+
+
+def test_agreement_of_importances_is_spearmans(model: Model, data: xr.Dataset) -> None:
+    found = [importance(data, method=method, samples=3, **options(model)) for method in ("gate", "occlusion")]
+    table = importance_agreement(*found)
+    ranks = [np.argsort(np.argsort(values.mean("time").values)) for values in found]
+    assert float(table.sel(one="gate", other="occlusion")) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    card = importance_for_card(data, model, samples=3)
+    assert card["rank_correlation"]["gate and occlusion"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=0.01)
+    assert set(card["gradient"]) == set(NAMES)
+    with pytest.raises(ArgumentError, match="two importances"):
+        importance_agreement(found[0])
 
 
 def test_attention_of_windows_equals_the_engines(model: Model, data: xr.Dataset) -> None:

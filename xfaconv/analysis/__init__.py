@@ -14,7 +14,7 @@ from xfaconv.analysis.composites import composite, membership_test
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.eofs import leading_eofs
 from xfaconv.analysis.events import effective_sample_of_events
-from xfaconv.analysis.importances import importance_agreement, variable_importance
+from xfaconv.analysis.importances import importance, importance_agreement, importance_for_card
 from xfaconv.analysis.indices import ao, nao, nino3, nino4, nino12, nino34, pna, sam, soi
 from xfaconv.analysis.influence import influence
 from xfaconv.analysis.patterns import pattern_correlation
@@ -52,7 +52,9 @@ __all__ = [
     "effective_sample_of_events",
     "effective_sample_size",
     "false_discovery",
+    "importance",
     "importance_agreement",
+    "importance_for_card",
     "influence",
     "lag_one_autocorrelation",
     "leading_eofs",
@@ -75,5 +77,4 @@ __all__ = [
     "target_points",
     "teleconnection",
     "teleconnectivity",
-    "variable_importance",
 ]

@@ -15,7 +15,7 @@ _LONGEST_MEMORY = 0.999
 
 
 def _lagged_products(departure: NDArray[np.float64], run: NDArray[np.int64], longest: int) -> NDArray[np.float64]:
-    """Sums of products of departures k steps apart within one run, for k from 1 to `longest`, over that at k = 0."""
+    """Sum products of departures k steps apart within one run, for k from 1 to `longest`, over that at k = 0."""
     sums = [
         float((departure[:-lag] * departure[lag:])[run[:-lag] == run[lag:]].sum())
         for lag in range(1, min(longest, len(departure) - 1) + 1)

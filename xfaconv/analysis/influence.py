@@ -26,17 +26,18 @@ def _gradient(
     grid: Grid,
     cell: tuple[int, int],
     target: Target,
+    where: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     out = np.empty(fields.shape, dtype=np.float32)
     probe = Probe(model, grid, cell)
     for number in np.ndindex(fields.shape[:-4]):
         window = Window.of(fields[number], clock[number])
-        out[number] = probe.gradient(window, target)
+        out[number] = probe.gradient(window, target, where)
         out[number][~np.isfinite(fields[number])] = 0
     return out
 
 
-def gradients(windows: Windows, target: Target) -> xr.DataArray:
+def gradients(windows: Windows, target: Target, where: NDArray[np.float32] | None = None) -> xr.DataArray:
     """Differentiate the target by every value of every window (time, step, variable, latitude, longitude), lazy."""
     derivative: xr.DataArray = xr.apply_ufunc(
         _gradient,
@@ -46,7 +47,13 @@ def gradients(windows: Windows, target: Target) -> xr.DataArray:
         output_core_dims=[["step", "variable", "latitude", "longitude"]],
         dask="parallelized",
         output_dtypes=[np.float32],
-        kwargs={"model": windows.model, "grid": windows.grid, "cell": windows.cell, "target": target},
+        kwargs={
+            "model": windows.model,
+            "grid": windows.grid,
+            "cell": windows.cell,
+            "target": target,
+            "where": where,
+        },
     )
     return derivative
 

@@ -180,20 +180,36 @@ class Probe:
                 parts.append(self._encode(cases, left, window).refined[:, -1, row, column].numpy())
         return np.concatenate(parts)
 
-    def without_variables(self, window: Window, *, everywhere: bool) -> FloatArray:
-        """Relative change of the embedding, or of the base point's state, without each variable (variable,)."""
+    def _answer(self, encoded: Any, where: FloatArray | None) -> Tensor:
+        """Give the embedding of the last step, or the states of some cells by their weights as one vector."""
         import torch
 
-        row, column = self.cell
+        if where is None:
+            embedding: Tensor = encoded.embedding[0, -1]
+            return embedding
+        rows, columns = np.nonzero(where)
+        weights = torch.from_numpy(np.sqrt(where[rows, columns]))
+        return (encoded.refined[0, -1, rows, columns] * weights[:, None]).flatten()
 
-        def answer(fields: Tensor, seen: Tensor) -> Tensor:
-            encoded = self._encode(fields[None], seen[None], window)
-            found: Tensor = encoded.embedding[0, -1] if everywhere else encoded.refined[0, -1, row, column]
-            return found
+    def without_variables(self, window: Window, where: FloatArray | None) -> FloatArray:
+        """Relative change without each variable (variable,), of the embedding or of the states of some cells.
+
+        Parameters
+        ----------
+        window : Window
+            The input.
+        where : ndarray (latitude, longitude), float32, or None
+            Weights of the cells; None asks about the embedding.
+
+        Returns
+        -------
+        ndarray (variable,), float32
+        """
+        import torch
 
         with torch.no_grad():
             fields, seen = torch.from_numpy(window.fields), torch.from_numpy(window.seen)
-            plain = answer(fields, seen)
+            plain = self._answer(self._encode(fields[None], seen[None], window), where)
             out = []
             for number in range(fields.shape[1]):
                 changed = fields.clone()
@@ -201,7 +217,8 @@ class Probe:
                 # What was missing in this variable already does not count as missing twice.
                 present = torch.from_numpy(window.present[:, number])
                 left = seen - present.to(seen.dtype) / fields.shape[1]
-                out.append((answer(changed, left) - plain).norm() / plain.norm().clamp_min(1e-12))
+                answer = self._answer(self._encode(changed[None], left[None], window), where)
+                out.append((answer - plain).norm() / plain.norm().clamp_min(1e-12))
         return np.asarray(torch.stack(out).numpy(), dtype=np.float32)
 
     def attention(self, window: Window) -> FloatArray:
@@ -213,10 +230,11 @@ class Probe:
             maps = self.network.attention(encoded.hidden[:, -1:], self.geometry, [self.cell])
         return np.asarray(maps[0, 0, 0].mean(dim=0).numpy(), dtype=np.float32)
 
-    def gradient(self, window: Window, target: Target) -> FloatArray:
+    def gradient(self, window: Window, target: Target, where: FloatArray | None = None) -> FloatArray:
         """Differentiate the target at the last step by every input value (step, variable, latitude, longitude).
 
         A vector (state, embedding) is projected on its own direction, so that the derivative is that of its length.
+        With ``where``, weights (latitude, longitude), the states of those cells together are the vector.
         """
         import torch
 
@@ -228,7 +246,8 @@ class Probe:
                 forecast = self.network.predict(encoded.refined[:, -1:], fields[:, -1:])
                 value = forecast[0, 0, target.lead, target.variable, row, column]
             else:
-                vector = encoded.embedding[0, -1] if target.kind == "embedding" else encoded.refined[0, -1, row, column]
+                one = encoded.refined[0, -1, row, column]
+                vector = one if target.kind == "hidden" and where is None else self._answer(encoded, where)
                 value = vector @ (vector / vector.norm().clamp_min(1e-12)).detach()
             (derivative,) = torch.autograd.grad(value, fields)
         return np.asarray(derivative[0].detach().numpy(), dtype=np.float32)
