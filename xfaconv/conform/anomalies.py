@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology
+from xfaconv.conform.plausible import Subject, look
 from xfaconv.conform.regrid import Remap, same_cells
 from xfaconv.errors import GridError
 from xfaconv.grid import Grid
@@ -64,6 +65,7 @@ def standardise_block(
     remap: Remap | None = None,
     factor: float = 1.0,
     offset: float = 0.0,
+    subject: Subject | None = None,
 ) -> NDArray[np.float32]:
     """Bring a block to the grid, to the model's units, and to standardised anomalies.
 
@@ -81,11 +83,18 @@ def standardise_block(
         How the block comes to the grid.
     factor, offset : float
         Change of units.
+    subject : Subject, optional
+        The variable, where its values are to be held against the seasonal mean.
 
     Returns
     -------
     ndarray, float32
         Computed in double precision step by step, so that a large mean costs no digits.
+
+    Raises
+    ------
+    UnitsError
+        If the values of the subject cannot be in the model's units.
     """
     remapped = np.asarray(block) if remap is None else remap(block)
     out = np.empty(remapped.shape, dtype=np.float32)
@@ -99,7 +108,10 @@ def standardise_block(
             if factor != 1.0 or offset != 0.0:
                 values = values * factor + offset
             if basis is not None and coefficients is not None and scale is not None:
-                values = (values - _seasonal(basis[part], coefficients)) / scale
+                mean = _seasonal(basis[part], coefficients)
+                if subject is not None:
+                    look(values, mean, scale, subject)
+                values = (values - mean) / scale
             target[member, part] = values
     return out
 
@@ -143,6 +155,8 @@ def apply_to_blocks(
     """
     if not isinstance(array, da.Array):
         return function(np.asarray(array), *(() if basis is None else (basis, *fields)), **options)
+    if array.numblocks[-2:] != (1, 1):
+        array = array.rechunk({array.ndim - 2: -1, array.ndim - 1: -1})  # type: ignore[no-untyped-call]
     dims = "mtyx"[-array.ndim :]
     pairs: list[Any] = [array, dims]
     if basis is not None:
@@ -151,11 +165,12 @@ def apply_to_blocks(
             lazy = isinstance(field, da.Array)
             whole = field if lazy else da.from_array(field, chunks=-1)  # type: ignore[no-untyped-call]
             pairs += [whole, "kuv"[-whole.ndim :]]
+    # Rows and columns change their number but stay axes of the result: dask copies each block whose axes it sums over.
     return da.blockwise(  # type: ignore[no-untyped-call]
         function,
-        dims[:-2] + "ij",
+        dims,
         *pairs,
-        new_axes={"i": shape[0], "j": shape[1]},
+        adjust_chunks={"y": shape[0], "x": shape[1]},
         concatenate=True,
         dtype=np.float32,
         meta=np.empty((0,) * array.ndim, dtype=np.float32),
