@@ -14,6 +14,7 @@ from xfaconv.errors import ArgumentError, closest_name
 
 Missing = Literal["raise", "fill", "propagate"]
 Absent = Literal["raise", "climatology"]
+Implausible = Literal["raise", "warn", "ignore"]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -31,6 +32,9 @@ class Options(TypedDict):
         What to do with missing values that are not part of a fixed mask.
     absent : {"raise", "climatology"}
         What to do when the Dataset lacks a variable of the model.
+    implausible : {"raise", "warn", "ignore"}
+        What to do when values cannot be in the units that they are said to have: when they lie so far from the model's
+        climatology, or are so small, that no change of climate explains it. Looked at where the values are read.
     progress : bool
         Whether to show progress bars.
     cache : Path or None
@@ -41,6 +45,7 @@ class Options(TypedDict):
     threads: int | None
     missing: Missing
     absent: Absent
+    implausible: Implausible
     progress: bool
     cache: Path | None
 
@@ -52,6 +57,7 @@ class OptionChanges(TypedDict, total=False):
     threads: int | None
     missing: Missing
     absent: Absent
+    implausible: Implausible
     progress: bool
     cache: str | os.PathLike[str] | None
 
@@ -106,12 +112,21 @@ _VALIDATORS: Mapping[str, Callable[[str, object], object]] = MappingProxyType(
         "threads": _threads,
         "missing": _one_of("raise", "fill", "propagate"),
         "absent": _one_of("raise", "climatology"),
+        "implausible": _one_of("raise", "warn", "ignore"),
         "progress": _flag,
         "cache": _folder,
     }
 )
 _DEFAULTS: Mapping[str, object] = MappingProxyType(
-    {"device": "auto", "threads": None, "missing": "fill", "absent": "raise", "progress": False, "cache": None}
+    {
+        "device": "auto",
+        "threads": None,
+        "missing": "fill",
+        "absent": "raise",
+        "implausible": "raise",
+        "progress": False,
+        "cache": None,
+    }
 )
 _CURRENT: ContextVar[Mapping[str, object]] = ContextVar("xfaconv_options", default=_DEFAULTS)
 
@@ -125,7 +140,7 @@ class set_options:  # noqa: N801 - a function to its users, as in xarray
     Parameters
     ----------
     **options
-        Any of `Options`: device, threads, missing, absent, progress, cache.
+        Any of `Options`: device, threads, missing, absent, implausible, progress, cache.
 
     Raises
     ------
@@ -171,7 +186,7 @@ def get_options() -> Options:
     Examples
     --------
     >>> sorted(get_options())
-    ['absent', 'cache', 'device', 'missing', 'progress', 'threads']
+    ['absent', 'cache', 'device', 'implausible', 'missing', 'progress', 'threads']
     """
     return cast("Options", dict(_CURRENT.get()))
 

@@ -17,6 +17,7 @@ from xfaconv.conform.anomalies import apply_to_blocks, climatology_on, standardi
 from xfaconv.conform.comparison import convert, is_amount
 from xfaconv.conform.given import seasonal_of
 from xfaconv.conform.labels import Labels
+from xfaconv.conform.plausible import Subject
 from xfaconv.conform.recognition import Reading, Recognition, labels_on, read
 from xfaconv.conform.regrid import MIN_VALID, Remap, average_tiles, plan_remap
 from xfaconv.conform.seasonal import check_record, fit_seasonal
@@ -24,9 +25,10 @@ from xfaconv.conform.selection import select
 from xfaconv.conform.target import Target
 from xfaconv.conform.timeaxis import TimeAxis, match_step
 from xfaconv.conform.units import Conversion
-from xfaconv.conform.variables import absent_error, match_variables
+from xfaconv.conform.variables import Match, absent_error, match_variables
 from xfaconv.errors import ArgumentError, CoordinateError
 from xfaconv.grid import Grid
+from xfaconv.options import get_options
 from xfaconv.specs import VariableSpec
 
 _FEW_TILES = 16
@@ -142,7 +144,8 @@ def adapt(
     for match in present:
         name = match.spec.name
         field = select(reading.ds, match, reading.axes, reading.stamps, reading.member)
-        arrays[name] = _standardise(field.data, reading, remap, conversions[name], baseline, name)
+        subject = _subject(match, remap.grid, climatology)
+        arrays[name] = _standardise(field.data, reading, remap, conversions[name], baseline, name, subject)
     names = tuple(match.spec.name for match in missing)
     if missing:
         listed = ", ".join(names)
@@ -214,7 +217,24 @@ def _baseline(
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
-def _standardise(array: Any, reading: Reading, remap: Remap, change: Conversion, baseline: _Baseline, name: str) -> Any:
+def _subject(match: Match, grid: Grid, climatology: str | xr.Dataset | None) -> Subject | None:
+    """Give the variable as it is to be looked at; against the data's own climatology there is nothing to see."""
+    action = get_options()["implausible"]
+    own = climatology is None or (isinstance(climatology, str) and climatology == "data")
+    if action == "ignore" or match.source is None or own:
+        return None
+    return Subject(match.source.name, match.spec.units, grid.is_global, action)
+
+
+def _standardise(
+    array: Any,
+    reading: Reading,
+    remap: Remap,
+    change: Conversion,
+    baseline: _Baseline,
+    name: str,
+    subject: Subject | None,
+) -> Any:
     """One field to the grid, the units and the anomalies of the model."""
     shape = remap.grid.shape
     options: dict[str, Any] = {"remap": remap, "factor": change.factor, "offset": change.offset}
@@ -224,6 +244,8 @@ def _standardise(array: Any, reading: Reading, remap: Remap, change: Conversion,
             options["remap"] = None
         else:
             array = _one_tile(array)
+    if baseline.fields is not None or baseline.tables is not None:
+        options["subject"] = subject
     if baseline.fields is not None:
         return apply_to_blocks(array, standardise_block, shape, baseline.basis, baseline.fields[name], **options)
     if baseline.tables is not None:
