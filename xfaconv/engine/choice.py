@@ -80,13 +80,23 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
             "no packaged model fits this Dataset",
             expected="; ".join(refused) or "at least one packaged model",
             found=f"step {step}, {grid.describe()}",
-            fix="model = xfaconv.fit(ds), or name a model: embed(ds, model=...)",
+            fix=_way_out(grid, step, lacking),
         )
     *_, model = min(fitting, key=lambda entry: entry[:3])
     gone, count = lacking(model.card.variables), len(model.card.variables)
     found = f"{count - len(gone)} of its {count} variables found, absent: {', '.join(gone)}"
     domain = "global" if grid.is_global else "regional"
     return Choice(model, f"chosen: step {step}, {domain} data, {found if gone else 'all its variables found'}")
+
+
+def _way_out(grid: Grid, step: str, lacking: Lacking) -> str:
+    """Say what to do where no model fits: often only one variable is in the way."""
+    for model in packaged_models():
+        gone = lacking(model.card.variables)
+        if gone and misfit(model.card, grid, step, lacking, absent="climatology") is None:
+            named = f"variables={{'{gone[0]}': 'its name in ds'}}"
+            return f"{named} if another variable may stand in, absent='climatology' to do without, or xfaconv.fit(ds)"
+    return "model = xfaconv.fit(ds), or name a model: embed(ds, model=...)"
 
 
 def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str) -> str | None:
