@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,48 +12,76 @@ from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import PaddedBuffer
 
-_GATE_TILE_CELLS = 1024
-_PROJECTION_TILE_CELLS = 4096
+_TILE_CELLS = 1024
+_TILE_CELLS_PER_THREAD = 2048
 _BLOCK_CELLS = 2**16
+_INPUT_CELLS = 2**14
+_DENSE_EXTENT = 5
 
 
 class FastCell:
     """What `FAConvLSTMCell` computes, without gradients and several times faster.
 
     The plain cell is bound by memory traffic: its 4 F gates travel to memory and back at every operation. Here the
-    gates of about a thousand cells at a time are formed, activated and used up in place while they are in the cache.
-    Each tile's part of the next step's recurrent bottleneck is formed at once, so that H_t is not read again.
-    All four activations are one call: ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, its halves folded into the weights.
+    gates of a few thousand cells at a time are formed, activated and used up one by one, in buffers that stay in the
+    cache. Each tile's part of the next step's recurrent bottleneck is formed at once, so that H_t is not read again.
+    The layer norms are products too: centring and the recalibration are folded into the weights.
 
     Parameters
     ----------
     cell : FAConvLSTMCell
-        Whose weights to use; some are copied, so make a new object when they change.
+        Whose weights to use; they are copied, so make a new object when they change.
     geometry : Geometry
         The grid, on the cell's device and of its floating type.
+    hidden, memory : Tensor (lat * lon, F)
+        H_{t-1} and C_{t-1}; contiguous, overwritten with H_t and C_t by `step`.
     """
 
-    def __init__(self, cell: FAConvLSTMCell, geometry: Geometry) -> None:
-        hidden, bottleneck = cell.hidden, cell.bottleneck
-        self._cell = cell
+    def __init__(self, cell: FAConvLSTMCell, geometry: Geometry, hidden: Tensor, memory: Tensor) -> None:
+        width, bottleneck = cell.hidden, cell.bottleneck
+        weight = cell.gates.weight
         self._geometry = geometry
+        self._bottleneck = bottleneck
         self._rows, self._columns = geometry.shape
         self._area = geometry.normalised_area.reshape(1, -1)
-        weight = cell.gates.weight
-        halves = torch.cat([weight.new_full((3 * hidden,), 0.5), weight.new_ones(hidden)])
-        bias = weight.new_zeros(4 * hidden) if cell.gates.bias is None else cell.gates.bias
-        self._gate_weight = torch.cat([(weight * halves[:, None]).T, (bias * halves)[None]]).contiguous()
-        self._peepholes = 0.5 * torch.stack([cell.peephole_input, cell.peephole_forget])
+        self._recalibration = cell.squeeze_excitation
+        self._centring = _centring(2 * bottleneck, weight)
+        gate_bias = weight.new_zeros(4 * width) if cell.gates.bias is None else cell.gates.bias
+        by_gate = (weight * cell.mixing_norm.weight).unflatten(0, (4, width))
+        bias_by_gate = (gate_bias + weight @ cell.mixing_norm.bias).view(4, width)
+        with_bias = torch.cat([by_gate.transpose(1, 2), bias_by_gate[:, None]], dim=1).contiguous()
+        self._input_gate, self._forget_gate, self._output_gate, self._candidate = with_bias.unbind()
+        self._input_peephole, self._forget_peephole = cell.peephole_input, cell.peephole_forget
+        self._input_kernels = _merged_kernels(cell.mixing.scales, cell.mixing.kernels, slice(0, bottleneck))
+        self._hidden_kernels = _merged_kernels(cell.mixing.scales, cell.mixing.kernels, slice(bottleneck, None))
+        self._reach = cell.mixing.reach
         threads = torch.get_num_threads()
-        self._gate_rows = max(1, min(self._rows, _GATE_TILE_CELLS * threads // self._columns))
-        self._projection_rows = max(self._gate_rows, min(self._rows, _PROJECTION_TILE_CELLS // self._columns))
-        tile = self._gate_rows * self._columns
-        self._scaled = weight.new_empty(tile, 2 * bottleneck)
-        self._normed = weight.new_ones(tile, 2 * bottleneck + 1)
-        self._gates = weight.new_empty(tile, 4 * hidden)
-        self._projected = weight.new_empty(self._projection_rows * self._columns, bottleneck)
-        self._state = PaddedBuffer(1, bottleneck, cell.mixing.reach, geometry, weight)
+        wanted = _TILE_CELLS if threads == 1 else _TILE_CELLS_PER_THREAD * threads
+        self._tile_rows = max(1, min(self._rows, wanted // self._columns))
+        self._tile_cells = self._tile_rows * self._columns
+        self._state = PaddedBuffer(1, bottleneck, self._reach, geometry, weight)
         self._input: PaddedBuffer | None = None
+        self._normalise = _Normalisation(cell.mixing_norm.eps, 2 * bottleneck, self._tile_cells, weight)
+        self._project_hidden = _Projection(cell.hidden_projection, cell.hidden_norm, self._tile_cells)
+        self._project_input = _Projection(cell.input_projection, cell.input_norm, max(_INPUT_CELLS, self._columns))
+        normed = weight.new_ones(self._tile_cells, 2 * bottleneck + 1)
+        gates = weight.new_empty(2, self._tile_cells, width)
+        self._tiles = [
+            _Tile(
+                hidden=part_of_hidden,
+                memory=part_of_memory,
+                target=target,
+                one_gate=gates[0, : len(part_of_hidden)],
+                another_gate=gates[1, : len(part_of_hidden)],
+                normed=normed[: len(part_of_hidden)],
+            )
+            for part_of_hidden, part_of_memory, target in zip(
+                hidden.split(self._tile_cells),
+                memory.split(self._tile_cells),
+                self._state.interior.split(self._tile_rows, dim=1),
+                strict=True,
+            )
+        ]
 
     @property
     def block_steps(self) -> int:
@@ -73,31 +103,23 @@ class FastCell:
         pooled : Tensor (time, C_b)
             Its area-weighted mean.
         """
-        cell, padded = self._cell, self._input
+        padded = self._input
         if padded is None or len(fields) != len(padded.values):
-            padded = PaddedBuffer(len(fields), cell.bottleneck, cell.mixing.reach, self._geometry, self._gates)
+            padded = PaddedBuffer(len(fields), self._bottleneck, self._reach, self._geometry, self._area)
             self._input = padded
-        for field, interior in zip(fields, padded.interior, strict=True):
-            for start in range(0, self._rows, self._projection_rows):
-                part = slice(start, start + self._projection_rows)
-                self._project(field[part].flatten(0, 1), cell.input_projection, cell.input_norm, interior[part])
-        mixed = self._mix(padded, slice(0, cell.bottleneck)).flatten(1, 2)
+        rows = max(1, _INPUT_CELLS // (len(fields) * self._columns))
+        for part, target in zip(fields.split(rows, dim=1), padded.interior.split(rows, dim=1), strict=True):
+            self._project_input(part.flatten(1, 2), target)
+        mixed = self._mix(padded, self._input_kernels).flatten(1, 2)
         return mixed, torch.matmul(self._area, mixed).squeeze(1)
 
-    def take_state(self, hidden: Tensor) -> None:
-        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed.
+    def take_state(self) -> None:
+        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed."""
+        for tile in self._tiles:
+            self._project_hidden(tile.hidden[None], tile.target)
 
-        Parameters
-        ----------
-        hidden : Tensor (lat * lon, F)
-            H_{t-1}.
-        """
-        for start in range(0, self._rows, self._projection_rows):
-            rows = slice(start, start + self._projection_rows)
-            self._project_state(hidden[start * self._columns : rows.stop * self._columns], rows)
-
-    def step(self, prepared: Tensor, pooled: Tensor, hidden: Tensor, memory: Tensor) -> Tensor:
-        """Advance the state by one step, in place.
+    def step(self, prepared: Tensor, pooled: Tensor) -> Tensor:
+        """Advance the state by one step, in place; `take_state` or `step` has seen H_{t-1}.
 
         Parameters
         ----------
@@ -105,66 +127,130 @@ class FastCell:
             This step's input branch.
         pooled : Tensor (C_b,)
             Its area-weighted mean.
-        hidden, memory : Tensor (lat * lon, F)
-            H_{t-1}, which `step` or `take_state` has seen, and C_{t-1}; contiguous, overwritten with H_t and C_t.
 
         Returns
         -------
         Tensor (2 C_b,)
             Squeeze-excitation gates of this step.
         """
-        mixed = self._mix(self._state, slice(self._cell.bottleneck, None)).flatten(0, 2)
-        recalibration = self._cell.squeeze_excitation
-        both = torch.cat([pooled, torch.matmul(self._area, mixed).squeeze(0)])
-        excitation = torch.sigmoid(recalibration.excite(torch.relu(recalibration.squeeze(both))))
-        for start in range(0, self._rows, self._gate_rows):
-            rows = slice(start, start + self._gate_rows)
-            part = slice(start * self._columns, rows.stop * self._columns)
-            self._update(prepared[part], mixed[part], excitation, hidden[part], memory[part])
-            self._project_state(hidden[part], rows)
+        mixed = self._mix(self._state, self._hidden_kernels).view(-1, self._bottleneck)
+        both = torch.cat([pooled[None], torch.mm(self._area, mixed)], dim=1)
+        recalibration = self._recalibration
+        excitation = recalibration.excite(recalibration.squeeze(both).relu_()).sigmoid_()[0]
+        from_input, from_state = (self._centring * excitation[:, None]).split(self._bottleneck)
+        parts = zip(self._tiles, prepared.split(self._tile_cells), mixed.split(self._tile_cells), strict=True)
+        for tile, prepared_part, mixed_part in parts:
+            centred = tile.normed[:, :-1]
+            torch.mm(prepared_part, from_input, out=centred)
+            torch.addmm(centred, mixed_part, from_state, out=centred)
+            self._normalise(centred)
+            self._update(tile)
+            self._project_hidden(tile.hidden[None], tile.target)
         return excitation
 
-    def _project_state(self, hidden: Tensor, rows: slice) -> None:
-        cell = self._cell
-        self._project(hidden, cell.hidden_projection, cell.hidden_norm, self._state.interior[0, rows])
-
-    def _project(self, source: Tensor, projection: nn.Linear, norm: nn.LayerNorm, target: Tensor) -> None:
-        """Write phi(W source), (cell, C_b), into a window (lat, lon, C_b) of a padded buffer."""
-        projected = self._projected[: len(source)]
-        torch.addmm(projection.bias, source, projection.weight.T, out=projected)
-        target.copy_(norm(projected).view(target.shape))
-
-    def _mix(self, padded: PaddedBuffer, part: slice) -> Tensor:
+    def _mix(self, padded: PaddedBuffer, kernels: list[tuple[int, int, Tensor]]) -> Tensor:
         """Depthwise sum of a padded buffer, (time, lat, lon, C_b); the widest branch first, the others added to it.
 
         Narrower branches read whole rows of the buffer and are cut afterwards: a window cut in longitude would first
         be copied.
         """
         padded.fill_edges()
-        mixing, total = self._cell.mixing, None
-        order = sorted(zip(mixing.scales, mixing.kernels, strict=True), key=lambda s: -(s[0][0] // 2) * s[0][1])
-        for (size, dilation), kernel in order:
-            own = (size // 2) * dilation
-            cut = mixing.reach - own
+        total = None
+        for own, dilation, kernel in kernels:
+            cut = self._reach - own
             window = padded.values[:, cut : cut + self._rows + 2 * own].permute(0, 3, 1, 2)
-            branch = F.conv2d(window, kernel[part], dilation=dilation, groups=window.shape[1]).permute(0, 2, 3, 1)
+            branch = F.conv2d(window, kernel, dilation=dilation, groups=len(kernel)).permute(0, 2, 3, 1)
             branch = branch[:, :, cut : cut + self._columns]
             total = branch.contiguous() if total is None else total.add_(branch)
         assert total is not None  # noqa: S101 - scales are checked when the mixing is built
         return total
 
-    def _update(self, prepared: Tensor, mixed: Tensor, excitation: Tensor, hidden: Tensor, memory: Tensor) -> None:
-        """Gates, C_t and H_t of one tile."""
-        cell, cells = self._cell, len(hidden)
-        scaled, normed, gates = self._scaled[:cells], self._normed[:cells], self._gates[:cells]
-        half = cell.bottleneck
-        torch.mul(prepared, excitation[:half], out=scaled[:, :half])
-        torch.mul(mixed, excitation[half:], out=scaled[:, half:])
-        normed[:, : 2 * half].copy_(cell.mixing_norm(scaled))
-        torch.mm(normed, self._gate_weight, out=gates)
-        gates[:, : 2 * cell.hidden].unflatten(1, (2, -1)).addcmul_(memory[:, None], self._peepholes)
-        input_gate, forget_gate, output_gate, candidate = gates.tanh_().chunk(4, dim=1)
-        memory.addcmul_(memory, forget_gate)
-        memory.lerp_(candidate.addcmul_(candidate, input_gate), 0.5)
-        torch.tanh(memory, out=hidden)
-        hidden.lerp_(output_gate.mul_(hidden), 0.5)
+    def _update(self, tile: _Tile) -> None:
+        """Gates, C_t and H_t of one tile: C = sigmoid(f) C + sigmoid(i) tanh(g), H = sigmoid(o) tanh(C)."""
+        normed, memory, gate, other = tile.normed, tile.memory, tile.one_gate, tile.another_gate
+        torch.mm(normed, self._input_gate, out=gate).addcmul_(memory, self._input_peephole).sigmoid_()
+        gate.mul_(torch.mm(normed, self._candidate, out=other).tanh_())
+        torch.mm(normed, self._forget_gate, out=other).addcmul_(memory, self._forget_peephole).sigmoid_()
+        torch.addcmul(gate, memory, other, out=memory)
+        torch.mm(normed, self._output_gate, out=other).sigmoid_()
+        torch.mul(other, torch.tanh(memory, out=gate), out=tile.hidden)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Views of a run of whole rows: the states, where their bottleneck goes, and scratch space."""
+
+    hidden: Tensor
+    memory: Tensor
+    target: Tensor
+    one_gate: Tensor
+    another_gate: Tensor
+    normed: Tensor
+
+
+class _Normalisation:
+    """Layer norm of channels that are centred already, without its scale and shift."""
+
+    def __init__(self, epsilon: float, channels: int, cells: int, like: Tensor) -> None:
+        self._mean = like.new_full((channels, 1), 1 / channels)
+        self._epsilon = like.new_full((1, 1), epsilon)
+        self._squares = like.new_empty(cells, channels)
+        self._deviation = like.new_empty(cells, 1)
+
+    def __call__(self, centred: Tensor) -> None:
+        """Divide (cell, channel) by the standard deviation over channels, in place."""
+        squares, deviation = self._squares[: len(centred)], self._deviation[: len(centred)]
+        torch.mul(centred, centred, out=squares)
+        torch.addmm(self._epsilon, squares, self._mean, out=deviation)
+        centred.mul_(deviation.rsqrt_())
+
+
+class _Projection:
+    """The paper's phi(W x): a linear map and a layer norm, the centring folded into the map."""
+
+    def __init__(self, linear: nn.Linear, norm: nn.LayerNorm, cells: int) -> None:
+        channels = linear.out_features
+        centring = _centring(channels, linear.weight)
+        self._weight = (linear.weight.T @ centring)[None]
+        self._bias = linear.bias @ centring
+        self._scale, self._shift = norm.weight, norm.bias
+        self._normalise = _Normalisation(norm.eps, channels, cells, linear.weight)
+        self._projected = linear.weight.new_empty(cells, channels)
+
+    def __call__(self, source: Tensor, target: Tensor) -> None:
+        """Write what comes of (time, cell, C) into a window (time, lat, lon, C_b) of a padded buffer."""
+        times, cells, _ = source.shape
+        projected = self._projected[: times * cells]
+        weight = self._weight.expand(times, -1, -1)
+        torch.baddbmm(self._bias, source, weight, out=projected.view(times, cells, -1))
+        self._normalise(projected)
+        torch.addcmul(self._shift, projected.view(target.shape), self._scale, out=target)
+
+
+def _centring(channels: int, like: Tensor) -> Tensor:
+    """Symmetric matrix that takes the mean over channels away."""
+    return torch.eye(channels, dtype=like.dtype, device=like.device) - 1 / channels
+
+
+def _merged_kernels(
+    scales: tuple[tuple[int, int], ...], kernels: nn.ParameterList, part: slice
+) -> list[tuple[int, int, Tensor]]:
+    """Reach, dilation and kernel of each branch, widest first; the narrow ones merged into one dense kernel.
+
+    A convolution this small costs the passing over the field, not its products.
+    """
+    narrow = [(k, d, kernel) for (k, d), kernel in zip(scales, kernels, strict=True) if (k - 1) * d < _DENSE_EXTENT]
+    merged = [
+        ((k // 2) * d, d, kernel[part].contiguous())
+        for (k, d), kernel in zip(scales, kernels, strict=True)
+        if (k - 1) * d >= _DENSE_EXTENT
+    ]
+    if narrow:
+        reach = max((k // 2) * d for k, d, _ in narrow)
+        dense = narrow[0][2][part].new_zeros(len(narrow[0][2][part]), 1, 2 * reach + 1, 2 * reach + 1)
+        for k, d, kernel in narrow:
+            first = reach - (k // 2) * d
+            last = reach + (k // 2) * d + 1
+            dense[:, :, first:last:d, first:last:d] += kernel[part]
+        merged.append((reach, 1, dense))
+    return sorted(merged, key=lambda branch: -branch[0])

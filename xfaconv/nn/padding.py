@@ -124,23 +124,17 @@ class PaddedBuffer:
         check_reach(rows, columns, reach)
         self.values = like.new_zeros(batch, rows + 2 * reach, columns + 2 * reach, channels)
         self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
-        self._reach = reach
-        self._geometry = geometry
+        positions = torch.arange(rows * columns).view(1, rows, columns, 1)
+        whole = pad_sphere(positions + 1, reach, geometry)[0, :, :, 0]
+        whole[reach : reach + rows, reach : reach + columns] = 0
+        edges = whole.flatten().nonzero()[:, 0]
+        inside = whole.flatten()[edges] - 1
+        row, column = inside // columns, inside % columns
+        self._edges = edges.to(like.device)
+        self._sources = ((row + reach) * whole.shape[1] + column + reach).to(like.device)
+        self._cells = self.values.flatten(1, 2)
 
     def fill_edges(self) -> None:
         """Write what lies beyond the edges from what is now in the interior."""
-        reach, geometry = self._reach, self._geometry
-        rows, columns = geometry.shape
-        middle = slice(reach, reach + columns)
-        for crosses, point, first, inward in (
-            (geometry.south_pole, geometry.south_pole_point, 0, 1),
-            (geometry.north_pole, geometry.north_pole_point, rows - 1, -1),
-        ):
-            for distance in range(1, reach + 1 if crosses else 1):
-                source = self.interior[:, first + inward * (distance - (0 if point else 1))]
-                beyond = self.values[:, reach + first - inward * distance, middle]
-                beyond[:, : columns // 2] = source[:, columns // 2 :]
-                beyond[:, columns // 2 :] = source[:, : columns // 2]
-        if geometry.periodic and reach:
-            self.values[:, :, :reach] = self.values[:, :, columns : columns + reach]
-            self.values[:, :, columns + reach :] = self.values[:, :, reach : 2 * reach]
+        if len(self._edges):
+            self._cells.index_copy_(1, self._edges, self._cells.index_select(1, self._sources))

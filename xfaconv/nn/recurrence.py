@@ -146,7 +146,10 @@ class FastRun:
         self.hidden = hidden.clone(memory_format=torch.contiguous_format)
         self.cell = cell.clone(memory_format=torch.contiguous_format)
         geometry = geometry.to(hidden.device, hidden.dtype)
-        self._cores = [FastCell(core, geometry) for _ in hidden]
+        self._cores = [
+            FastCell(core, geometry, *states)
+            for states in zip(self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True)
+        ]
         self._take_states()
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
@@ -162,13 +165,12 @@ class FastRun:
 
     def advance(self, step: int) -> Tensor:
         """Advance by one step of the block, in place."""
-        gates = [
-            core.step(mixed[step], pooled[step], hidden, cell)
-            for core, (mixed, pooled), hidden, cell in zip(
-                self._cores, self._prepared, self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True
-            )
-        ]
-        return torch.stack(gates)
+        return torch.stack(
+            [
+                core.step(mixed[step], pooled[step])
+                for core, (mixed, pooled) in zip(self._cores, self._prepared, strict=True)
+            ]
+        )
 
     def refine(self) -> None:
         """Add the axial attention to the hidden state, in place."""
@@ -181,8 +183,8 @@ class FastRun:
         self._take_states()
 
     def _take_states(self) -> None:
-        for core, hidden in zip(self._cores, self.hidden.flatten(1, 2), strict=True):
-            core.take_state(hidden)
+        for core in self._cores:
+            core.take_state()
 
 
 def start_run(
