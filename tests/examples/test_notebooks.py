@@ -1,0 +1,98 @@
+"""The notebooks run as they are in git, offline, and what their prose says of the results is true."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "examples"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+# A proxy that nobody listens at: whatever asks for the network fails at once.
+OFFLINE = "import os\nos.environ |= dict.fromkeys(('http_proxy', 'https_proxy', 'all_proxy'), 'http://127.0.0.1:9')\n"
+
+# What the prose says, as a last cell that runs where the results are.
+CLAIMS = {
+    "01-first-steps": """
+        assert same and int((~out.full_warmup).sum()) == 12 and warm.sizes["time"] == out.sizes["time"] - 12
+        assert float(abs(warm.attention.sum(("lat", "lon")) - 1).max()) < 1e-4
+    """,
+    "02-your-own-era5-file": """
+        assert maps.lon.values[0] == -180 and embedding.dims == ("time", "embedding")
+    """,
+    "03-enso-teleconnections": """
+        shares = [float(found.mean()) for found in (naive < 0.05, correlation.p_value < 0.05, correlation.significant)]
+        assert shares == sorted(shares, reverse=True) and shares[-1] > 0.05
+        assert 3 <= count["El Niño"] and float(found.pattern_correlation) > 0
+    """,
+    "04-weather-regimes": """
+        assert int(choice.suggested) == 0 and float(found.p_value) > 0.05
+        assert not (found.label[embedding.full_warmup.values] == 0).any()
+    """,
+    "05-fit-on-your-region": """
+        beaten = pd.DataFrame(skill).T["over damped persistence"]
+        assert ((beaten > 0.9) & (beaten < 1.1)).all() and again.sha256 == model.sha256
+    """,
+    "06-decade-with-dask-distributed": """
+        assert difference < 1e-6 and warm.sizes["time"] == 24 and bool((warm == stored.embeddings).all())
+    """,
+    "07-embeddings-to-scikit-learn": """
+        now = pd.Series(skill).unstack().loc[("Niño 3.4", "0 months ahead")]
+        assert now["embedding"] > 0.7 > now["month of the year"]
+    """,
+}
+
+
+def executed(notebook: Path, folder: Path, *, last: str = "") -> nbformat.NotebookNode:
+    """Run a notebook in a folder of its own, with one more cell at its end."""
+    content = nbformat.read(notebook, 4)
+    content.cells.insert(0, nbformat.v4.new_code_cell(OFFLINE))
+    content.cells.append(nbformat.v4.new_code_cell(last))
+    client = NotebookClient(content, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    return client.execute(env={**_environment(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"})
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(FOLDER.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path), "OMP_NUM_THREADS": "1"}
+
+
+def outputs(content: nbformat.NotebookNode, kind: str) -> str:
+    """Everything that was printed to one stream."""
+    found = (output for cell in content.cells for output in cell.get("outputs", []))
+    return "".join(output.text for output in found if output.output_type == "stream" and output.name == kind)
+
+
+def test_there_is_a_claim_for_each_notebook():
+    assert [path.stem for path in NOTEBOOKS] == list(CLAIMS)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_stripped(notebook):
+    content = nbformat.read(notebook, 4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert code
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_and_says_the_truth(notebook, tmp_path):
+    claims = "\n".join(line.strip() for line in CLAIMS[notebook.stem].splitlines())
+    content = executed(notebook, tmp_path, last=claims)
+    complaints = [line for line in outputs(content, "stderr").splitlines() if "Warning" in line or "ERROR" in line]
+    # Zarr says of its own format that it is not final.
+    assert [line for line in complaints if "ZarrUserWarning" not in line] == []
+    if notebook.stem.startswith("02"):
+        differences = [
+            float(value) for value in re.findall(r"largest difference: ([\d.e-]+)", outputs(content, "stdout"))
+        ]
+        same, without, packed, *others = differences
+        assert max(same, *others) < 1e-4
+        assert packed < 0.02 < 0.1 < without
