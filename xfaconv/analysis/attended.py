@@ -13,6 +13,7 @@ from xfaconv.analysis.patterns import pattern_correlation
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.significance import Null
 from xfaconv.analysis.teleconnections import correlation_map
+from xfaconv.arguments import as_place, check_arguments
 from xfaconv.errors import TimeError, VariableError
 
 # Around the base point every field correlates with itself and every network looks: that is no teleconnection.
@@ -80,6 +81,8 @@ def teleconnection(
     """
     from xfaconv.engine import attention, conform
 
+    latitude, longitude = as_place(base_point)
+    check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
     fields = conform(ds, **arguments)
     names = [str(name) for name in fields.data_vars]
     chosen = names[0] if variable is None else variable
@@ -87,7 +90,7 @@ def teleconnection(
         raise VariableError(
             f"the model has no variable '{chosen}'", expected=", ".join(names), fix=f"variable='{names[0]}'"
         )
-    maps = attention(ds, latitude=base_point[0], longitude=base_point[1], **arguments)
+    maps = attention(ds, latitude=latitude, longitude=longitude, **arguments)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
     used = warm & in_season(maps[time], season)
@@ -101,7 +104,7 @@ def teleconnection(
     mean = maps.isel({time: used}).mean(time)
     correlated = correlation_map(
         fields[chosen],
-        base_point,
+        (latitude, longitude),
         lag=lag,
         season=season,
         null=null,

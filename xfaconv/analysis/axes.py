@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.errors import CoordinateError, TimeError
+from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid
 
 Box = tuple[float, float, float, float]
@@ -42,6 +42,13 @@ class Axes:
 
 
 def _one_of(data: xr.DataArray | xr.Dataset, standard_name: str, names: Sequence[str]) -> str | None:
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise ArgumentError(
+            "the data are no xarray object",
+            expected="an xarray.DataArray",
+            found=repr(type(data)),
+            fix="da = ds['z500']",
+        )
     for name, coordinate in data.coords.items():
         if coordinate.attrs.get("standard_name") == standard_name and coordinate.ndim == 1 and name in data.dims:
             return str(name)

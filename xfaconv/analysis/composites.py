@@ -15,6 +15,7 @@ from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.seasons import in_season, season_years
 from xfaconv.analysis.significance import correlate, correlation_p_value, exceedance
+from xfaconv.arguments import check_arguments
 from xfaconv.errors import ArgumentError, TimeError
 
 _LEAST_YEARS = 5
@@ -103,8 +104,7 @@ def membership_test(
     array([[ True, False],
            [False, False]])
     """
-    if test not in ("effective", "years"):
-        raise ArgumentError("unknown test", expected="'effective' or 'years'", found=repr(test), fix="test='effective'")
+    check_arguments(test=test, shuffles=shuffles, seed=seed, alpha=alpha)
     time = time_axis(field)
     inside = members.astype(bool)
     mean = field.where(inside).mean(time, dtype=np.float64).astype(field.dtype)

@@ -10,14 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import horizontal_axes
-from xfaconv.errors import ArgumentError, CoordinateError
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise ArgumentError(
-            "alpha is not a probability", expected="0 < alpha < 1", found=f"{alpha:g}", fix="alpha=0.05"
-        )
+from xfaconv.arguments import check_arguments, check_choice
+from xfaconv.errors import CoordinateError
 
 
 def _adjusted(p_value: NDArray[np.floating], *, method: str, core: int) -> NDArray[np.floating]:
@@ -94,9 +88,8 @@ def false_discovery(
     array([[ True,  True],
            [ True, False]])
     """
-    _check_alpha(alpha)
-    if method not in ("bh", "by"):
-        raise ArgumentError("unknown method", expected="'bh' or 'by'", found=repr(method), fix="method='bh'")
+    check_arguments(alpha=alpha)
+    check_choice("method", method, ("bh", "by"))
     dims = list(dim) if dim is not None else list(horizontal_axes(p_value).both)
     absent = [name for name in dims if name not in p_value.dims]
     if absent:

@@ -15,6 +15,7 @@ from xfaconv.analysis.influence import gradients
 from xfaconv.analysis.probe import Probe, Window, find_target
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.windows import Windows, cut_windows
+from xfaconv.arguments import check_choice
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid
 
@@ -88,13 +89,7 @@ def importance(
     >>> tropics.dims, tropics.sizes["variable"]
     (('time', 'variable'), 5)
     """
-    if method not in METHODS:
-        raise ArgumentError(
-            f"method {method!r} is unknown",
-            expected="'gate', 'occlusion' or 'gradient'",
-            found=repr(method),
-            fix="importance(ds, method='occlusion')",
-        )
+    check_choice("method", method, METHODS)
     if method == "gate":
         if base_point is not None or region is not None:
             raise ArgumentError(

@@ -11,7 +11,7 @@ from xfaconv.analysis.anomalies import BasePeriod, anomalies, standardised
 from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, nearest_point, time_axis
 from xfaconv.analysis.eofs import leading_eofs
 from xfaconv.analysis.fields import find_field, zonal_mean
-from xfaconv.errors import ArgumentError
+from xfaconv.arguments import check_choice
 
 NINO_BOXES: Mapping[str, Box] = {
     "nino12": (-10.0, 0.0, 270.0, 280.0),
@@ -224,10 +224,9 @@ def nao(
     >>> nao(xr.DataArray(noise, coords, ("time", "lat", "lon"), name="z500")).attrs["long_name"]
     'NAO'
     """
+    check_choice("method", method, ("box", "eof"))
     if method == "eof":
         return _annular(data, "nao", (20.0, 80.0, 270.0, 400.0), NAO_SOUTH, NAO_NORTH, ("z500", "msl"), base_period)
-    if method != "box":
-        raise ArgumentError("unknown method", expected="'box' or 'eof'", found=repr(method), fix="method='box'")
     field = find_field(data, ("z500", "msl"))
     south, north = (standardised(box_mean(field, box), base_period=base_period) for box in (NAO_SOUTH, NAO_NORTH))
     return _named(
@@ -354,11 +353,10 @@ def sam(
     >>> sam(xr.DataArray(noise, coords, ("time", "lat", "lon"), name="msl")).attrs["long_name"]
     'SAM'
     """
+    check_choice("method", method, ("zonal", "eof"))
     if method == "eof":
         box, low, cap = (-90.0, -20.0, 0.0, 360.0), (-50.0, -35.0, 0.0, 360.0), (-90.0, -65.0, 0.0, 360.0)
         return _annular(data, "sam", box, low, cap, ("msl", "z500"), base_period)
-    if method != "zonal":
-        raise ArgumentError("unknown method", expected="'zonal' or 'eof'", found=repr(method), fix="method='zonal'")
     field = find_field(data, ("msl", "z500"))
     north, south = (standardised(zonal_mean(field, latitude), base_period=base_period) for latitude in (-40.0, -65.0))
     return _named(north - south, "sam", f"standardised zonal mean of {field.name}, 40S less 65S (Gong and Wang 1999)")

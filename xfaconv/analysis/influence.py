@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.windows import Windows, cut_windows
+from xfaconv.arguments import check_arguments
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 
@@ -110,7 +111,9 @@ def influence(
     >>> import xfaconv  # doctest: +SKIP
     >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
     """
-    if base_point is None and target != "embedding":
+    if lag is not None:
+        check_arguments(lag=lag)
+    if base_point is None and not (isinstance(target, str) and target == "embedding"):
         raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     wanted = find_target(windows.model, target)

@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area, horizontal_axes
-from xfaconv.errors import ArgumentError, GridError
+from xfaconv.arguments import check_choice
+from xfaconv.errors import GridError
 
 
 def weighted_correlation(x: NDArray[np.floating], y: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
@@ -87,8 +88,7 @@ def pattern_correlation(
     >>> float(pattern_correlation(x, -x)), float(pattern_correlation(x, x**3, kind="rank").round(6))
     (-1.0, 1.0)
     """
-    if kind not in ("value", "rank"):
-        raise ArgumentError("unknown kind", expected="'value' or 'rank'", found=repr(kind), fix="kind='value'")
+    check_choice("kind", kind, ("value", "rank"))
     axes = horizontal_axes(x)
     for name in axes.both:
         if name not in y.dims or x.sizes[name] != y.sizes[name] or not np.allclose(x[name], y[name], atol=1e-3):

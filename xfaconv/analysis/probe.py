@@ -189,7 +189,8 @@ class Probe:
             return embedding
         rows, columns = np.nonzero(where)
         weights = torch.from_numpy(np.sqrt(where[rows, columns]))
-        return (encoded.refined[0, -1, rows, columns] * weights[:, None]).flatten()
+        states: Tensor = encoded.refined[0, -1, rows, columns]
+        return (states * weights[:, None]).flatten()
 
     def without_variables(self, window: Window, where: FloatArray | None) -> FloatArray:
         """Relative change without each variable (variable,), of the embedding or of the states of some cells.
@@ -243,7 +244,7 @@ class Probe:
             fields = torch.from_numpy(window.fields)[None].clone().requires_grad_(True)
             encoded = self._encode(fields, torch.from_numpy(window.seen)[None], window)
             if target.kind == "forecast":
-                forecast = self.network.predict(encoded.refined[:, -1:], fields[:, -1:])
+                forecast = self.network.predict(encoded.refined[:, -1:], fields[:, -1:], self.geometry)
                 value = forecast[0, 0, target.lead, target.variable, row, column]
             else:
                 one = encoded.refined[0, -1, row, column]
@@ -272,7 +273,7 @@ def find_target(model: Model, target: str | tuple[str, int]) -> Target:
     ArgumentError
         If the model has no such variable or lead.
     """
-    if target in ("hidden", "embedding"):
+    if isinstance(target, str) and target in ("hidden", "embedding"):
         return Target(str(target))
     names = [variable.name for variable in model.card.variables]
     leads = model.card.network.leads

@@ -22,6 +22,7 @@ from xfaconv.analysis.clustering import (
 )
 from xfaconv.analysis.composites import membership_test
 from xfaconv.analysis.seasons import in_season
+from xfaconv.arguments import check_arguments, check_choice
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 _SCORES = (
@@ -161,14 +162,14 @@ def regimes(
     >>> out.persistence.values, bool(out.half_stability > 0.4)
     (array([20., 20., 20.]), True)
     """
+    check_arguments(n=n, seed=seed, repeats=repeats, surrogates=surrogates)
+    check_choice("method", method, METHODS)
     embedding = _vectors(data, arguments)
     time = time_axis(embedding)
     if embedding.ndim != 2:
         raise VariableError(
             "regimes need one series of vectors", expected="dims (time, embedding)", found=f"{embedding.dims}"
         )
-    if method not in METHODS:
-        raise ArgumentError("unknown method", expected=", ".join(METHODS), found=repr(method), fix="method='kmeans'")
     component = next(str(dim) for dim in embedding.dims if dim != time)
     selected = in_season(embedding[time], season)
     usable = selected.copy()
@@ -340,6 +341,7 @@ def regime_composites(
             )
         labels = regime
         numbers = [int(number) for number in np.unique(regime.values) if number > 0]
+    check_arguments(deseasonalise=deseasonalise, test=test, alpha=alpha)
     departure = anomalies(field) if deseasonalise else field
     departure, labels = xr.align(departure, labels.reset_coords(drop=True), join="inner")
     parts = [membership_test(departure, labels == number, test=test, season=season, alpha=alpha) for number in numbers]

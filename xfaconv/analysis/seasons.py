@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from xfaconv.arguments import is_whole
 from xfaconv.errors import ArgumentError, TimeError
 
 _INITIALS = "JFMAMJJASOND"
@@ -48,8 +49,8 @@ def season_months(season: str | Sequence[int] | None) -> tuple[int, ...]:
                 fix="season='DJF', or season=[12] for one month",
             )
         return tuple((start + offset) % 12 + 1 for offset in range(len(season)))
-    months = tuple(int(month) for month in season)
-    if not months or not all(1 <= month <= 12 for month in months):
+    months = tuple(season) if isinstance(season, Iterable) and not isinstance(season, Mapping) else ()
+    if not months or not all(is_whole(month, 1, 12) for month in months):
         raise ArgumentError("unknown months", expected="numbers 1 to 12", found=repr(season), fix="season=[12, 1, 2]")
     return months
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import is_adjacent, time_axis
 from xfaconv.analysis.surrogates import surrogate_series
+from xfaconv.arguments import check_arguments
 from xfaconv.errors import ArgumentError, TimeError
 
 Null = Literal["effective", "phase"]
@@ -298,10 +299,9 @@ def correlate(
     >>> bool(correlate(x, y).p_value < 1e-6)
     True
     """
+    check_arguments(null=null, surrogates=surrogates, seed=seed)
     name = time_axis(x, dim)
     _check_time(x, y, name)
-    if null not in ("effective", "phase"):
-        raise ArgumentError("unknown null", expected="'effective' or 'phase'", found=repr(null), fix="null='effective'")
     dtype = np.result_type(x.dtype, y.dtype, np.float32)
     correlation, _, effective = _pair(x, y, name)
     correlation, effective = correlation.astype(dtype), effective.astype(dtype)

@@ -13,6 +13,7 @@ from xfaconv.analysis.axes import horizontal_axes, is_adjacent, nearest_point, t
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.significance import Null, correlate
+from xfaconv.arguments import as_place, check_arguments
 from xfaconv.errors import ArgumentError, TimeError
 
 
@@ -94,13 +95,14 @@ def correlation_map(
     >>> out.significant[:, 0, 0].values
     array([False,  True])
     """
+    check_arguments(lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha, deseasonalise=deseasonalise)
     time, axes = time_axis(field), horizontal_axes(field)
     values = anomalies(field) if deseasonalise else field
     if isinstance(base, xr.DataArray):
         series, place = base.reset_coords(drop=True), "index" if base.name is None else str(base.name)
         series = anomalies(series) if deseasonalise else series
     else:
-        cell = nearest_point(values, *base)
+        cell = nearest_point(values, *as_place(base, "base"))
         place = f"cell at {float(cell[axes.latitude]):g} N, {float(cell[axes.longitude]):g} E"
         series = cell.reset_coords(drop=True)
     lags = [lag] if isinstance(lag, int) else [int(step) for step in lag]
@@ -164,6 +166,7 @@ def teleconnectivity(field: xr.DataArray, *, deseasonalise: bool = True) -> xr.D
     >>> float(out.teleconnectivity[0, 0].round(6)), float(out.partner_latitude[0, 0])
     (1.0, 10.0)
     """
+    check_arguments(deseasonalise=deseasonalise)
     time, axes = time_axis(field), horizontal_axes(field)
     values = anomalies(field) if deseasonalise else field
     core = [*axes.both, time]

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.seasons import in_season
+from xfaconv.arguments import check_arguments
 from xfaconv.engine.base_points import Place, locate
 from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.errors import ArgumentError, ModelError, TimeError
@@ -133,6 +134,7 @@ def cut_windows(
     ArgumentError
         If the base point is outside, the data have members, or samples is below 1.
     """
+    check_arguments(samples=samples)
     ready = prepare(ds, Settings.of(cast("Arguments", arguments)))
     spec = ready.model.card.network
     if needs_attention and (spec.architecture != "faconvlstm" or not spec.attention_every):
@@ -143,8 +145,6 @@ def cut_windows(
         )
     if ready.members is not None:
         raise ArgumentError("checks take one member", found=f"{ready.members} members", fix="ds.isel(number=0)")
-    if samples is not None and samples < 1:
-        raise ArgumentError("too few samples", expected="at least 1", found=str(samples), fix="samples=4")
     grid = ready.conformed.grid
     middle = grid.latitude[grid.shape[0] // 2], grid.longitude[grid.shape[1] // 2]
     cell = locate(grid, None, None, {"base_point": middle if base_point is None else base_point}).cells[0]
