@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xfaconv"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The small modules beside the rooms, which every room may import.
-LEAVES = {"climatology", "download", "errors", "formatting", "grid", "options", "specs"}
-FACE = {"__init__", "accessor", "demo", "report", "versions"}
+LEAVES = {"arguments", "climatology", "download", "errors", "formatting", "grid", "options", "specs"}
+FACE = {"__init__", "accessor", "demo", "explore", "report", "versions"}
 # What each room may import of the package, the leaves apart.
 ROOMS = {
     "analysis": {"conform", "engine", "models", "nn"},

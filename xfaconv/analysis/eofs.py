@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area, horizontal_axes, time_axis
+from xfaconv.arguments import is_whole
 from xfaconv.errors import ArgumentError, MissingDataError
 
 
@@ -82,7 +83,7 @@ def leading_eofs(field: xr.DataArray, modes: int = 1, *, dim: str | None = None)
     time = time_axis(field, dim)
     axes = horizontal_axes(field)
     limit = min(field.sizes[time], field.sizes[axes.latitude] * field.sizes[axes.longitude])
-    if not 1 <= modes <= limit:
+    if not is_whole(modes, 1, limit):
         raise ArgumentError("too many or too few modes", expected=f"1 to {limit}", found=str(modes), fix="modes=1")
     core = [time, *axes.both]
     whole = field.chunk(dict.fromkeys(core, -1)) if field.chunks is not None else field

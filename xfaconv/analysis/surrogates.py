@@ -7,7 +7,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import horizontal_axes, time_axis
-from xfaconv.errors import ArgumentError, MissingDataError
+from xfaconv.arguments import check_arguments
+from xfaconv.errors import MissingDataError
 
 
 def _turn(spectrum: NDArray[np.complex128], phase: NDArray[np.float64], length: int) -> NDArray[np.float64]:
@@ -137,8 +138,7 @@ def phase_randomised(data: xr.Dataset, *, length: float = 20.0, seed: int = 0, d
     >>> bool(np.allclose(phase_randomised(ds).z.std("time"), ds.z.std("time")))
     True
     """
-    if length <= 0:
-        raise ArgumentError("length is not positive", expected="degrees above 0", found=f"{length:g}", fix="length=20")
+    check_arguments(length=length, seed=seed)
     time = time_axis(data, dim)
     axes = horizontal_axes(data)
     out = data.copy()

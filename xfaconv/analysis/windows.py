@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.seasons import in_season
-from xfaconv.arguments import check_arguments
-from xfaconv.engine.base_points import Place, locate
+from xfaconv.arguments import Place, check_arguments
+from xfaconv.engine.base_points import locate
 from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid

@@ -15,7 +15,7 @@ from xfaconv.conform.target import Target
 from xfaconv.conform.timeaxis import match_step
 from xfaconv.conform.units import Conversion, conversion, is_depth, parse_units
 from xfaconv.conform.variables import Match, absent_error, match_variables
-from xfaconv.errors import XFaconvError
+from xfaconv.errors import ArgumentError, XFaconvError
 
 T = TypeVar("T")
 
@@ -59,6 +59,13 @@ def recognise(
     >>> found.variables[0].describe(), found.grid.shape, found.time.step
     ('tas: t2m [K] by known name', (2, 2), '1D')
     """
+    if target is not None and not isinstance(target, Target):
+        raise ArgumentError(
+            "target is not known",
+            expected="an xfaconv.conform.Target, or None",
+            found=repr(target)[:200],
+            fix="recognise(ds)",
+        )
     recognition, reading = survey(ds, target.step if target is not None else None)
     if target is None or reading is None:
         return recognition

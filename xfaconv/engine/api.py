@@ -12,13 +12,13 @@ import xarray as xr
 from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
+from xfaconv.arguments import Place, check_arguments, check_choice
 from xfaconv.engine.abilities import has_gates, require_attention, require_gates
-from xfaconv.engine.base_points import BasePoints, Place, locate
+from xfaconv.engine.base_points import BasePoints, locate
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
 from xfaconv.engine.provenance import attributes, describe
 from xfaconv.engine.runtime import Maps
-from xfaconv.errors import ArgumentError
 
 _CANONICAL = ("member", "time", "latitude", "longitude")
 
@@ -91,10 +91,7 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
     >>> round(float(two_months.isel(time=0).sum()), 4)
     1.0
     """
-    if method != "gate":
-        raise ArgumentError(
-            f"method {method!r} is unknown", expected="'gate'", found=repr(method), fix='importance(ds, method="gate")'
-        )
+    check_choice("method", method, ("gate",))
     ready = prepare(ds, Settings.of(arguments))
     require_gates(ready.model.card.network)
     array = _importance(ready.source(needs_hidden=False), ready)
@@ -148,6 +145,7 @@ def attention(
     >>> maps.dims, float(maps.base_longitude)
     (('time', 'lat', 'lon'), 220.0)
     """
+    check_arguments(heads=heads)
     ready = prepare(ds, Settings.of(arguments))
     require_attention(ready.model.card.network)
     points = locate(ready.conformed.grid, latitude, longitude, base_points)
@@ -228,6 +226,7 @@ def encode(
     >>> list(xfaconv.encode(ds, base_points={"nino34": (0, -140)}))
     ['embeddings', 'importance', 'attention']
     """
+    check_arguments(heads=heads)
     ready = prepare(ds, Settings.of(arguments))
     spec = ready.model.card.network
     points = maps = None

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from xfaconv.arguments import Place, as_place
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
-
-Place = tuple[float, float]
-_MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 
 
 @dataclass(frozen=True)
@@ -130,31 +127,10 @@ def locate(
     wanted = {"base point": (latitude, longitude)} if one else dict(base_points or {})
     if not wanted:
         raise ArgumentError("base_points is empty", expected=example, found="{}", fix=example)
-    cells = [nearest_cell(grid, *_place(name, place, example)) for name, place in wanted.items()]
+    cells = [nearest_cell(grid, *as_place(place, name)) for name, place in wanted.items()]
     return BasePoints(
         names=tuple(map(str, wanted)),
         cells=tuple(cells),
         latitude=tuple(grid.latitude[row] for row, _ in cells),
         single=one,
     )
-
-
-def _place(name: object, place: Any, example: str) -> Place:
-    try:
-        latitude, longitude = (float(degrees) for degrees in place)
-    except (TypeError, ValueError) as problem:
-        raise ArgumentError(
-            f"base point {name!r} is not a pair of latitude and longitude in degrees",
-            expected=example,
-            found=repr(place),
-            fix=example,
-        ) from problem
-    if not (abs(latitude) <= _MOST_LATITUDE and abs(longitude) <= _MOST_LONGITUDE):
-        swapped = abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE
-        raise ArgumentError(
-            f"base point {name!r} is no place on Earth",
-            expected="latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees",
-            found=f"latitude {latitude:g}, longitude {longitude:g}",
-            fix=f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first" if swapped else example,
-        )
-    return latitude, longitude

@@ -11,6 +11,7 @@ import dask.config
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from xfaconv.arguments import check_arguments
 from xfaconv.conform.selection import squeeze
 from xfaconv.conform.variables import match_variables
 from xfaconv.engine.graph import embedding_array
@@ -155,6 +156,7 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
     >>> cost.steps, cost.model
     (144, 'ncep-monthly-2p5deg')
     """
+    check_arguments(workers=workers)
     ready = prepare(ds, Settings.of(arguments))
     card, pieces = ready.model.card, ready.pieces
     members = ready.members or 1

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from dask.diagnostics.progress import ProgressBar
 
+from xfaconv.arguments import check_arguments
 from xfaconv.errors import ArgumentError, DependencyError, XFaconvError
 
 if TYPE_CHECKING:
@@ -64,10 +65,9 @@ def write_zarr(
     ...     xr.open_zarr(f"{folder}/embeddings.zarr").embeddings.sizes["time"]
     2
     """
+    check_arguments(blocks_per_part=blocks_per_part, progress=progress)
     data = _as_dataset(result)
     dimension, edges = _blocks(data)
-    if blocks_per_part < 1:
-        raise ArgumentError("blocks_per_part must be at least 1", found=str(blocks_per_part), fix="blocks_per_part=16")
     marks = _begin(data, store, dimension, len(edges) - 1)
     if marks is None:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from xfaconv.arguments import check_arguments, is_whole
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.conform import Conformed, Recognition, Target, adapt, recognise
 from xfaconv.errors import ArgumentError, TimeError, VariableError
@@ -127,7 +128,17 @@ def fit(
     >>> [variable.name for variable in model.card.variables], model.card.step
     (['z500', 't850'], '1D')
     """
-    _check(updates, batch, window, leads, validation)
+    check_arguments(
+        name=name,
+        updates=updates,
+        batch=batch,
+        window=window,
+        learning_rate=learning_rate,
+        validation=validation,
+        patience=patience,
+        seed=seed,
+    )
+    _check_leads(leads)
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     span = window + max(start.card.network.leads if start else leads)
     record = _record(ds, start, variables, validation, span)
@@ -168,14 +179,10 @@ def fit(
     return Model.from_network(card.updated(metrics=metrics), seeded, record.climatology)
 
 
-def _check(updates: int, batch: int, window: int, leads: Sequence[int], validation: float) -> None:
-    for label, value, least in (("updates", updates, 1), ("batch", batch, 1), ("window", window, 2)):
-        if value < least:
-            raise ArgumentError(f"{label}={value!r} is too small", expected=f"at least {least}", fix=f"{label}={least}")
-    if not 0 <= validation <= 0.5:
-        raise ArgumentError("validation must be a share of the record", expected="0 to 0.5", found=f"{validation:g}")
-    if not leads or list(leads) != sorted(set(leads)) or leads[0] < 0:
-        raise ArgumentError("leads must ascend from 0 or more", expected="(0, 1, 3)", found=repr(tuple(leads)))
+def _check_leads(leads: Sequence[int]) -> None:
+    found = list(leads) if isinstance(leads, Iterable) and not isinstance(leads, Mapping | str | bytes) else []
+    if not found or not all(is_whole(lead) for lead in found) or found != sorted(set(found)):
+        raise ArgumentError("leads must ascend from 0 or more", expected="(0, 1, 3)", found=repr(leads)[:200])
 
 
 def _record(

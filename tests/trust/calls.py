@@ -1,0 +1,316 @@
+"""Every public function with arguments that work, on a world so small that thousands of calls are cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import xfaconv
+from tests.engine import worlds
+from xfaconv import analysis
+from xfaconv.engine import write_zarr
+
+STEPS = 40
+
+
+@cache
+def world() -> xr.Dataset:
+    """Forty days in memory, shared: nobody changes them, which is tested."""
+    return worlds.world(STEPS)
+
+
+@cache
+def results() -> Mapping[str, Any]:
+    """What the engine gives for that world, for the functions that take results."""
+    model = worlds.model()
+    ds = world()
+    embedding = xfaconv.embed(ds, model=model)
+    regimes = analysis.regimes(embedding, 2, repeats=0, surrogates=0)
+    attention = xfaconv.attention(ds, 0, 30, model=model)
+    teleconnection = xfaconv.teleconnection(ds, (0, 30), model=model, variable="t2m")
+    return {
+        "embedding": embedding,
+        "importance": xfaconv.importance(ds, model=model),
+        "attention": attention,
+        "hidden": xfaconv.hidden(ds, model=model),
+        "regimes": regimes,
+        "teleconnection": teleconnection,
+        "index": ds.t2m.isel(latitude=3, longitude=3, drop=True),
+        "lazy": xfaconv.embed(ds.chunk(time=9), model=model),
+    }
+
+
+@dataclass(frozen=True)
+class Call:
+    """A public function, arguments that work, and what comes out of them.
+
+    Parameters
+    ----------
+    name : str
+        As a user writes it behind ``xfaconv.``.
+    function : callable
+        The function.
+    arguments : callable
+        Gives the arguments by name.
+    dims : tuple of str, or None
+        Dims of the DataArray that comes out; None where something else does.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: Callable[[], dict[str, Any]]
+    dims: tuple[str, ...] | None = None
+
+    def __call__(self, **changes: Any) -> Any:
+        """Call it with some arguments changed."""
+        return self.function(**(self.arguments() | changes))
+
+
+def _of_data(**options: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: {"ds": world(), "model": worlds.model(), **options}
+
+
+def _of_results(**names: str) -> Callable[[], dict[str, Any]]:
+    return lambda: {name: results()[key] for name, key in names.items()}
+
+
+def _of_field(**options: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: {"field": world().t2m, **options}
+
+
+ENGINE = (
+    Call("embed", xfaconv.embed, _of_data(), ("time", "embedding")),
+    Call("importance", xfaconv.importance, _of_data(method="gate"), ("time", "variable")),
+    Call(
+        "attention",
+        xfaconv.attention,
+        _of_data(latitude=0, longitude=30, base_points=None, heads=False),
+        ("time", "latitude", "longitude"),
+    ),
+    Call("hidden", xfaconv.hidden, _of_data(), ("time", "channel", "latitude", "longitude")),
+    Call("encode", xfaconv.encode, _of_data(base_points={"a": (0, 30)}, heads=False)),
+    Call("conform", xfaconv.conform, _of_data()),
+    Call("plan", xfaconv.plan, _of_data(workers=2)),
+)
+ABOUT = (
+    Call("describe", xfaconv.describe, lambda: {"ds": world()}),
+    Call("recognise", xfaconv.recognise, lambda: {"ds": world(), "target": None, "regrid": "model", "variables": None}),
+)
+ANALYSIS = (
+    Call("influence", xfaconv.influence, _of_data(base_point=(0, 30), target="hidden", lag=0, samples=1, season=None)),
+    Call("check_attention", xfaconv.check_attention, _of_data(base_point=(0, 30), samples=2, season=None, seed=0)),
+    Call(
+        "teleconnection",
+        xfaconv.teleconnection,
+        _of_data(
+            base_point=(0, 30), variable="t2m", lag=0, season=None, null="effective", surrogates=20, seed=0, alpha=0.05
+        ),
+    ),
+    Call(
+        "regimes",
+        xfaconv.regimes,
+        lambda: {
+            "data": results()["embedding"],
+            "n": 2,
+            "method": "kmeans",
+            "season": None,
+            "seed": 0,
+            "repeats": 0,
+            "surrogates": 0,
+        },
+    ),
+    Call(
+        "analysis.choose_count",
+        analysis.choose_count,
+        lambda: {"data": results()["embedding"], "candidates": (2, 3), "repeats": 1, "surrogates": 2},
+    ),
+    Call(
+        "analysis.correlate",
+        analysis.correlate,
+        lambda: {
+            "x": world().t2m,
+            "y": results()["index"],
+            "dim": None,
+            "null": "effective",
+            "surrogates": 20,
+            "seed": 0,
+        },
+    ),
+    Call(
+        "analysis.correlation_map",
+        analysis.correlation_map,
+        _of_field(
+            base=(0, 30),
+            lag=0,
+            season=None,
+            null="effective",
+            surrogates=20,
+            seed=0,
+            alpha=0.05,
+            deseasonalise=False,
+        ),
+    ),
+    Call(
+        "analysis.composite",
+        analysis.composite,
+        lambda: {
+            "field": world().t2m,
+            "index": results()["index"],
+            "threshold": 0.5,
+            "season": None,
+            "test": "effective",
+            "shuffles": 20,
+            "seed": 0,
+            "alpha": 0.05,
+        },
+    ),
+    Call(
+        "analysis.regime_composites",
+        analysis.regime_composites,
+        lambda: {
+            "field": world().t2m,
+            "regime": results()["regimes"],
+            "season": None,
+            "test": "effective",
+            "alpha": 0.05,
+            "deseasonalise": False,
+        },
+    ),
+    Call(
+        "analysis.effective_sample_size",
+        analysis.effective_sample_size,
+        lambda: {"x": results()["index"], "y": None, "dim": None},
+    ),
+    Call(
+        "analysis.correlation_p_value",
+        analysis.correlation_p_value,
+        lambda: {"correlation": world().t2m[0] * 0, "effective": 20},
+    ),
+    Call(
+        "analysis.false_discovery",
+        analysis.false_discovery,
+        lambda: {"p_value": abs(world().t2m[0] * 0), "alpha": 0.05, "dim": None, "method": "bh"},
+    ),
+    Call(
+        "analysis.leading_eofs",
+        analysis.leading_eofs,
+        _of_field(modes=1, dim=None),
+    ),
+    Call(
+        "analysis.pattern_correlation",
+        analysis.pattern_correlation,
+        lambda: {"x": world().t2m[0], "y": world().t2m[1], "kind": "value", "where": None},
+    ),
+    Call("analysis.teleconnectivity", analysis.teleconnectivity, _of_field(deseasonalise=False)),
+    Call("analysis.anomalies", analysis.anomalies, lambda: {"data": world().t2m, "base_period": None, "dim": None}),
+    Call(
+        "analysis.standardised", analysis.standardised, lambda: {"data": world().t2m, "base_period": None, "dim": None}
+    ),
+    Call(
+        "analysis.phase_randomised",
+        analysis.phase_randomised,
+        lambda: {"data": world()[["t2m"]], "length": 10.0, "seed": 0, "dim": None},
+    ),
+    *(
+        Call(f"analysis.{name}", getattr(analysis, name), lambda: {"data": world(), "base_period": None})
+        for name in ("nino34", "nino3", "nino4", "nino12")
+    ),
+    *(
+        Call(f"analysis.{name}", getattr(analysis, name), lambda: {"data": world().msl, "base_period": None})
+        for name in ("nao", "sam", "soi", "ao", "pna")
+    ),
+    Call("analysis.planted", analysis.planted, lambda: {"steps": 30, "noise": 0.3, "season": 2.0, "seed": 0}),
+    Call(
+        "analysis.importance_agreement",
+        lambda a, b: analysis.importance_agreement(a, b),
+        _of_results(a="importance", b="importance"),
+    ),
+)
+TRAINING = (
+    Call(
+        "fit",
+        xfaconv.fit,
+        lambda: {
+            "ds": world(),
+            "model": None,
+            "name": "mine",
+            "variables": ["t2m", "msl"],
+            "updates": 1,
+            "batch": 1,
+            "window": 4,
+            "leads": (0, 1),
+            "learning_rate": 1e-3,
+            "validation": 0.2,
+            "patience": None,
+            "seed": 0,
+            "network": {"hidden": 8, "bottleneck": 4, "embedding": 8, "attention_width": 8, "attention_heads": 2},
+            "objective": None,
+            "checkpoint": None,
+            "device": "cpu",
+            "progress": False,
+        },
+    ),
+)
+PLOTS = (
+    Call("plot_attention", xfaconv.plot_attention, lambda: {"attention": results()["attention"][0]}),
+    Call("plot_importance", xfaconv.plot_importance, _of_results(importance="importance")),
+    Call("plot_embedding", xfaconv.plot_embedding, _of_results(embedding="embedding")),
+    Call("plot_hidden", xfaconv.plot_hidden, lambda: {"hidden": results()["hidden"][0, :2]}),
+    Call("plot_regimes", xfaconv.plot_regimes, lambda: {"regimes": results()["regimes"].label}),
+    Call(
+        "plot_teleconnection",
+        xfaconv.plot_teleconnection,
+        lambda: {"teleconnection": results()["teleconnection"].correlation},
+    ),
+)
+MODELS = (
+    Call("load_model", xfaconv.load_model, lambda: {"name": "ncep-monthly-2p5deg"}),
+    Call("list_models", xfaconv.list_models, lambda: {"pattern": "*"}),
+    Call(
+        "register_model",
+        xfaconv.register_model,
+        lambda: {"name": "ours", "url": "https://example.org/a.safetensors", "sha256": 64 * "0"},
+    ),
+    Call(
+        "tutorial.register_dataset",
+        xfaconv.tutorial.register_dataset,
+        lambda: {"name": "ours", "url": "https://example.org/a.nc", "sha256": 64 * "0"},
+    ),
+    Call("tutorial.open_dataset", xfaconv.tutorial.open_dataset, lambda: {"name": "amip"}),
+    Call("Grid.regular", xfaconv.Grid.regular, lambda: {"step": 30.0, "pole_points": False}),
+    Call("Grid", xfaconv.Grid, lambda: {"latitude": (-30.0, 30.0), "longitude": (0.0, 180.0)}),
+)
+OPTIONS = (
+    Call(
+        "set_options",
+        xfaconv.set_options,
+        lambda: {
+            "device": "auto",
+            "threads": None,
+            "missing": "fill",
+            "absent": "raise",
+            "implausible": "raise",
+            "progress": False,
+            "cache": None,
+        },
+    ),
+)
+WRITING = (
+    Call(
+        "engine.write_zarr",
+        write_zarr,
+        lambda: {"result": results()["lazy"], "store": {}, "blocks_per_part": 16, "progress": False},
+    ),
+)
+CALLS = (*ENGINE, *ABOUT, *ANALYSIS, *TRAINING, *PLOTS, *MODELS, *OPTIONS, *WRITING)
+
+HOSTILE: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 2.5, float("nan"), float("inf"), 10**30, 1j, "", "nonsense", "\x00", b"x", [], [1, 2, 3], (),
+    (0,), (0, 30), ("a", "b"), (float("nan"), 0), {}, {"a": 1}, {"a": (0, 900)}, {1: (0, 0)}, object, np.zeros(0),
+    np.array(["a"]), xr.DataArray(0.0), xr.DataArray([1.0, 2.0], dims="x"), xr.Dataset(), np.datetime64("2001-01-01"),
+)  # fmt: skip
