@@ -168,9 +168,11 @@ class FastCell:
     def _update(self, tile: _Tile) -> None:
         """Gates, C_t and H_t of one tile: C = sigmoid(f) C + sigmoid(i) tanh(g), H = sigmoid(o) tanh(C)."""
         normed, memory, gate, other = tile.normed, tile.memory, tile.one_gate, tile.another_gate
-        torch.mm(normed, self._input_gate, out=gate).addcmul_(memory, self._input_peephole).sigmoid_()
+        torch.mul(memory, self._input_peephole, out=gate)
+        torch.addmm(gate, normed, self._input_gate, out=gate).sigmoid_()
         gate.mul_(torch.mm(normed, self._candidate, out=other).tanh_())
-        torch.mm(normed, self._forget_gate, out=other).addcmul_(memory, self._forget_peephole).sigmoid_()
+        torch.mul(memory, self._forget_peephole, out=other)
+        torch.addmm(other, normed, self._forget_gate, out=other).sigmoid_()
         torch.addcmul(gate, memory, other, out=memory)
         torch.mm(normed, self._output_gate, out=other).sigmoid_()
         torch.mul(other, torch.tanh(memory, out=gate), out=tile.hidden)

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from xfaconv.grid import Grid
@@ -15,6 +16,7 @@ from xfaconv.grid import Grid
 LONGITUDE_HARMONICS = 4
 LATITUDE_HARMONICS = 4
 POSITION_FEATURES = 2 * (LONGITUDE_HARMONICS + LATITUDE_HARMONICS)
+POSITION_PRODUCTS = (1 + 2 * LONGITUDE_HARMONICS) * (1 + 2 * LATITUDE_HARMONICS)
 SPHERE_FEATURES = 3
 
 
@@ -62,6 +64,13 @@ class Geometry:
     def normalised_area(self) -> Tensor:
         """Cell areas that sum to 1, shape (lat, lon)."""
         return self.area / self.area.sum()
+
+    @property
+    def position_products(self) -> Tensor:
+        """Products of each harmonic of longitude with each of latitude, constants included, shape (lat, lon, 81)."""
+        zonal, meridional = self.positions.split((2 * LONGITUDE_HARMONICS, 2 * LATITUDE_HARMONICS), dim=-1)
+        waves = [F.pad(math.sqrt(2) * part, (1, 0), value=1.0) for part in (zonal, meridional)]
+        return (waves[0][..., :, None] * waves[1][..., None, :]).flatten(-2)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Geometry:
         """Copy to a device or a floating type.

@@ -244,7 +244,7 @@ class FAConvLSTM(nn.Module):
             carried = self._hidden, self._memory
             hidden, memory = (state.clone() if state.is_inference() else state for state in carried)
         else:
-            zeros = fields.new_zeros(shape)
+            zeros = fields.new_zeros(1).expand(shape)
             return zeros, zeros
         for state in (hidden, memory):
             if tuple(state.shape) != shape:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xfaconv.errors import ModelError
+from xfaconv.errors import ArgumentError, ModelError
 from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
 from xfaconv.nn.head import SubspaceHead, seasonal_encoding
+from xfaconv.nn.read_out import LocatedPatterns, LocatedReadOut
 from xfaconv.nn.recurrence import Collected, refine_states, start_run
 from xfaconv.specs import NetworkSpec
 
@@ -62,6 +63,7 @@ class Network(nn.Module):
         super().__init__()
         self.spec = spec
         channels = spec.variables + 1 + SPHERE_FEATURES + 2 + (2 if spec.daily_cycle else 0)
+        channels += POSITION_FEATURES if spec.located else 0
         self.core = _build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
         if spec.attention_every and spec.architecture == "faconvlstm":
@@ -80,13 +82,20 @@ class Network(nn.Module):
             nn.Linear(_READ_OUT_HIDDEN, len(spec.leads) * spec.variables),
         )
         self.persistence = nn.Parameter(torch.tensor([[0.9**lead] * spec.variables for lead in spec.leads]))
-        self.patterns = nn.Sequential(
-            nn.Linear(POSITION_FEATURES, _PATTERN_HIDDEN),
-            nn.GELU(),
-            nn.Linear(_PATTERN_HIDDEN, _PATTERN_HIDDEN),
-            nn.GELU(),
-            nn.Linear(_PATTERN_HIDDEN, spec.variables * spec.embedding),
-        )
+        self.located_read_out: LocatedReadOut | None = None
+        self.patterns: nn.Module
+        if spec.located:
+            outputs = len(spec.leads) * spec.variables
+            self.located_read_out = LocatedReadOut(spec.hidden, _READ_OUT_HIDDEN, outputs)
+            self.patterns = LocatedPatterns(spec.variables * spec.embedding)
+        else:
+            self.patterns = nn.Sequential(
+                nn.Linear(POSITION_FEATURES, _PATTERN_HIDDEN),
+                nn.GELU(),
+                nn.Linear(_PATTERN_HIDDEN, _PATTERN_HIDDEN),
+                nn.GELU(),
+                nn.Linear(_PATTERN_HIDDEN, spec.variables * spec.embedding),
+            )
 
     @property
     def has_attention(self) -> bool:
@@ -267,7 +276,7 @@ class Network(nn.Module):
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
-    def predict(self, refined: Tensor, fields: Tensor) -> Tensor:
+    def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
 
         Parameters
@@ -276,13 +285,25 @@ class Network(nn.Module):
             Hidden states after the attention.
         fields : Tensor (batch, time, variable, lat, lon)
             The input of the same steps.
+        geometry : Geometry, optional
+            The grid; networks with a located read-out need it.
 
         Returns
         -------
         Tensor (batch, time, lead, variable, lat, lon)
             Standardised anomalies.
+
+        Raises
+        ------
+        ArgumentError
+            If the read-out is located and the grid is not given.
         """
-        change = self.read_out(refined).movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
+        change = self.read_out(refined)
+        if self.located_read_out is not None:
+            if geometry is None:
+                raise ArgumentError("this network's read-out depends on position", fix="predict(..., geometry)")
+            change = change + self.located_read_out(refined, geometry)
+        change = change.movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
         return change + self.persistence[:, :, None, None] * fields[:, :, None]
 
     def reconstruct(self, embedding: Tensor, geometry: Geometry) -> Tensor:
@@ -299,8 +320,9 @@ class Network(nn.Module):
         -------
         Tensor (batch, time, variable, lat, lon)
         """
-        positions = geometry.positions.to(embedding.dtype)
-        patterns = self.patterns(positions).unflatten(-1, (self.spec.variables, self.spec.embedding))
+        located = self.spec.located
+        patterns = self.patterns(geometry if located else geometry.positions.to(embedding.dtype))
+        patterns = patterns.unflatten(-1, (self.spec.variables, self.spec.embedding))
         return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
 
     def _attends(self, index: int) -> bool:
@@ -315,16 +337,15 @@ class Network(nn.Module):
         phases = [year_phase, day_phase] if self.spec.daily_cycle else [year_phase]
         waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
         season = torch.stack(waves, dim=-1).to(fields.dtype)
-        sphere = geometry.sphere.to(fields.dtype)
-        return torch.cat(
-            [
-                fields.movedim(2, -1),
-                seen[..., None].to(fields.dtype),
-                sphere.expand(batch, steps, rows, columns, -1),
-                season[:, :, None, None].expand(batch, steps, rows, columns, -1),
-            ],
-            dim=-1,
-        )
+        parts = [
+            fields.movedim(2, -1),
+            seen[..., None].to(fields.dtype),
+            geometry.sphere.to(fields.dtype).expand(batch, steps, rows, columns, -1),
+            season[:, :, None, None].expand(batch, steps, rows, columns, -1),
+        ]
+        if self.spec.located:
+            parts.append(geometry.positions.to(fields.dtype).expand(batch, steps, rows, columns, -1))
+        return torch.cat(parts, dim=-1)
 
 
 def build_network(spec: NetworkSpec) -> Network:

@@ -14,6 +14,7 @@ from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.fast_attention import FastAttention
 from xfaconv.nn.fast_cell import FastCell
 from xfaconv.nn.geometry import Geometry
+from xfaconv.nn.memory import keep_freed_memory
 
 _PLAIN_BLOCK_CELLS = 2**20
 
@@ -215,6 +216,8 @@ def start_run(
     -------
     Run
     """
+    if not torch.compiler.is_compiling():
+        keep_freed_memory()
     if isinstance(core, FAConvLSTMCell):
         dropping = core.training and (core.input_dropout.p > 0 or core.hidden_dropout.p > 0)
         if not dropping and _may_be_fast(hidden, core.gates.weight):

@@ -1,0 +1,81 @@
+"""Read-outs that know the place: what is read is weighted by smooth patterns of position, of either sign."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from xfaconv.nn.geometry import POSITION_PRODUCTS, Geometry
+
+
+class LocatedReadOut(nn.Module):
+    """Linear read-out whose weights change smoothly, sign included, from place to place.
+
+    A weighted mean, which is all that attention gives, cannot say that the same event is warm in one place and cold in
+    another; here each of some linear features of the hidden state is multiplied by a pattern of position before it is
+    read. It starts at zero.
+
+    Parameters
+    ----------
+    channels : int
+        Hidden channels F.
+    features : int
+        Number of features and patterns.
+    outputs : int
+        Numbers read out of each cell.
+    """
+
+    def __init__(self, channels: int, features: int, outputs: int) -> None:
+        super().__init__()
+        self.features = nn.Linear(channels, features)
+        self.patterns = nn.Linear(POSITION_PRODUCTS, features, bias=False)
+        self.out = nn.Linear(features, outputs, bias=False)
+        nn.init.normal_(self.patterns.weight, std=POSITION_PRODUCTS**-0.5)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, hidden: Tensor, geometry: Geometry) -> Tensor:
+        """Read some hidden states.
+
+        Parameters
+        ----------
+        hidden : Tensor (..., lat, lon, F)
+            Hidden states.
+        geometry : Geometry
+            Position features.
+
+        Returns
+        -------
+        Tensor (..., lat, lon, outputs)
+        """
+        patterns = self.patterns(geometry.position_products.to(hidden.dtype))
+        read: Tensor = self.out(patterns * self.features(hidden))
+        return read
+
+
+class LocatedPatterns(nn.Module):
+    """Patterns of position that are linear in the products of harmonics.
+
+    Parameters
+    ----------
+    outputs : int
+        Number of patterns.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, POSITION_PRODUCTS))
+        nn.init.normal_(self.weight, std=0.5 * POSITION_PRODUCTS**-0.5)
+
+    def forward(self, geometry: Geometry) -> Tensor:
+        """Evaluate them on a grid.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Position features.
+
+        Returns
+        -------
+        Tensor (lat, lon, outputs)
+        """
+        return geometry.position_products.to(self.weight.dtype) @ self.weight.T
