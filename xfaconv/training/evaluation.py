@@ -61,13 +61,30 @@ def damping(source: WindowSource, part: slice, lead: int, area: NDArray[np.float
     return np.asarray(coefficients)
 
 
-def _windows(part: slice, length: int, keep: int, beyond: int, record_start: int) -> list[int]:
-    """First positions of windows whose kept steps tile a stretch, leaving room for the longest lead."""
+def tiling_windows(part: slice, length: int, keep: int, beyond: int, record_start: int) -> list[int]:
+    """Place windows so that their kept steps tile a stretch, leaving room for the longest lead.
+
+    Parameters
+    ----------
+    part : slice
+        Positions that may be kept.
+    length, keep : int
+        Steps of a window, and how many at its end are kept.
+    beyond : int
+        Longest lead.
+    record_start : int
+        First position that a warm-up may reach back to.
+
+    Returns
+    -------
+    list of int
+        First positions.
+    """
     firsts = range(part.start, part.stop - beyond - keep + 1, keep)
     return [first - (length - keep) for first in firsts if first - (length - keep) >= record_start]
 
 
-def _predictions(
+def predict_windows(
     network: Network,
     source: WindowSource,
     geometry: Geometry,
@@ -76,7 +93,28 @@ def _predictions(
     warmup: int,
     hide: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-    """First position, predictions (time, lead, variable, lat, lon) and input (time, variable, lat, lon) of each."""
+    """Run a network over windows, a few at a time.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    source : WindowSource
+        Standardised anomalies.
+    geometry : Geometry
+        The grid.
+    windows : list of int
+        First positions.
+    length, warmup : int
+        Steps of a window, and those at its start that give no predictions.
+    hide : ndarray (window, lat, lon), optional
+        True where all variables are hidden through the window.
+
+    Yields
+    ------
+    tuple
+        First position, predictions (time, lead, variable, lat, lon) and input (time, variable, lat, lon) of each.
+    """
     for begin in range(0, len(windows), _BATCH):
         chosen = windows[begin : begin + _BATCH]
         batch = source.read(chosen, length)
@@ -89,7 +127,7 @@ def _predictions(
                 values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=warmup, keep_refined=True
             )
             refined = encoded.hidden if encoded.refined is None else encoded.refined
-            predicted = network.predict(refined, values[:, warmup:])
+            predicted = network.predict(refined, values[:, warmup:], geometry)
         for position, first in enumerate(chosen):
             yield first, predicted[position], values[position, warmup:]
 
@@ -135,11 +173,11 @@ def forecast_skill(
     area = np.asarray(grid.area, dtype=np.float32)
     leads = [lead for lead in network.spec.leads if lead > 0]
     length = warmup + segment
-    windows = _windows(test, length, segment, max(leads), 0)
+    windows = tiling_windows(test, length, segment, max(leads), 0)
     damped = {lead: damping(source, train, lead, area) for lead in leads}
     kinds = ("model", "persistence", "damped", "model_units", "persistence_units", "damped_units")
     sums = {lead: {kind: np.zeros(len(names)) for kind in (*kinds, "weight")} for lead in leads}
-    for first, predicted, _ in _predictions(network, source, geometry, windows, length, warmup):
+    for first, predicted, _ in predict_windows(network, source, geometry, windows, length, warmup):
         for lead in leads:
             position = network.spec.leads.index(lead)
             span = slice(first + warmup + lead, first + length + lead)
@@ -220,7 +258,7 @@ def hidden_skill(
     random = np.random.default_rng(seed)
     hide = np.stack([hidden_sector(grid, random, width) for _ in starts])
     error, total = np.zeros(len(names)), np.zeros(len(names))
-    results = _predictions(network, source, geometry, starts, window, warm_steps, hide)
+    results = predict_windows(network, source, geometry, starts, window, warm_steps, hide)
     for mask, (first, predicted, _) in zip(hide, results, strict=True):
         for variable, field in enumerate(source.fields):
             truth = np.asarray(field[first + warm_steps : first + window], dtype=np.float32)
