@@ -162,7 +162,7 @@ def regimes(
     >>> out.persistence.values, bool(out.half_stability > 0.4)
     (array([20., 20., 20.]), True)
     """
-    check_arguments(n=n, seed=seed, repeats=repeats, surrogates=surrogates)
+    check_arguments(seed=seed, repeats=repeats, surrogates=surrogates)
     check_choice("method", method, METHODS)
     embedding = _vectors(data, arguments)
     time = time_axis(embedding)
@@ -175,7 +175,7 @@ def regimes(
     usable = selected.copy()
     if "full_warmup" in embedding.coords:
         usable &= np.asarray(embedding["full_warmup"].values, dtype=bool)
-    if not 2 <= n < usable.sum():
+    if not is_whole(n, 2, usable.sum() - 1):
         raise ArgumentError("impossible number of regimes", expected=f"2 to {int(usable.sum()) - 1}", found=str(n))
     follows = (
         is_adjacent(embedding[time]) if time in embedding.coords else np.ones(embedding.sizes[time] - 1, dtype=bool)

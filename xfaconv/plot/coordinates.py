@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.errors import CoordinateError, GridError
+from xfaconv.errors import ArgumentError, CoordinateError, GridError
 from xfaconv.grid import Grid
 
 _NAMES = {
@@ -51,6 +51,13 @@ def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
     >>> find_dimension(da, "latitude")
     'rows'
     """
+    if not isinstance(data, xr.DataArray):
+        raise ArgumentError(
+            "only a DataArray can be drawn",
+            expected="an xarray.DataArray, as the functions of xfaconv give it",
+            found=type(data).__name__,
+            fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
+        )
     for key, values in _ATTRIBUTES[kind].items():
         for name in data.dims:
             if name in data.coords and data.coords[name].attrs.get(key) in values:
