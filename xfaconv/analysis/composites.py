@@ -16,7 +16,7 @@ from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.seasons import in_season, season_years
 from xfaconv.analysis.significance import correlate, correlation_p_value, exceedance
 from xfaconv.arguments import check_arguments
-from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.errors import TimeError
 
 _LEAST_YEARS = 5
 
@@ -183,8 +183,7 @@ def composite(
     >>> bool(out["mean"].sel(phase="high")[0, 0] > 1), bool(out.significant.sel(phase="low")[0, 0])
     (True, True)
     """
-    if threshold <= 0:
-        raise ArgumentError("threshold is not positive", expected="above 0", found=f"{threshold:g}", fix="threshold=1")
+    check_arguments(threshold=threshold)
     time = time_axis(field)
     departure, chosen = xr.align(anomalies(field), index.reset_coords(drop=True), join="inner")
     selected = in_season(departure[time], season)

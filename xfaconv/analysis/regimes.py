@@ -22,7 +22,7 @@ from xfaconv.analysis.clustering import (
 )
 from xfaconv.analysis.composites import membership_test
 from xfaconv.analysis.seasons import in_season
-from xfaconv.arguments import check_arguments, check_choice
+from xfaconv.arguments import check_arguments, check_choice, is_whole
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 _SCORES = (
