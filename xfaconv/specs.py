@@ -82,6 +82,9 @@ class NetworkSpec:
         Dropout after the bottleneck projections, in training only.
     architecture : {"faconvlstm", "convlstm", "cnn-lstm", "cnn"}
         The paper's layer or one of its baselines.
+    located : bool
+        Whether harmonics of position enter the core, and products of them the read-out and the patterns, so that the
+        same message from afar may mean warm here and cold there.
     """
 
     variables: int
@@ -104,6 +107,7 @@ class NetworkSpec:
     periodic: bool = True
     dropout: float = 0.0
     architecture: Architecture = "faconvlstm"
+    located: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ class ModelCard:
         out["variables"] = [asdict(variable) for variable in self.variables]
         out["grid"] = {"latitude": list(self.grid.latitude), "longitude": list(self.grid.longitude)}
         out["network"] = asdict(self.network)
+        if not self.network.located:  # an entry that older files do not have: without it their hash stays what it is
+            del out["network"]["located"]
         out["years"] = dict(self.years)
         out["metrics"] = dict(self.metrics)
         out["known_failures"] = list(self.known_failures)

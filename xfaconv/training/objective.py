@@ -231,7 +231,7 @@ def training_loss(
         keep_refined=True,
     )
     refined = encoded.refined if encoded.refined is not None else encoded.hidden
-    prediction = network.predict(refined, values[:, objective.warm_steps :])
+    prediction = network.predict(refined, values[:, objective.warm_steps :], geometry)
     loss = refined.new_zeros(())
     parts: dict[str, float] = {}
     for position, lead in enumerate(leads):
@@ -246,9 +246,13 @@ def training_loss(
     rebuilt = network.reconstruct(encoded.embedding, geometry)
     error = area_weighted_error(rebuilt, torch.nan_to_num(truth), torch.isfinite(truth).float(), geometry)
     parts["reconstruction"] = float(error.detach())
-    smooth = laplacian_smoothness(refined, geometry)
-    steady = temporal_smoothness(refined)
-    parts["laplacian"], parts["temporal"] = float(smooth.detach()), float(steady.detach())
     loss = loss + objective.reconstruction_weight * error
-    loss = loss + objective.laplacian_weight * smooth + objective.temporal_weight * steady
+    if objective.laplacian_weight:
+        smooth = laplacian_smoothness(refined, geometry)
+        parts["laplacian"] = float(smooth.detach())
+        loss = loss + objective.laplacian_weight * smooth
+    if objective.temporal_weight:
+        steady = temporal_smoothness(refined)
+        parts["temporal"] = float(steady.detach())
+        loss = loss + objective.temporal_weight * steady
     return loss, parts
