@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
+from dask.delayed import delayed
+from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology
@@ -160,19 +164,35 @@ def apply_to_blocks(
     dims = "mtyx"[-array.ndim :]
     pairs: list[Any] = [array, dims]
     if basis is not None:
-        pairs += [da.from_array(basis, chunks=(array.chunks[-3], -1)), "tb"]  # type: ignore[no-untyped-call]
+        pairs += [_rows_of_blocks(basis, array.chunks[-3]), "t"]
         for field in fields:
-            lazy = isinstance(field, da.Array)
-            whole = field if lazy else da.from_array(field, chunks=-1)  # type: ignore[no-untyped-call]
-            pairs += [whole, "kuv"[-whole.ndim :]]
-    # Rows and columns change their number but stay axes of the result: dask copies each block whose axes it sums over.
+            pairs += [_shared(field), None]
+    # No axis is summed over, so blocks are neither copied nor joined, and dask fuses this layer with the one that reads
+    # the data where both say the same about joining: a block as it was read never waits for its own task.
+    above = array.dask.layers.get(array.name)
     return da.blockwise(  # type: ignore[no-untyped-call]
         function,
         dims,
         *pairs,
+        name=f"standardise-{tokenize(array.name, function, shape, basis, list(fields), options)}",
         adjust_chunks={"y": shape[0], "x": shape[1]},
-        concatenate=True,
+        align_arrays=False,
+        concatenate=getattr(above, "concatenate", None),
         dtype=np.float32,
         meta=np.empty((0,) * array.ndim, dtype=np.float32),
         **options,
     )
+
+
+def _rows_of_blocks(basis: NDArray[Any], lengths: tuple[int, ...]) -> ArrayValuesDep:
+    """Give each block its own rows, which travel inside its task."""
+    edges = np.cumsum((0, *lengths)).tolist()
+    rows = {(number,): basis[start:stop] for number, (start, stop) in enumerate(pairwise(edges))}
+    return ArrayValuesDep((lengths,), rows)
+
+
+def _shared(field: Array) -> Any:
+    """Put a field into the graph once, however many blocks read it."""
+    if isinstance(field, da.Array):
+        return field.rechunk(-1).to_delayed().item()  # type: ignore[no-untyped-call]
+    return delayed(field, pure=True, traverse=False)  # type: ignore[no-untyped-call]
