@@ -1,7 +1,7 @@
 """Whether attention and importance of a network trained for minutes find teleconnections that were planted.
 
     python benchmarks/planted.py                 seeds 1 to 3, about 2 CPU minutes each
-    python benchmarks/planted.py --seeds 1
+    python benchmarks/planted.py --hide --seeds 0   trained as the packaged models are, at the same cost
 
 `xfaconv.analysis.planted` makes daily fields in which twelve regions drive twelve others one day later: four along a
 latitude, four along a meridian, four across both; a third variable copies a driver and one is noise. A network is
@@ -58,23 +58,25 @@ _OBJECTIVE = Objective(
     laplacian_weight=0.0,
     temporal_weight=0.0,
 )
+# As the packaged models are trained: much else than tomorrow is asked for, so that less is learned of it in a minute.
+_HIDING = Objective(warm_steps=2, laplacian_weight=0.0, temporal_weight=0.0)
 
 
-def train(data: xr.Dataset, *, updates: int, seed: int) -> Model:
-    """Train a small network to forecast the next day of planted data."""
+def train(data: xr.Dataset, *, updates: int, seed: int, hide: bool = False) -> Model:
+    """Train a small network to forecast the next day of planted data, or on hidden regions and several leads."""
     return xfaconv.fit(
         data,
         name="planted",
         variables=[str(name) for name in data.data_vars],
         updates=updates,
-        batch=8,
-        window=4,
-        leads=(1,),
+        batch=6 if hide else 8,
+        window=6 if hide else 4,
+        leads=(0, 1, 3) if hide else (1,),
         learning_rate=4e-3,
         validation=_HELD_BACK,
         seed=seed,
         network=dict(_NETWORK),
-        objective=_OBJECTIVE,
+        objective=_HIDING if hide else _OBJECTIVE,
     )
 
 
@@ -119,7 +121,7 @@ def verdicts(scores: Mapping[str, float], importance: Mapping[str, Mapping[str, 
 
 
 def trial(
-    seed: int, *, days: int = 3000, updates: int = 800, grid: Grid | None = None
+    seed: int, *, days: int = 3000, updates: int = 800, grid: Grid | None = None, hide: bool = False
 ) -> tuple[dict[str, float], dict[str, float], dict[str, dict[str, float]]]:
     """Plant, train, and score on days held back.
 
@@ -131,13 +133,15 @@ def trial(
         Length of the record and of the training.
     grid : Grid, optional
         Default: 11.25 degrees.
+    hide : bool
+        Train as the packaged models are.
 
     Returns
     -------
     scores, scores of the untrained network, importance by method
     """
     data, truth = planted(days, seed=seed, grid=grid)
-    model = train(data, updates=updates, seed=seed)
+    model = train(data, updates=updates, seed=seed, hide=hide)
     first = int((1 - _HELD_BACK) * days) + _GAP
     unseen = data.isel(time=slice(first, first + _TESTED_DAYS))
     return (
@@ -147,12 +151,12 @@ def trial(
     )
 
 
-def report(seeds: Sequence[int], updates: int) -> bool:
+def report(seeds: Sequence[int], updates: int, hide: bool) -> bool:
     """Run and print the trial for some seeds; True if every threshold is met for every seed."""
     everything = True
     for seed in seeds:
         began, cpu = time.perf_counter(), time.process_time()
-        scores, chance, importance = trial(seed, updates=updates)
+        scores, chance, importance = trial(seed, updates=updates, hide=hide)
         print(f"\nseed {seed}: {time.process_time() - cpu:.0f} CPU s, {time.perf_counter() - began:.0f} s")
         print("  AUROC of attention      trained  untrained")
         for name, value in scores.items():
@@ -172,10 +176,11 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--updates", type=int, default=800)
+    parser.add_argument("--updates", type=int, help="default: 800, or 600 with --hide")
+    parser.add_argument("--hide", action="store_true", help="train as the packaged models are")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    report(arguments.seeds, arguments.updates)
+    report(arguments.seeds, arguments.updates or (600 if arguments.hide else 800), arguments.hide)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,8 @@ def main() -> None:
     """Make the figures and print the numbers of the page."""
     arguments = command_line(__doc__)
     fine = xr.open_dataset(arguments.data / FILE)[VARIABLES].load()
-    packaged = arguments.model or MODEL in xfaconv.list_models()
-    ds = fine if packaged else coarse(fine)
-    model = packaged_or(arguments.model or MODEL, lambda: small_model(ds))
+    model = packaged_or(arguments.model or MODEL, lambda: small_model(coarse(fine)))
+    ds = fine if model.card.grid.shape == (fine.sizes["latitude"], fine.sizes["longitude"]) else coarse(fine)
     normal = normal_years(arguments.data / "indices" / "cpc-ersst5.nino.mth.91-20.ascii", 1961, 2015)
     print(f"normal years ({len(normal)}): {' '.join(map(str, normal))}")
 
@@ -115,7 +114,7 @@ def draw_fields(ds: xr.Dataset, chosen: dict[str, xr.DataArray], out: Path) -> N
     from cartopy import crs as ccrs
 
     kept = (chosen["events"] | chosen["normal"]).to_numpy()
-    axes = plt.subplots(1, 2, figsize=(9, 4.6), subplot_kw={"projection": ccrs.PlateCarree()})[1]
+    axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained", subplot_kw={"projection": ccrs.PlateCarree()})[1]
     for ax, name, unit, factor in zip(axes, ("t2m", "tp"), ("K", "mm/day"), (1.0, 1000.0), strict=True):
         field = (analysis.anomalies(ds[name]) * factor).assign_attrs(units=unit, long_name=f"anomaly of {name}")
         test = analysis.membership_test(field.isel(time=kept), chosen["events"].isel(time=kept), season=SEASON)
@@ -142,7 +141,9 @@ def draw_attention(ds: xr.Dataset, model: xfaconv.Model, chosen: dict[str, xr.Da
     print(f"attention: cells that differ from normal years {float(test.significant.mean()):.0%}")
     like = analysis.pattern_correlation(mean["events"] / area, mean["normal"] / area, kind="rank")
     print(f"attention: rank correlation of the mean map in events with that in normal years {float(like):+.2f}")
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), subplot_kw={"projection": ccrs.PlateCarree()})
+    figure, axes = plt.subplots(
+        1, 3, figsize=(14, 4.6), layout="constrained", subplot_kw={"projection": ccrs.PlateCarree()}
+    )
     for ax, name in zip(axes, ("events", "normal"), strict=False):
         title = "Attention, 1983 and 1998" if name == "events" else "Attention, normal years"
         xfaconv.plot_attention(mean[name], ax=ax, base_point={"": COAST}, title=title)

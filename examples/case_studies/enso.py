@@ -99,7 +99,7 @@ def draw_nino(
     print(f"  cells in which El Nino and La Nina attention differ (false discovery rate 5%): {differing:.1%}")
     print(f"  cells in which z200 correlates with Nino 3.4 (same): {float(found.significant.mean()):.1%}")
     projection = ccrs.Robinson(central_longitude=-160)
-    figure, axes = plt.subplots(2, 2, figsize=(13, 7.2), subplot_kw={"projection": projection})
+    figure, axes = plt.subplots(2, 2, figsize=(13, 7), layout="constrained", subplot_kw={"projection": projection})
     marked = {"": PLACES["Nino 3.4"]}
     for ax, name in zip(axes[0], ("El Nino", "La Nina"), strict=True):
         xfaconv.plot_attention(mean[name], ax=ax, base_point=marked, vmin=0, vmax=4, title=f"Attention, {name} winters")
@@ -134,7 +134,7 @@ def draw_arc(
     tie = float(xr.corr(joined[0][months], joined[1][months]))
     print(f"\ncorrelation of Nino 3.4 with the PNA index, DJF: {tie:+.2f}")
     projection = ccrs.Robinson(central_longitude=-160)
-    figure, axes = plt.subplots(2, 2, figsize=(13, 7.2), subplot_kw={"projection": projection})
+    figure, axes = plt.subplots(2, 2, figsize=(13, 7), layout="constrained", subplot_kw={"projection": projection})
     for row, place in zip(axes, ("Aleutian low", "western Canada"), strict=True):
         mean = maps.sel(base_point=place).isel(time=winter).mean("time")
         found = analysis.correlation_map(ds.z500, PLACES[place], season="DJF")

@@ -122,7 +122,9 @@ def draw(
     """Composites of both kinds, partners below each other."""
     from cartopy import crs as ccrs
 
-    figure, axes = plt.subplots(2, COUNT, figsize=(15, 7), subplot_kw={"projection": ccrs.PlateCarree()})
+    figure, axes = plt.subplots(
+        2, COUNT, figsize=(15, 7), layout="constrained", subplot_kw={"projection": ccrs.PlateCarree()}
+    )
     for column, regime in enumerate(maps["EOFs of z500"].regime.to_numpy()):
         pairs = (("EOFs of z500", regime), ("embeddings", partner[column]))
         for ax, (name, number) in zip(axes[:, column], pairs, strict=True):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import time_axis
 from xfaconv.climatology import harmonic_basis
-from xfaconv.errors import TimeError
+from xfaconv.errors import ArgumentError, TimeError
 
 BasePeriod = tuple[str, str]
 
@@ -46,7 +46,16 @@ def _in_base(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> ND
     if base_period is None:
         return np.ones(data.sizes[dim])
     positions = xr.DataArray(np.arange(data.sizes[dim]), {dim: data[dim]}, (dim,))
-    chosen = positions.sel({dim: slice(*base_period)}).values
+    try:
+        first, last = base_period
+        chosen = positions.sel({dim: slice(first, last)}).values
+    except (TypeError, ValueError, KeyError) as problem:
+        raise ArgumentError(
+            "base_period is no pair of dates",
+            expected="('1991', '2020')",
+            found=repr(base_period)[:200],
+            fix="base_period=('1991', '2020')",
+        ) from problem
     if len(chosen) == 0:
         raise TimeError(
             "no data in the base period",

@@ -41,6 +41,33 @@ class Axes:
         return self.latitude, self.longitude
 
 
+def check_arrays(**arrays: object) -> None:
+    """Refuse what is no DataArray.
+
+    Parameters
+    ----------
+    **arrays
+        Arguments by the names that users write.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the first that is none.
+
+    Examples
+    --------
+    >>> check_arrays(field=xr.DataArray([1.0]))
+    """
+    for name, value in arrays.items():
+        if not isinstance(value, xr.DataArray):
+            raise ArgumentError(
+                f"{name} is not a DataArray",
+                expected="an xarray.DataArray",
+                found=type(value).__name__,
+                fix=f"{name}=ds['z500']",
+            )
+
+
 def _one_of(data: xr.DataArray | xr.Dataset, standard_name: str, names: Sequence[str]) -> str | None:
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise ArgumentError(
@@ -117,8 +144,8 @@ def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
     >>> time_axis(xr.DataArray(np.zeros(3), dims="valid_time"))
     'valid_time'
     """
-    name = dim if dim is not None else _one_of(data, "time", TIMES)
-    if name is None or name not in data.dims:
+    name = dim if isinstance(dim, str) else _one_of(data, "time", TIMES)
+    if name is None or name not in data.dims or not (dim is None or isinstance(dim, str)):
         raise TimeError(
             "no time dimension",
             expected=str(dim) if dim is not None else f"one of {', '.join(TIMES)}",
@@ -247,7 +274,8 @@ def box_mean(field: xr.DataArray, box: Box, *, cells: Cells = "centres") -> xr.D
     covered = float(cell_area(field, box).sum()) / whole
     if covered < _LEAST_COVER or not inside.any():
         raise CoordinateError(
-            f"the grid covers {100 * covered:.0f}% of the box",
+            f"the grid covers {100 * covered:.0f}% of the box"
+            + ("" if inside.any() else ", and no cell has its centre in it: its cells are too large"),
             expected=f"at least {100 * _LEAST_COVER:.0f}% of "
             + "latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box),
             found=f"latitude {float(field[axes.latitude].min()):g} to {float(field[axes.latitude].max()):g}, "

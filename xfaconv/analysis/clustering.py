@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+_QUIETLY = threading.Lock()
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
 METHODS: tuple[Method, ...] = ("kmeans", "mixture", "hierarchical")
@@ -73,7 +76,8 @@ def cluster(vectors: NDArray[np.float64], count: int, method: Method, seed: int,
         algorithm = GaussianMixture(count, n_init=max(starts // 3, 1), random_state=seed, reg_covar=1e-5)
     else:
         algorithm = AgglomerativeClustering(count, linkage="ward")
-    with warnings.catch_warnings():
+    # What is put back is the process's list of filters: two threads at a time would leave the other's.
+    with _QUIETLY, warnings.catch_warnings():
         # A start that did not converge only makes a worse candidate; its scores say so.
         warnings.simplefilter("ignore")
         found = np.asarray(algorithm.fit_predict(vectors))

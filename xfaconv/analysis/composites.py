@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import horizontal_axes, time_axis
+from xfaconv.analysis.axes import check_arrays, horizontal_axes, time_axis
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.seasons import in_season, season_years
@@ -184,7 +184,10 @@ def composite(
     (True, True)
     """
     check_arguments(threshold=threshold)
+    check_arrays(field=field, index=index)
     time = time_axis(field)
+    if time not in index.dims:
+        raise TimeError("the index has no time", expected=f"dimension {time!r}", found=f"dimensions {index.dims}")
     departure, chosen = xr.align(anomalies(field), index.reset_coords(drop=True), join="inner")
     selected = in_season(departure[time], season)
     if not selected.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import horizontal_axes
 from xfaconv.arguments import check_arguments, check_choice
-from xfaconv.errors import CoordinateError
+from xfaconv.errors import ArgumentError, CoordinateError
 
 
 def _adjusted(p_value: NDArray[np.floating], *, method: str, core: int) -> NDArray[np.floating]:
@@ -90,6 +90,8 @@ def false_discovery(
     """
     check_arguments(alpha=alpha)
     check_choice("method", method, ("bh", "by"))
+    if not (dim is None or isinstance(dim, Iterable)):
+        raise ArgumentError("dim is no sequence of names", expected="['lat', 'lon']", found=repr(dim)[:200])
     dims = list(dim) if dim is not None else list(horizontal_axes(p_value).both)
     absent = [name for name in dims if name not in p_value.dims]
     if absent:

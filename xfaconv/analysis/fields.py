@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area, horizontal_axes
-from xfaconv.errors import CoordinateError, VariableError
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "sst": ("sst", "tos", "sea_surface_temperature", "analysed_sst", "ssta"),
@@ -59,6 +59,8 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
         if found is not None:
             return found if data.name is not None else found.rename(wanted[0])
         data = data.to_dataset(name=wanted[0] if data.name is None else str(data.name))
+    if not isinstance(data, xr.Dataset):
+        raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
     lowered = {str(name).lower(): name for name in data.data_vars}
     standard = {str(variable.attrs.get("standard_name", "")): name for name, variable in data.data_vars.items()}
     for field in wanted:

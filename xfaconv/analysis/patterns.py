@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import cell_area, horizontal_axes
+from xfaconv.analysis.axes import cell_area, check_arrays, horizontal_axes
 from xfaconv.arguments import check_choice
 from xfaconv.errors import GridError
 
@@ -89,7 +89,10 @@ def pattern_correlation(
     (-1.0, 1.0)
     """
     check_choice("kind", kind, ("value", "rank"))
+    check_arrays(x=x, y=y, **({} if where is None else {"where": where}))
     axes = horizontal_axes(x)
+    if where is not None and not set(axes.both) == set(where.dims):
+        raise GridError("where is no map", expected=f"dimensions {axes.both}", found=f"dimensions {where.dims}")
     for name in axes.both:
         if name not in y.dims or x.sizes[name] != y.sizes[name] or not np.allclose(x[name], y[name], atol=1e-3):
             raise GridError(f"the maps differ in {name}", fix="y = y.interp_like(x)")

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import great_circle
+from xfaconv.arguments import check_arguments, is_number, is_whole
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 
@@ -168,8 +169,8 @@ def _check(modes: Sequence[Mode], links: Sequence[Link], steps: int) -> None:
             raise ArgumentError(
                 f"link {link.source} to {link.target} is impossible", expected="names of modes and a lag of at least 1"
             )
-    if steps < 10:
-        raise ArgumentError("too few steps", expected="at least 10", found=str(steps), fix="steps=2000")
+    if not is_whole(steps, 10):
+        raise ArgumentError("too few steps", expected="at least 10", found=repr(steps)[:200], fix="steps=2000")
 
 
 def planted(
@@ -227,6 +228,10 @@ def planted(
     modes = tuple(known_modes if modes is None else modes)
     links = tuple(known_links if links is None else links)
     grid = Grid.regular(11.25) if grid is None else grid
+    check_arguments(seed=seed)
+    for name, value in (("noise", noise), ("season", season)):
+        if not is_number(value, 0):
+            raise ArgumentError(f"{name} cannot be used", expected="a number from 0", found=repr(value)[:200])
     _check(modes, links, steps)
     generator = np.random.default_rng(seed)
     series = _latent(modes, links, steps, generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import is_adjacent, time_axis
+from xfaconv.analysis.axes import check_arrays, is_adjacent, time_axis
 from xfaconv.analysis.clustering import (
     METHODS,
     Method,
@@ -23,7 +23,7 @@ from xfaconv.analysis.clustering import (
 from xfaconv.analysis.composites import membership_test
 from xfaconv.analysis.seasons import in_season
 from xfaconv.arguments import check_arguments, check_choice, is_whole
-from xfaconv.errors import ArgumentError, MissingDataError, VariableError
+from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 _SCORES = (
     "silhouette",
@@ -261,9 +261,14 @@ def choose_count(
     >>> int(choose_count(vectors, (2, 3, 4)).suggested)
     3
     """
-    numbers = [int(number) for number in candidates]
-    if not numbers:
-        raise ArgumentError("no candidates", expected="numbers of regimes", fix="candidates=range(2, 9)")
+    numbers = list(candidates) if isinstance(candidates, Iterable) else []
+    if not numbers or not all(is_whole(number, 2) for number in numbers):
+        raise ArgumentError(
+            "no candidates",
+            expected="numbers of regimes, from 2",
+            found=repr(candidates)[:200],
+            fix="candidates=range(2, 9)",
+        )
     known = ("method", "season", "seed", "repeats", "surrogates")
     embedding = _vectors(data, {name: value for name, value in options.items() if name not in known})
     own = {name: value for name, value in options.items() if name in known}
@@ -329,9 +334,17 @@ def regime_composites(
     >>> regime_composites(field, labels).significant[:, 0, 0].values
     array([ True,  True])
     """
-    if isinstance(regime, xr.Dataset):
+    check_arrays(field=field)
+    if isinstance(regime, xr.Dataset) and {"label", "regime"} <= set(regime.variables):
         labels, numbers = regime["label"], regime["regime"].values.tolist()
     else:
+        check_arrays(regime=regime)
+        if time_axis(field) not in regime.dims:
+            raise TimeError(
+                "the regimes have no time",
+                expected=f"dimension {time_axis(field)!r}",
+                found=f"dimensions {regime.dims}",
+            )
         if regime.chunks is not None:
             raise ArgumentError(
                 "how many regimes there are is not known without computing",

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import is_adjacent, time_axis
+from xfaconv.analysis.axes import check_arrays, is_adjacent, time_axis
 from xfaconv.analysis.surrogates import surrogate_series
-from xfaconv.arguments import check_arguments
+from xfaconv.arguments import check_arguments, is_number
 from xfaconv.errors import ArgumentError, TimeError
 
 Null = Literal["effective", "phase"]
@@ -113,6 +113,9 @@ def _pair(x: xr.DataArray, y: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.
 
 
 def _check_time(x: xr.DataArray, y: xr.DataArray, dim: str) -> None:
+    check_arrays(x=x, y=y)
+    if dim not in y.dims:
+        raise TimeError("y has no time dimension", expected=dim, found=f"dimensions {tuple(y.dims)}")
     if x.sizes[dim] != y.sizes[dim]:
         raise TimeError(
             "the two series have different lengths",
@@ -198,6 +201,11 @@ def correlation_p_value(correlation: xr.DataArray, effective: xr.DataArray | flo
     >>> float(correlation_p_value(xr.DataArray(0.5), 20).round(4))
     0.0248
     """
+    check_arrays(correlation=correlation)
+    if not isinstance(effective, xr.DataArray) and not is_number(effective):
+        raise ArgumentError(
+            "effective is no number of pairs", expected="a number, or a DataArray", found=repr(effective)[:200]
+        )
     result: xr.DataArray = xr.apply_ufunc(
         _two_sided, correlation, effective, dask="parallelized", output_dtypes=[correlation.dtype], keep_attrs=False
     )

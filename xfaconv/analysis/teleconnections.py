@@ -99,6 +99,8 @@ def correlation_map(
     time, axes = time_axis(field), horizontal_axes(field)
     values = anomalies(field) if deseasonalise else field
     if isinstance(base, xr.DataArray):
+        if time not in base.dims:
+            raise TimeError("the index has no time", expected=f"dimension {time!r}", found=f"dimensions {base.dims}")
         series, place = base.reset_coords(drop=True), "index" if base.name is None else str(base.name)
         series = anomalies(series) if deseasonalise else series
     else:
