@@ -2,26 +2,75 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import xfaconv
+
+DOCS = Path(__file__).parent
+TUTORIALS = """# Tutorials
+
+Seven notebooks. They run offline on a laptop, each in less than two minutes; the files are in the folder `examples` of
+the repository.
+
+```{{toctree}}
+:maxdepth: 1
+
+{names}
+```
+"""
+
+
+def copy_notebooks() -> None:
+    """Put the notebooks of ``examples/``, which git holds without outputs, beside the other pages."""
+    folder = DOCS / "tutorials"
+    folder.mkdir(exist_ok=True)
+    notebooks = sorted((DOCS.parent / "examples").glob("*.ipynb"))
+    for stale in set(folder.glob("*.ipynb")) - {folder / path.name for path in notebooks}:
+        stale.unlink()
+    for path in notebooks:
+        copy = folder / path.name
+        # The same time as the original: Sphinx reads again only what has changed.
+        if not copy.exists() or copy.stat().st_mtime != path.stat().st_mtime:
+            shutil.copy2(path, copy)
+    index = TUTORIALS.format(names="\n".join(path.stem for path in notebooks))
+    if not (folder / "index.md").exists() or (folder / "index.md").read_text(encoding="utf-8") != index:
+        (folder / "index.md").write_text(index, encoding="utf-8")
+
+
+copy_notebooks()
 
 project = "xfaconv"
 author = "the xfaconv developers"
 project_copyright = f"2026, {author}"
 release = version = xfaconv.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
-myst_enable_extensions = ["colon_fence"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 
-html_theme = "alabaster"
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(DOCS / "_build" / "notebooks")
+nb_execution_in_temp = True
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+# What libraries print beside the results (progress, notes on formats) is not part of the story.
+nb_output_stderr = "remove"
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"xfaconv {release}"
+html_show_sourcelink = False
 html_theme_options = {
-    "description": "What a FAConvLSTM network sees in any ERA5-like Dataset",
-    "page_width": "75em",
-    "sidebar_width": "16em",
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
 }
 
 autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 # Roles in single backticks are code, as in the docstrings.
 default_role = "code"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis.regimes import regimes
     from xfaconv.conform import recognise
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan
+    from xfaconv.explore import explore_attention
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -50,6 +51,7 @@ _HOMES = {
     "describe": "report",
     "embed": "engine",
     "encode": "engine",
+    "explore_attention": "explore",
     "fit": "training",
     "hidden": "engine",
     "importance": "analysis",
@@ -87,6 +89,7 @@ __all__ = [
     "encode",
     "engine",
     "errors",
+    "explore_attention",
     "fit",
     "get_options",
     "hidden",
