@@ -80,7 +80,7 @@ def html_section(title: str, rows: Iterable[Row], *, is_open: bool = True) -> st
         for label, value in rows
     )
     return (
-        f"<details{' open' if is_open else ''}><summary><b>{escape(title)}</b></summary>"
+        f"<details{' open' if is_open else ''}><summary><strong>{escape(title)}</strong></summary>"
         f'<table style="{_TABLE}">{lines}</table></details>'
     )
 
@@ -99,7 +99,7 @@ def html_box(title: str, subtitle: str, sections: Iterable[str]) -> str:
     -------
     str
     """
-    heading = f'<div><b>{escape(title)}</b> <span style="opacity:0.7">{escape(subtitle)}</span></div>'
+    heading = f'<div><strong>{escape(title)}</strong> <span style="opacity:0.7">{escape(subtitle)}</span></div>'
     return f'<div class="xfaconv" style="{_BOX}">{heading}{"".join(sections)}</div>'
 
 

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 from xfaconv.conform.timeaxis import STEP_NAMES
-from xfaconv.errors import XFaconvError
+from xfaconv.formatting import html_box, html_section
 
 if TYPE_CHECKING:
     from xfaconv.conform.recognition import Recognition
+    from xfaconv.errors import XFaconvError
 
 Section = tuple[str, Sequence[str]]
-
-# Colours follow the page: the notebook's own where it has them, the browser's dark mode elsewhere.
-_STYLE = """
-.xfaconv-report{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;
-color:var(--jp-ui-font-color1,CanvasText);color-scheme:light dark;max-width:60em}
-.xfaconv-report header{font-weight:600;padding:.3em 0;
-border-bottom:1px solid color-mix(in srgb,currentColor 25%,transparent)}
-.xfaconv-report details{margin:.2em 0}
-.xfaconv-report summary{cursor:pointer;font-weight:600}
-.xfaconv-report summary small{font-weight:400;opacity:.7}
-.xfaconv-report ul{margin:.1em 0 .3em;padding-left:2.2em}
-.xfaconv-report pre{margin:.2em 0;padding:.3em .6em;white-space:pre-wrap;
-background:color-mix(in srgb,currentColor 8%,transparent);border-radius:3px}
-.xfaconv-report .problem summary{color:#b3261e}
-@media (prefers-color-scheme:dark){.xfaconv-report .problem summary{color:#ff8a80}}
-[data-jp-theme-light="false"] .xfaconv-report .problem summary{color:#ff8a80}
-"""
 
 
 def sections(recognition: Recognition, extra_sections: Iterable[Section] = ()) -> list[Section]:
@@ -115,28 +98,21 @@ def html_report(recognition: Recognition, extra_sections: Iterable[Section] = ()
     -------
     str
     """
+    title, _, state = _headline(recognition).partition(": ")
     parts = [
-        f"<style>{_STYLE}</style>",
-        '<div class="xfaconv-report">',
-        f"<header>{escape(_headline(recognition))}</header>",
+        html_section(problem.problem, [(name, text) for name, text in _facts(problem) if text])
+        for problem in recognition.problems
     ]
-    parts += [_problem(problem) for problem in recognition.problems]
     parts += [
-        _section(heading, lines, opened=heading == "Variables")
+        html_section(
+            f"{heading} ({len(lines)})" if len(lines) > 1 else heading,
+            [line.partition(": ")[::2] if ": " in line else ("", line) for line in lines],
+            is_open=heading == "Variables",
+        )
         for heading, lines in sections(recognition, extra_sections)
     ]
-    return "\n".join([*parts, "</div>"])
+    return html_box(title, state, parts)
 
 
-def _section(heading: str, lines: Sequence[str], *, opened: bool) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    count = f" <small>({len(lines)})</small>" if len(lines) > 1 else ""
-    return f"<details{' open' if opened else ''}><summary>{escape(heading)}{count}</summary><ul>{items}</ul></details>"
-
-
-def _problem(problem: XFaconvError) -> str:
-    facts = (("expected", problem.expected), ("found", problem.found))
-    items = "".join(f"<li>{label}: {escape(text)}</li>" for label, text in facts if text)
-    fix = f"<pre>{escape(problem.fix)}</pre>" if problem.fix else ""
-    summary = f"<summary>{escape(problem.problem)}</summary>"
-    return f'<details class="problem" open>{summary}<ul>{items}</ul>{fix}</details>'
+def _facts(problem: XFaconvError) -> tuple[tuple[str, str | None], ...]:
+    return ("expected", problem.expected), ("found", problem.found), ("fix", problem.fix)
