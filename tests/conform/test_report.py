@@ -101,7 +101,7 @@ def test_html_folds_escapes_and_runs_nothing():
     assert "<script>alert('rain')</script>" in text
     assert "a <b>bold</b> claim" in text
     assert "Nothing" not in text
-    assert "prefers-color-scheme:dark" in html
+    assert "currentColor" in html  # the colours of the page, light or dark
     assert all(problem.fix in text for problem in found.problems)
 
 
