@@ -256,6 +256,23 @@ def test_regime_maps_say_how_often(make_wave):
         plot_regimes(regimes, maps.assign_coords(regime=[0, 1, 2, 7]))
 
 
+def test_what_is_flagged_as_none_is_no_regime_and_has_no_share():
+    time = np.arange("2008-12-01", "2009-03-01", dtype="M8[D]").astype("M8[ns]")
+    label = np.where(np.arange(time.size) < 30, 0, 1 + np.arange(time.size) % 2)
+    flags = {"flag_values": np.arange(3), "flag_meanings": "none regime_1 regime_2"}
+    artist = plot_regimes(xr.DataArray(label, {"time": time}, ("time",), attrs=flags))
+    legend = [text.get_text() for text in artist.axes.get_legend().get_texts()]
+    assert legend == ["1 (50%)", "2 (50%)"]
+    assert int(np.isnan(np.ma.filled(artist.get_array(), np.nan)).sum()) == artist.get_array().size - 60
+
+
+def test_a_single_winter_has_a_whole_year_on_its_axis():
+    time = np.arange("2008-12-01", "2009-03-01", dtype="M8[D]").astype("M8[ns]")
+    ax = plot_regimes(xr.DataArray(np.arange(time.size) % 2, {"time": time}, ("time",))).axes
+    shown = [tick for tick in ax.get_yticks() if min(ax.get_ylim()) <= tick <= max(ax.get_ylim())]
+    assert shown == [2008]
+
+
 def test_regimes_that_never_hold_are_refused():
     with pytest.raises(ArgumentError, match="no time"):
         plot_regimes(make_regimes() * 0 - 1)

@@ -211,7 +211,11 @@ def regimes(
     number = np.arange(1, n + 1)
     out = xr.Dataset(
         {
-            "label": labels.isel({time: selected}).assign_attrs(long_name="regime, 1 the most frequent, 0 none"),
+            "label": labels.isel({time: selected}).assign_attrs(
+                long_name="regime, 1 the most frequent, 0 none",
+                flag_values=np.arange(n + 1),
+                flag_meanings=" ".join(["none", *(f"regime_{number}" for number in range(1, n + 1))]),
+            ),
             "centre": centres.assign_attrs(long_name="mean vector of the regime"),
             "frequency": frequency.assign_attrs(long_name="share of the steps", units="1"),
             "transition": chance.assign_attrs(long_name="chance that the next step is in the next regime", units="1"),

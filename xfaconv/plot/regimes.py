@@ -171,12 +171,15 @@ def plot_regimes(
 
 
 def _held(regimes: xr.DataArray) -> Any:
-    """Where some regime held."""
+    """Where some regime held: not where the label is missing, negative, empty or flagged as none (CF conventions)."""
     values = regimes.to_numpy()
+    meanings = str(regimes.attrs.get("flag_meanings", "")).split()
+    flags = np.atleast_1d(regimes.attrs.get("flag_values", [])).tolist()
+    none = [flag for flag, meaning in zip(flags, meanings, strict=False) if meaning == "none"]
     if values.dtype.kind == "f":
-        return np.isfinite(values) & (values >= 0)
+        return np.isfinite(values) & (values >= 0) & ~np.isin(values, none)
     if values.dtype.kind in "iu":
-        return values >= 0
+        return (values >= 0) & ~np.isin(values, none)
     return np.array([bool(str(value)) for value in values])
 
 
@@ -309,7 +312,7 @@ def _draw_calendar(
     if calendar.turned:
         ax.set_ylabel("year of the first month", fontsize=sizes["label"], color=INK)
     ax.tick_params(axis="x", which="minor", length=0)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.invert_yaxis()
     if title:
         ax.set_title(title, fontsize=sizes["title"], color=INK)
