@@ -29,6 +29,8 @@ CLAIMS = {
         shares = [float(found.mean()) for found in (naive < 0.05, correlation.p_value < 0.05, correlation.significant)]
         assert shares == sorted(shares, reverse=True) and shares[-1] > 0.05
         assert 3 <= count["El Niño"] and float(found.pattern_correlation) > 0
+        assert analysis.check_parameters(windows).passed and not result.passed  # as the README says of its figure
+        assert float(test.significant.mean()) < 0.01
     """,
     "04-weather-regimes": """
         assert int(choice.suggested) == 0 and float(found.p_value) > 0.05
