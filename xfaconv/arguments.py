@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +50,16 @@ def _is_lag(value: object) -> bool:
     return bool(several) and all(is_whole(lag, -(10**9)) for lag in several)
 
 
+def _are_leads(value: object) -> bool:
+    several = list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+    return bool(several) and all(map(is_whole, several)) and several == sorted(set(several))
+
+
+def _are_names(value: object) -> bool:
+    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+    return bool(several) and all(isinstance(name, str) for name in several)
+
+
 def _or_none(rule: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or rule(value)
 
@@ -73,8 +83,9 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str, str]] = MappingProxyTy
         "deseasonalise": _FLAG,
         "heads": _FLAG,
         "lag": (_is_lag, "a whole number of steps, or several", "0"),
+        "leads": (_are_leads, "steps that ascend from 0 or more", "(0, 1, 3)"),
         "learning_rate": (_or_none(lambda v: is_number(v, 1e-12, 10)), "a number above 0, or None", "1e-3"),
-        "length": (lambda v: is_number(v, 1e-12), "a number above 0", "20.0"),
+        "length": (lambda v: is_number(v, 1e-3, 360), "degrees above 0, up to 360", "20.0"),
         "name": (lambda v: isinstance(v, str) and bool(v.strip()), "text", "'my-model'"),
         "null": _one_of("effective", "phase"),
         "patience": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "10"),
@@ -89,6 +100,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str, str]] = MappingProxyTy
         "updates": (lambda v: is_whole(v, 1), "a whole number from 1", "600"),
         "validation": (lambda v: is_number(v, 0, 0.5), "a share of the record, 0 to 0.5", "0.2"),
         "variable": (_or_none(lambda v: isinstance(v, str)), "the name of a variable, or None", "'z500'"),
+        "variables": (_or_none(_are_names), "names of variables, or None", "['t2m', 'msl']"),
         "window": (lambda v: is_whole(v, 2), "a whole number from 2", "12"),
         "workers": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "4"),
     }

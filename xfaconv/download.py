@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from xfaconv.errors import ArgumentError, DownloadError
@@ -13,6 +16,9 @@ from xfaconv.options import get_options
 
 CACHE_VARIABLE = "XFACONV_CACHE"
 _TIMEOUT_SECONDS = 30
+# A server may send without end, or a byte now and then: neither fills the disk nor waits for ever.
+_MOST_SECONDS = 3600.0
+_MOST_BYTES = 4 * 2**30
 _RETRIES = 2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -81,6 +87,23 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("xfaconv"))
 
 
+class _Bounded(io.BufferedWriter):
+    """A file that refuses to grow, or to take time, without end."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(io.FileIO(path, "w"))
+        self._written = 0
+        self._end = time.monotonic() + _MOST_SECONDS
+
+    def write(self, chunk: Any, /) -> int:
+        self._written += len(chunk)
+        if self._written > _MOST_BYTES:
+            raise OSError(f"the server sends more than {_MOST_BYTES:,} bytes")
+        if time.monotonic() > self._end:
+            raise OSError(f"the download takes longer than {_MOST_SECONDS:g} seconds")
+        return super().write(chunk)
+
+
 def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
     """Give the path of a file, downloaded unless the cache has it already.
 
@@ -110,7 +133,12 @@ def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
 
     place = cache_folder() / folder
     file_name = f"{remote.name}-{remote.sha256[:12]}{suffix}"
-    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=get_options()["progress"])
+    over_http = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=get_options()["progress"])
+
+    def downloader(url: str, output_file: str, store: object) -> None:
+        with _Bounded(output_file) as stream:
+            over_http(url, stream, store)
+
     store = pooch.create(
         path=place,
         base_url="",

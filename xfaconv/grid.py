@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from xfaconv.arguments import is_number
 from xfaconv.errors import GridError
 
 _DEGREE_TOLERANCE = 1e-3
@@ -71,7 +72,12 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("latitude", "longitude"):
-            values = tuple(float(v) for v in getattr(self, name))
+            try:
+                values = tuple(float(v) for v in getattr(self, name))
+            except (TypeError, ValueError) as problem:
+                raise GridError(
+                    f"{name} holds no numbers", expected="degrees", found=repr(getattr(self, name))[:200]
+                ) from problem
             object.__setattr__(self, name, values)
             if len(values) < 2:
                 raise GridError(f"{name} has too few values", expected="at least 2", found=str(len(values)))
@@ -121,9 +127,9 @@ class Grid:
         >>> Grid.regular(2.5, pole_points=True).shape
         (73, 144)
         """
-        rows = 180 / step
-        if step <= 0 or abs(rows - round(rows)) > 1e-6:
-            raise GridError("a regular global grid needs a step that divides 180", found=f"{step:g}")
+        rows = 180 / step if is_number(step, 1e-3, 90) else 0.5
+        if abs(rows - round(rows)) > 1e-6:
+            raise GridError("a regular global grid needs a step that divides 180", found=repr(step)[:200])
         count = round(rows)
         latitude = np.linspace(-90, 90, count + 1)
         if not pole_points:

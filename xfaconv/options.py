@@ -64,7 +64,7 @@ class OptionChanges(TypedDict, total=False):
 
 def _one_of(*choices: str) -> Callable[[str, object], object]:
     def check(name: str, value: object) -> object:
-        if value not in choices:
+        if not (isinstance(value, str) and value in choices):
             raise _refused(name, value, " or ".join(repr(choice) for choice in choices), choices[0])
         return value
 

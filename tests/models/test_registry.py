@@ -8,6 +8,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -225,8 +226,8 @@ def test_an_interruption_leaves_nothing_behind(
 ) -> None:
     import pooch
 
-    def interrupted(self: object, url: str, output_file: str, *rest: object, **options: object) -> None:
-        Path(output_file).write_bytes(content[:100])
+    def interrupted(self: object, url: str, output_file: BinaryIO, *rest: object, **options: object) -> None:
+        output_file.write(content[:100])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", interrupted)

@@ -282,7 +282,7 @@ def prepare(ds: xr.Dataset, settings: Settings) -> Prepared:
     card = choice.model.card
     target = Target(
         variables=card.variables,
-        grid=card.grid if filled.regrid == "model" else None,
+        grid=card.grid,
         step=card.step,
         climatology=choice.model.climatology,
         harmonics=card.climatology_harmonics,

@@ -90,6 +90,13 @@ def write_zarr(
 
 
 def _as_dataset(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
+    if not isinstance(result, xr.Dataset | xr.DataArray):
+        raise ArgumentError(
+            "this is not a result of this package",
+            expected="a Dataset or DataArray",
+            found=type(result).__name__,
+            fix="write_zarr(xfaconv.embed(ds), store)",
+        )
     data = (
         result.to_dataset(name="result" if result.name is None else result.name)
         if isinstance(result, xr.DataArray)
@@ -128,8 +135,17 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
     identity = _identity(data, dimension)
     try:
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
+    except TypeError as problem:
+        raise ArgumentError(
+            "the store is none that zarr knows", expected="a path or a zarr store", found=repr(store)[:200]
+        ) from problem
     except (FileNotFoundError, zarr.errors.GroupNotFoundError):
-        data.to_zarr(store, mode="w-", compute=False)
+        try:
+            data.to_zarr(store, mode="w-", compute=False)
+        except (FileExistsError, zarr.errors.GroupNotFoundError) as problem:
+            raise ArgumentError(
+                "no store can be made here", expected="a new path", found=f"{store!r}: {problem}"[:300]
+            ) from problem
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
         marks = group.create_array(_MARKS, shape=(blocks,), chunks=(1,), dtype="int8", fill_value=0)
         # The identity comes last: a store without it was interrupted while being laid out.

@@ -121,8 +121,8 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
     content = b"".join([make_header(tensors, metadata), *(values.tobytes() for values in tensors.values())])
     path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as problem:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    except (OSError, ValueError) as problem:
         raise _cannot_write(path, problem) from problem
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -198,10 +198,12 @@ def _read(path: Path) -> bytes:
                 found=f"{status.st_size:,} bytes",
             )
         return path.read_bytes()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
+        if isinstance(problem, ModelFileError):
+            raise
         raise ModelFileError(
             f"model file {str(path)!r} cannot be opened",
-            found=problem.strerror or str(problem),
+            found=getattr(problem, "strerror", None) or str(problem),
             fix="xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file",
         ) from problem
 
@@ -250,9 +252,9 @@ def _json(entries: Mapping[str, Any], *, sort_keys: bool = False) -> str:
         ) from problem
 
 
-def _cannot_write(path: Path, problem: OSError) -> ModelFileError:
+def _cannot_write(path: Path, problem: Exception) -> ModelFileError:
     return ModelFileError(
         f"model file {str(path)!r} cannot be written",
-        found=problem.strerror or str(problem),
+        found=getattr(problem, "strerror", None) or str(problem),
         fix="model.save(path) with a path in a folder that exists and can be written",
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError
 from xfaconv.plot.colours import INK
+from xfaconv.plot.coordinates import horizontal_dimensions
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -76,6 +77,7 @@ def _checked(point: Any) -> Point:
 
 
 def _from_data(data: xr.DataArray) -> dict[str, Point]:
+    horizontal_dimensions(data)
     for latitude, longitude in _COORDINATES:
         if latitude in data.coords and longitude in data.coords:
             south_north, west_east = data.coords[latitude], data.coords[longitude]

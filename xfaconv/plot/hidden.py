@@ -161,6 +161,7 @@ def plot_hidden(
 
 
 def _channel_dimension(hidden: xr.DataArray) -> Hashable:
+    horizontal_dimensions(hidden)
     if "channel" in hidden.dims:
         return "channel"
     known = {*horizontal_dimensions(hidden), find_dimension(hidden, "time")}

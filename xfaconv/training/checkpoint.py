@@ -43,6 +43,11 @@ def write_checkpoint(
         Logged losses.
     schedule : dict
         The schedule that they belong to.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
@@ -52,10 +57,17 @@ def write_checkpoint(
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"update": str(update), "history": json.dumps(history), "schedule": json.dumps(schedule)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".partial-{os.getpid()}")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as problem:
+        raise ModelFileError(
+            f"checkpoint {path} cannot be written", found=str(problem), fix="checkpoint=<a file in a folder with room>"
+        ) from problem
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_checkpoint(
@@ -110,7 +122,9 @@ def read_checkpoint(
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
         return int(metadata["update"]), json.loads(metadata["history"])
-    except (SafetensorError, KeyError, RuntimeError, OSError, json.JSONDecodeError) as problem:
+    except (SafetensorError, KeyError, RuntimeError, OSError, TypeError, ValueError) as problem:
+        if isinstance(problem, ModelFileError):
+            raise
         raise ModelFileError(
             f"checkpoint {path} cannot be read",
             found=f"{type(problem).__name__}: {problem}",

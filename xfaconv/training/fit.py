@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -13,9 +13,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from xfaconv.arguments import check_arguments, is_whole
+from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.conform import Conformed, Recognition, Target, adapt, recognise
+from xfaconv.conform.recognition import as_dataset
+from xfaconv.engine.guards import resolve_device
+from xfaconv.engine.prepare import Settings
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, load_model
@@ -137,8 +140,9 @@ def fit(
         validation=validation,
         patience=patience,
         seed=seed,
+        leads=leads,
+        variables=variables,
     )
-    _check_leads(leads)
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     span = window + max(start.card.network.leads if start else leads)
     record = _record(ds, start, variables, validation, span)
@@ -147,7 +151,7 @@ def fit(
     wanted = objective or Objective(warm_steps=min(4, window - 1))
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed)
-    device = _device(get_options()["device"] if device is None else device)
+    device = resolve_device(Settings(device=device).filled().device or "auto")
     with _progress(updates, get_options()["progress"] if progress is None else progress) as report:
         history = train(
             seeded,
@@ -177,12 +181,6 @@ def fit(
             warmup=card.warmup,
         )
     return Model.from_network(card.updated(metrics=metrics), seeded, record.climatology)
-
-
-def _check_leads(leads: Sequence[int]) -> None:
-    found = list(leads) if isinstance(leads, Iterable) and not isinstance(leads, Mapping | str | bytes) else []
-    if not found or not all(is_whole(lead) for lead in found) or found != sorted(set(found)):
-        raise ArgumentError("leads must ascend from 0 or more", expected="(0, 1, 3)", found=repr(leads)[:200])
 
 
 def _record(
@@ -258,6 +256,7 @@ def _standardised(data: xr.Dataset, climatology: Climatology, conformed: Conform
 
 def _variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
     """Describe the variables to train on, in the user's own names and units."""
+    ds = as_dataset(ds)
     if wanted is not None:
         lacking = [name for name in wanted if name not in ds]
         if lacking:
@@ -370,12 +369,6 @@ def _card(name: str, ds: xr.Dataset, start: Model | None, record: _Record, netwo
         network=network.spec,
         climatology_harmonics=_HARMONICS,
     )
-
-
-def _device(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 @contextmanager
