@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contenders import CONTENDERS, EVERY, VARIABLES, grid_of
+from contenders import CONTENDERS, EVERY, HEADS, HIDDEN, VARIABLES, WIDTH, grid_of
 from torch.utils.flop_counter import FlopCounterMode
 
+from xfaconv.nn import Geometry
+from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.memory import keep_freed_memory
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks-layer.md"
@@ -121,6 +123,24 @@ def measure_training(options: argparse.Namespace) -> Result:
     return {"milliseconds": elapsed / steps * 1e3, "peak": _peak_bytes()}
 
 
+def measure_map(options: argparse.Namespace) -> Result:
+    """Time and peak memory of the composed attention map of one base point."""
+    rows, columns = options.grid
+    torch.manual_seed(0)
+    attention = AxialAttention(HIDDEN, WIDTH, HEADS).eval()
+    geometry = Geometry.from_grid(grid_of(rows, columns))
+    hidden = torch.randn(1, rows, columns, HIDDEN)
+    before = _peak_bytes()
+    with torch.inference_mode():
+        elapsed = _timed(
+            lambda: attention.composed_map(hidden, geometry, [(rows // 2, columns // 2)]),
+            _clock(options.clock),
+            options.seconds,
+            lambda: None,
+        )
+    return {"milliseconds": elapsed * 1e3, "peak": _peak_bytes(), "before": before}
+
+
 def measure_machine(options: argparse.Namespace) -> Result:
     """Measure the machine: bytes per second of a large copy, FLOPs of a large product, tanh per second in cache."""
     clock = _clock(options.clock)
@@ -207,6 +227,7 @@ def _page(
     inference: dict[tuple[int, int], dict[str, Result | None]],
     training: dict[tuple[int, int], dict[str, Result | None]],
     gpu: dict[tuple[int, int], dict[str, Result | None]],
+    maps: dict[tuple[int, int], Result | None],
 ) -> str:
     clock = "wall-clock time" if options.clock == "wall" else "processor time (the machine was shared)"
     parts = [
@@ -243,6 +264,20 @@ def _page(
                 ]
                 for grid, results in training.items()
                 for name, found in results.items()
+            ],
+        ),
+        "## The attention map of one base point",
+        _table(
+            ["grid", "ms", "peak MiB of the process", "of it before, with the hidden state"],
+            [
+                [
+                    _size(grid),
+                    f"{found['milliseconds']:.1f}",
+                    f"{found['peak'] / 2**20:.0f}",
+                    f"{found['before'] / 2**20:.0f}",
+                ]
+                for grid, found in maps.items()
+                if found
             ],
         ),
         "## How far from the machine's limits",
@@ -285,8 +320,10 @@ def _measure_all(options: argparse.Namespace) -> str:
     inference: dict[tuple[int, int], dict[str, Result | None]] = {}
     training: dict[tuple[int, int], dict[str, Result | None]] = {}
     gpu: dict[tuple[int, int], dict[str, Result | None]] = {}
+    maps: dict[tuple[int, int], Result | None] = {}
     for grid in grids:
         place = ["--grid", str(grid[0]), str(grid[1])]
+        maps[grid] = _in_a_process(["map", *place], options)
         inference[grid] = {}
         for name in CONTENDERS:
             inference[grid][name] = _in_a_process(["inference", "--contender", name, *place], options)
@@ -315,13 +352,13 @@ def _measure_all(options: argparse.Namespace) -> str:
                             *more,
                         ]
                         gpu[grid][label] = _in_a_process(arguments, options)
-    return _page(options, machine, inference, training, gpu)
+    return _page(options, machine, inference, training, gpu, maps)
 
 
 def main() -> None:
     """Measure everything and write the page, or one thing and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("what", nargs="?", choices=["all", "machine", "inference", "training"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "machine", "map", "inference", "training"], default="all")
     parser.add_argument("--quick", action="store_true", help="the two smaller grids only")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu where the machine is shared")
@@ -340,8 +377,13 @@ def main() -> None:
         options.output.write_text(_measure_all(options))
         print(f"wrote {options.output}")
         return
-    measure = {"machine": measure_machine, "inference": measure_inference, "training": measure_training}[options.what]
-    print(json.dumps(measure(options)))
+    measure = {
+        "machine": measure_machine,
+        "map": measure_map,
+        "inference": measure_inference,
+        "training": measure_training,
+    }
+    print(json.dumps(measure[options.what](options)))
 
 
 if __name__ == "__main__":
