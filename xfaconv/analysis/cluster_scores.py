@@ -94,7 +94,7 @@ def rotated(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     if vectors.shape[0] >= vectors.shape[1]:
         return vectors
     square, basis = np.linalg.eigh(vectors @ vectors.T)
-    return np.asarray(basis * np.sqrt(np.maximum(square, 0)))
+    return np.asarray(basis * np.sqrt(np.maximum(square, 0)), dtype=np.float64)
 
 
 def cluster_scores(
