@@ -11,6 +11,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
+from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
 from xfaconv.models import Model
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import ModelCard
@@ -18,8 +20,10 @@ from xfaconv.training.evaluation import forecast_skill, hidden_skill, without_at
 from xfaconv.training.linear import linear_answer
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
+from xfaconv.training.peru import PERU
 from xfaconv.training.preparation import Prepared, prepare
 from xfaconv.training.recipes import RECIPES, Recipe
+from xfaconv.training.skill import one_step_skill
 
 _WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 _BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
@@ -44,23 +48,55 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
     Network
         With the averaged weights of the last stage.
     """
-    torch.manual_seed(recipe.stages[0].schedule.seed)
-    network = build_network(recipe.network)
-    first = recipe.stages[0]
-    if recipe.start_from_persistence:
-        source, grid = prepared.source(recipe.train, first.every), prepared.thinned_grid(first.every)
-        start_from_damped_persistence(network, source, grid, first.schedule.seed)
+    network: Network | None = None
     for number, stage in enumerate(recipe.stages[:stages], start=1):
+        source, grid = prepared.source(recipe.train, stage.every), prepared.thinned_grid(stage.every)
+        spec = stage.network or recipe.network
+        if network is None or network.spec != spec:
+            torch.manual_seed(stage.schedule.seed)
+            built = build_network(spec)
+            if network is not None:
+                grow(network, built)
+            elif recipe.start_from_persistence:
+                start_from_damped_persistence(built, source, grid, stage.schedule.seed)
+            network = built
         train(
             network,
-            prepared.source(recipe.train, stage.every),
-            prepared.thinned_grid(stage.every),
+            source,
+            grid,
             stage.schedule,
-            recipe.objective,
+            stage.objective or recipe.objective,
             checkpoint=work / f"{recipe.name}-{number}.checkpoint",
             log=work / f"{recipe.name}-{number}.jsonl",
         )
+    if network is None:
+        raise ArgumentError(
+            "a recipe needs at least one stage", fix="Recipe(stages=(Stage(Schedule(updates=100)),), ...)"
+        )
     return network
+
+
+def grow(smaller: Network, larger: Network) -> None:
+    """Take a trained network's weights over into one with more inputs and read-outs, which then starts where it ended.
+
+    Parameters
+    ----------
+    smaller : Network
+        The trained network.
+    larger : Network
+        Changed in place; inputs that the smaller one lacks start without weight.
+    """
+    known = smaller.state_dict()
+    with torch.no_grad():
+        for name, value in larger.state_dict().items():
+            if name not in known:
+                continue
+            old = known[name]
+            if old.shape == value.shape:
+                value.copy_(old)
+            else:
+                value.zero_()
+                value[:, : old.shape[1]] = old
 
 
 def measure(recipe: Recipe, prepared: Prepared, network: Network, *, every: int = 1) -> dict[str, Any]:
@@ -103,20 +139,20 @@ def measure(recipe: Recipe, prepared: Prepared, network: Network, *, every: int 
         grid,
         names,
         test=test,
-        window=recipe.stages[0].schedule.window,
-        warm_steps=recipe.objective.warm_steps,
+        window=recipe.hidden_window[0],
+        warm_steps=recipe.hidden_window[1],
         repeats=2 if recipe.step == "1M" else 1,
     )
     return {"forecast": forecast, "hidden_sectors": hidden}
 
 
 def measure_control(recipe: Recipe, prepared: Prepared, work: Path) -> dict[str, Any]:
-    """Train the same network without attention on the first stage, and measure both on the grid of that stage.
+    """Train the same network without attention by the same stages, and measure both on the grid of the last of them.
 
     Parameters
     ----------
     recipe : Recipe
-        The recipe with attention; its own first stage is trained first where its checkpoint is not there.
+        The recipe with attention; its own stages are trained first where their checkpoints are not there.
     prepared : Prepared
         The data.
     work : Path
@@ -128,19 +164,45 @@ def measure_control(recipe: Recipe, prepared: Prepared, work: Path) -> dict[str,
         Share of the hidden variance explained, and lead 1 against damped persistence: with attention, with it removed,
         and trained without it.
     """
-    first = recipe.stages[0]
-    bare = replace(recipe, name=f"{recipe.name}-control", network=replace(recipe.network, attention_every=0))
-    attentive = train_recipe(recipe, prepared, work, stages=1)
+    count = recipe.compared_stages
+    bare = control_recipe(recipe)
+    attentive = train_recipe(recipe, prepared, work, stages=count)
     networks = {
         "with_attention": attentive,
         "attention_removed": without_attention(attentive),
-        "trained_without_attention": train_recipe(bare, prepared, work, stages=1),
+        "trained_without_attention": train_recipe(bare, prepared, work, stages=count),
     }
-    thinned = replace(recipe, stages=(first,))
-    out: dict[str, Any] = {"updates": first.schedule.updates, "every": first.every}
+    every = recipe.stages[count - 1].every
+    updates = sum(stage.schedule.updates for stage in recipe.stages[:count])
+    out: dict[str, Any] = {"updates": updates, "every": every}
     for name, network in networks.items():
-        out[name] = measure(thinned, prepared, network, every=first.every)
+        out[name] = measure(recipe, prepared, network, every=every)
     return out
+
+
+def control_recipe(recipe: Recipe) -> Recipe:
+    """Give the same recipe for networks without attention.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With attention.
+
+    Returns
+    -------
+    Recipe
+        Named after the other one, so that its checkpoints lie beside them.
+
+    Examples
+    --------
+    >>> control_recipe(RECIPES["amip-daily-5p6deg"]).network.attention_every
+    0
+    """
+    stages = tuple(
+        replace(stage, network=stage.network and replace(stage.network, attention_every=0)) for stage in recipe.stages
+    )
+    network = replace(recipe.network, attention_every=0)
+    return replace(recipe, name=f"{recipe.name}-control", network=network, stages=stages)
 
 
 def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:
@@ -164,8 +226,7 @@ def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) ->
     length = min(test.stop - test.start, 72)
     batch = prepared.source(recipe.train).read([test.start], length)
     geometry = Geometry.from_grid(prepared.grid, network.spec.domain, network.spec.periodic)
-    latitude, longitude = np.asarray(prepared.grid.latitude), np.asarray(prepared.grid.longitude)
-    points = [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
+    points = _base_points(prepared.grid)
     with torch.inference_mode():
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
@@ -174,6 +235,15 @@ def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) ->
     in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
     in_space = ((maps.mean(dim=0) - 1) ** 2 * weights).sum((-1, -2))
     return float(f"{float((in_time / (in_time + in_space)).mean()):.3g}")
+
+
+def _base_points(grid: Grid) -> list[tuple[int, int]]:
+    """Rows and columns of some base points; of a region its quarters."""
+    rows, columns = grid.shape
+    if not grid.is_global:
+        return [(rows * i // 4, columns * j // 4) for i in (1, 2, 3) for j in (1, 2, 3)]
+    latitude, longitude = np.asarray(grid.latitude), np.asarray(grid.longitude)
+    return [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
 
 
 def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> Model:
@@ -202,7 +272,7 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
     if control.exists():
         compared = json.loads(control.read_text(encoding="utf-8"))
         metrics["attention_worth"] = {"command": f"{command} --control", **compared}
-    every = recipe.stages[0].every if recipe.step == "1M" else 2
+    every = recipe.stages[recipe.compared_stages - 1].every if recipe.step == "1M" else 2
     metrics["hidden_sectors_linear"] = linear_answer(
         prepared.source(recipe.train, every),
         prepared.thinned_grid(every),
@@ -210,6 +280,18 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
         train=prepared.stretch(recipe.train),
         test=prepared.stretch(recipe.test),
         sectors=8 if recipe.step == "1M" else 3,
+    )
+    metrics["one_step"] = one_step_skill(
+        network,
+        prepared.source(recipe.train),
+        prepared.grid,
+        prepared.climatology.scale,
+        [variable.name for variable in recipe.variables],
+        train=prepared.stretch(recipe.train),
+        test=prepared.stretch(recipe.test),
+        segment=recipe.segment,
+        warmup=recipe.warmup,
+        block=12 if recipe.step == "1M" else 30,
     )
     metrics["attention_variance_in_time"] = attention_variation(recipe, prepared, network)
     metrics["updates"] = sum(stage.schedule.updates for stage in recipe.stages)
@@ -239,7 +321,8 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
 def main() -> None:
     """Train, measure and write one packaged model, or its control without attention."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(RECIPES))
+    recipes = {**RECIPES, PERU.name: PERU}
+    parser.add_argument("name", choices=sorted(recipes))
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("training-runs"), help="folder of checkpoints and logs")
     parser.add_argument("--out", type=Path, default=_WEIGHTS, help="folder of the model file")
@@ -247,7 +330,7 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = RECIPES[arguments.name]
+    recipe = recipes[arguments.name]
     prepared = prepare(recipe, arguments.data)
     if arguments.control:
         compared = json.dumps(measure_control(recipe, prepared, arguments.work), indent=1)
