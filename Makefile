@@ -21,13 +21,18 @@ INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test fuzz lint docs bench clean
 
 demo: $(READY)
 	$(RUN) -m xfaconv.demo
 
 test: lint
 	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS)
+
+# Ten thousand cases of odd data and arguments, which takes a while; FUZZ=500 is what `make test` runs.
+FUZZ ?= 10000
+fuzz: $(READY)
+	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py
 
 lint: $(READY)
 	$(RUN) -m ruff check

@@ -94,7 +94,10 @@ def _folder(name: str, value: object) -> object:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise _refused(name, value, "None or the path of a folder", "~/xfaconv-cache")
-    return Path(os.fsdecode(value)).expanduser()
+    try:
+        return Path(os.fsdecode(value)).expanduser()
+    except RuntimeError as problem:
+        raise _refused(name, value, "the path of a folder of a known user", "~/xfaconv-cache") from problem
 
 
 def _refused(name: str, value: object, expected: str, example: object) -> ArgumentError:

@@ -71,8 +71,8 @@ def fingerprint(ds: xr.Dataset) -> dict[str, Any]:
     """Values, attributes, encoding, chunks, order and identity of the arrays of a Dataset."""
     return {
         "order": (list(ds.variables), list(ds.data_vars), dict(ds.sizes), list(ds.indexes)),
-        "attrs": (copy.deepcopy(ds.attrs), {name: copy.deepcopy(v.attrs) for name, v in ds.variables.items()}),
-        "encoding": (copy.deepcopy(ds.encoding), {name: copy.deepcopy(v.encoding) for name, v in ds.variables.items()}),
+        "attrs": repr((ds.attrs, {name: v.attrs for name, v in ds.variables.items()})),
+        "encoding": repr((ds.encoding, {name: v.encoding for name, v in ds.variables.items()})),
         "chunks": dict(ds.chunks),
         "arrays": {name: id(v._data) for name, v in ds.variables.items()},
         "bytes": {name: np.asarray(v.values).tobytes() for name, v in ds.variables.items() if v.chunks is None},

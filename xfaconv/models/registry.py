@@ -97,7 +97,13 @@ def load_model(name: str | os.PathLike[str]) -> Model:
             return _load_remote(remote)
         if not (text.endswith(_SUFFIX) or os.sep in text or Path(text).is_file()):
             raise _unknown(text)
-    model = Model(read_model_file(Path(text).expanduser()))
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as problem:
+        raise ModelFileError(
+            f"model file {text!r} cannot be opened", found=str(problem), fix="the whole path"
+        ) from problem
+    model = Model(read_model_file(path))
     model.network()
     return model
 
