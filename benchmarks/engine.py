@@ -201,16 +201,13 @@ def workers(given: argparse.Namespace) -> Result:
 
 
 def memory(given: argparse.Namespace) -> Result:
-    """Peak memory of writing the embeddings of generated records, each in its own process."""
-    rows = []
-    for days, block, way in (
-        *((days, 8, "to_zarr") for days in given.spans),
-        (given.spans[0], 8, "write_zarr"),
-        (given.spans[0], 30, "to_zarr"),
-    ):
-        part = child("part-memory", given, "--days", str(days), "--block", str(block), "--way", way)
-        rows.append({"days": days, "block": block, "way": way, **part})
-    return {"rows": rows}
+    """Peak memory of writing the embeddings of generated records, each in its own process; earlier rows are kept."""
+    rows = {(row["days"], row["block"], row["way"]): row for row in given.earlier.get("memory", {}).get("rows", [])}
+    for days in given.spans:
+        for block, way in ((8, "to_zarr"), (8, "write_zarr"), (30, "to_zarr"))[: 3 if days < 1000 else 1]:
+            found = child("part-memory", given, "--days", str(days), "--block", str(block), "--way", way)
+            rows[days, block, way] = {"days": days, "block": block, "way": way, **found}
+    return {"rows": [rows[key] for key in sorted(rows)]}
 
 
 def graph(given: argparse.Namespace) -> Result:
@@ -295,6 +292,7 @@ def main() -> None:
         return
     kept = given.folder / "results.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
+    given.earlier = results
     for name in given.names:
         results[name] = parts[name](given) | {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

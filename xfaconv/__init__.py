@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis.influence import influence
     from xfaconv.analysis.regimes import regimes
     from xfaconv.conform import recognise
-    from xfaconv.engine import attention, conform, embed, encode, hidden, plan
+    from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
@@ -70,6 +70,7 @@ _HOMES = {
     "register_model": "models",
     "show_versions": "versions",
     "teleconnection": "analysis",
+    "write_zarr": "engine",
 }
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "teleconnection",
     "training",
     "tutorial",
+    "write_zarr",
 ]
 
 

@@ -95,7 +95,7 @@ def _as_dataset(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
             "this is not a result of this package",
             expected="a Dataset or DataArray",
             found=type(result).__name__,
-            fix="write_zarr(xfaconv.embed(ds), store)",
+            fix="xfaconv.write_zarr(xfaconv.embed(ds), store)",
         )
     data = (
         result.to_dataset(name="result" if result.name is None else result.name)
@@ -119,7 +119,7 @@ def _blocks(data: xr.Dataset) -> tuple[str, list[int]]:
             "this is not a result of this package",
             expected="a coordinate 'full_warmup'",
             found=", ".join(map(str, data.coords)),
-            fix="write_zarr(xfaconv.embed(ds), store)",
+            fix="xfaconv.write_zarr(xfaconv.embed(ds), store)",
         )
     dimension = str(data.full_warmup.dims[0])
     chunks = data.unify_chunks().chunks[dimension]
