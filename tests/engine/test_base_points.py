@@ -15,7 +15,7 @@ GLOBAL = Grid.regular(5.0)
 REGIONAL = Grid(tuple(np.arange(-20.0, 1.0, 2.0)), tuple(np.arange(270.0, 300.0, 2.0)))
 
 
-@given(st.floats(-90, 90), st.floats(-720, 720))
+@given(st.floats(-90, 90, allow_subnormal=False), st.floats(-720, 720, allow_subnormal=False))
 def test_no_other_cell_is_nearer_along_either_axis(latitude, longitude):
     row, column = nearest_cell(GLOBAL, latitude, longitude)
     rows = [abs(value - latitude) for value in GLOBAL.latitude]

@@ -83,7 +83,7 @@ def test_names_and_attributes_stay_and_the_input_is_unchanged():
 @settings(max_examples=60, deadline=None)
 @given(
     count=st.integers(4, 24),
-    offset=st.floats(0, 30),
+    offset=st.floats(0, 30, allow_subnormal=False),
     start=st.integers(0, 23),
     convention=st.sampled_from([0.0, -180.0]),
     descending=st.booleans(),
@@ -105,7 +105,11 @@ def test_canonical_keeps_every_value_at_its_place(count, offset, start, conventi
 
 
 @settings(max_examples=80, deadline=None)
-@given(count=st.integers(4, 36), offset=st.floats(0, 9.99), left=st.floats(-180, 180))
+@given(
+    count=st.integers(4, 36),
+    offset=st.floats(0, 9.99, allow_subnormal=False),
+    left=st.floats(-180, 180, allow_subnormal=False),
+)
 def test_cells_cover_the_map_once_and_keep_their_place(count, offset, left):
     step = 360 / count
     grid = Grid((-45.0, 45.0), tuple(offset * step / 10 + np.arange(count) * step))
@@ -131,7 +135,7 @@ def test_rows_end_at_the_poles():
 
 
 @settings(max_examples=60, deadline=None)
-@given(count=st.integers(6, 40), left=st.floats(-180, 180))
+@given(count=st.integers(6, 40), left=st.floats(-180, 180, allow_subnormal=False))
 def test_points_close_the_circle_by_interpolation(count, left):
     """Oracle: numpy's periodic interpolation."""
     degrees = np.arange(count) * 360 / count
