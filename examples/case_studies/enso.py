@@ -18,7 +18,8 @@ from shared import checked, command_line, save
 
 import xfaconv
 from xfaconv import analysis
-from xfaconv.analysis.axes import cell_area, great_circle
+from xfaconv.analysis.axes import cell_area
+from xfaconv.analysis.places import great_circle
 
 FILE = "ncep-oisst-monthly-global-1981-2018.nc"
 MODEL = "ncep-monthly-2p5deg"

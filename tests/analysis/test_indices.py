@@ -12,8 +12,9 @@ import xarray as xr
 
 from xfaconv.analysis import indices
 from xfaconv.analysis.anomalies import anomalies, standardised
-from xfaconv.analysis.axes import box_mean, cell_area, great_circle, nearest_point
+from xfaconv.analysis.axes import box_mean, cell_area
 from xfaconv.analysis.eofs import leading_eofs
+from xfaconv.analysis.places import great_circle, nearest_point
 from xfaconv.errors import ArgumentError, CoordinateError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))

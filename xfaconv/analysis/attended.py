@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xfaconv.analysis.axes import cell_area, great_circle
+from xfaconv.analysis.axes import cell_area
 from xfaconv.analysis.patterns import pattern_correlation
+from xfaconv.analysis.places import great_circle
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.significance import Null
 from xfaconv.analysis.teleconnections import correlation_map

@@ -8,9 +8,10 @@ from typing import Literal
 import xarray as xr
 
 from xfaconv.analysis.anomalies import BasePeriod, anomalies, standardised
-from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, nearest_point, time_axis
+from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, time_axis
 from xfaconv.analysis.eofs import leading_eofs
 from xfaconv.analysis.fields import find_field, zonal_mean
+from xfaconv.analysis.places import nearest_point
 from xfaconv.arguments import check_choice
 
 NINO_BOXES: Mapping[str, Box] = {

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import great_circle
+from xfaconv.analysis.places import great_circle
 from xfaconv.arguments import check_arguments, is_number, is_whole
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid

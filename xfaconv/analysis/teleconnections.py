@@ -9,8 +9,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import horizontal_axes, is_adjacent, nearest_point, time_axis
+from xfaconv.analysis.axes import horizontal_axes, is_adjacent, time_axis
 from xfaconv.analysis.discovery import false_discovery
+from xfaconv.analysis.places import nearest_point
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.significance import Null, correlate
 from xfaconv.arguments import as_place, check_arguments
