@@ -34,11 +34,12 @@ CLAIMS = {
     """,
     "04-weather-regimes": """
         assert int(choice.suggested) == 0 and float(found.p_value) > 0.05
-        assert not (found.label[embedding.full_warmup.values] == 0).any()
+        assert not (found.label[embedding.full_warmup.values] == 0).any() and not maps.significant.any()
     """,
     "05-fit-on-your-region": """
         beaten = pd.DataFrame(skill).T["over damped persistence"]
         assert ((beaten > 0.9) & (beaten < 1.1)).all() and again.sha256 == model.sha256
+        assert float(xfaconv.plot.times_uniform(attention).mean("time").max()) < 2
     """,
     "06-decade-with-dask-distributed": """
         assert difference < 1e-6 and warm.sizes["time"] == 24 and bool((warm == stored.embeddings).all())
