@@ -19,11 +19,12 @@ from xfaconv.engine.prepare import HIDDEN_BYTES, Arguments, Prepared, Settings, 
 from xfaconv.formatting import Row, html_box, html_section, text_section
 
 # Measured: a process that has imported xarray, dask and torch and has run a network once.
-_PROCESS_BYTES = 430e6
-# A block is there as it is read, once decoded, and in double precision for a batch of steps at a time.
-_COPIES_READ = 2.0
+_PROCESS_BYTES = 480e6
+# A block is there as it is read, once decoded, and in double precision for a batch of steps at a time. From 1 to 5 were
+# measured: the fewer, the larger the blocks.
+_COPIES_READ = 1.9
 # The network holds its prepared input, both branches of the mixing and the states, not all at the same time.
-_COPIES_NETWORK = 1.2
+_COPIES_NETWORK = 1.0
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
     network = _COPIES_NETWORK * cell_step * steps * channels
     fields = cell_step * steps * spec.variables * 2
     held = read if not ready.lazy else 0
-    return int(_PROCESS_BYTES + held + workers * (max(_COPIES_READ * block, network) + fields))
+    return int(_PROCESS_BYTES + held + workers * (_COPIES_READ * block + network + fields))
 
 
 def _outputs(ready: Prepared, members: int) -> dict[str, int]:
