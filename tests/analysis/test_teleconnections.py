@@ -125,20 +125,20 @@ def test_events_of_any_memory_and_season_reject_at_the_nominal_rate(phi: float, 
 
 
 def test_effective_sample_of_events_equals_the_full_covariance() -> None:
-    """The variance of d y is d' C d with C the covariance of an AR(1) field inside runs, formed whole here."""
+    """The variance of d y is d' C d with C the covariance of an AR(1) field, breaks included, formed whole here."""
     months = np.arange(150)
     data = gridded(autoregressive(6, 150, seed=3), 2, 3)
     winter = months % 12 < 5
     field = data[winter]
     members = xr.DataArray(autoregressive(1, 150, seed=4)[0][winter] > 0.5, {"time": field.time}, ("time",))
     got = effective_sample_of_events(field, members)
-    run, step = (months // 12)[winter], months[winter]
+    step = months[winter]
     departure = members.values - members.values.mean()
     for cell in np.ndindex(2, 3):
         phi = float(lag_one_autocorrelation(field[:, *cell]))
         phi += (1 + 4 * phi) / len(field)
         apart = np.abs(step[:, None] - step[None])
-        covariance = np.where(run[:, None] == run[None], phi**apart, 0)
+        covariance = phi**apart
         inflation = departure @ covariance @ departure / (departure @ departure)
         assert float(got[cell]) == pytest.approx(len(field) / max(inflation, 1), rel=1e-3)
 

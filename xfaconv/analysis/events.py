@@ -6,37 +6,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import is_adjacent, time_axis
+from xfaconv.analysis.axes import time_axis
+from xfaconv.analysis.memory import LONGEST_MEMORY, step_numbers, variance_inflation
 from xfaconv.analysis.significance import lag_one_autocorrelation
-
-# Longer lags are left out once the memory of the field has fallen below this.
-_FORGOTTEN = 1e-4
-_LONGEST_MEMORY = 0.999
-
-
-def _lagged_products(departure: NDArray[np.float64], run: NDArray[np.int64], longest: int) -> NDArray[np.float64]:
-    """Sum products of departures k steps apart within one run, for k from 1 to `longest`, over that at k = 0."""
-    sums = [
-        float((departure[:-lag] * departure[lag:])[run[:-lag] == run[lag:]].sum())
-        for lag in range(1, min(longest, len(departure) - 1) + 1)
-    ]
-    total = float((departure**2).sum())
-    return np.array(sums) / total if total > 0 else np.zeros(len(sums))
 
 
 def _inflation(
-    memory: NDArray[np.floating], members: NDArray[np.floating], *, run: NDArray[np.int64]
+    memory: NDArray[np.floating], members: NDArray[np.floating], *, numbers: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Variance of the difference of means of a field with this memory, over that of one without any."""
     inside = np.nan_to_num(np.asarray(members, dtype=np.float64))
-    strength = np.nan_to_num(np.asarray(memory, dtype=np.float64))
-    strongest = float(np.abs(strength).max(initial=0.0))
-    longest = 0 if strongest == 0 else int(np.ceil(np.log(_FORGOTTEN) / np.log(min(strongest, _LONGEST_MEMORY))))
-    products = _lagged_products(inside - inside.mean(), run, longest)
-    total = np.zeros(strength.shape)
-    for product in products[::-1]:
-        total = (total + product) * strength
-    return np.maximum(1 + 2 * total, 1.0)
+    departure = inside - inside.mean()
+    return variance_inflation(memory, departure, numbers)
 
 
 def effective_sample_of_events(field: xr.DataArray, members: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
@@ -52,7 +33,7 @@ def effective_sample_of_events(field: xr.DataArray, members: xr.DataArray, *, di
     Parameters
     ----------
     field : DataArray (time, ...)
-        Anomalies. Steps that do not follow each other (the break between two winters) share no memory.
+        Anomalies. A break in time (between two winters) counts with its length.
     members : DataArray (time)
         True inside.
     dim : str, optional
@@ -77,11 +58,10 @@ def effective_sample_of_events(field: xr.DataArray, members: xr.DataArray, *, di
     True
     """
     name = time_axis(field, dim)
-    steps = is_adjacent(field[name]) if name in field.coords else np.ones(field.sizes[name] - 1, dtype=bool)
-    run = np.concatenate([[0], np.cumsum(~steps)])
+    numbers = step_numbers(field[name]) if name in field.coords else np.arange(field.sizes[name])
     count = field.notnull().sum(name)
     memory = lag_one_autocorrelation(field, dim=name)
-    unbiased = (memory + (1 + 4 * memory) / count.where(count > 0)).clip(-_LONGEST_MEMORY, _LONGEST_MEMORY)
+    unbiased = (memory + (1 + 4 * memory) / count.where(count > 0)).clip(-LONGEST_MEMORY, LONGEST_MEMORY)
     inside = members.astype(np.float64).reset_coords(drop=True)
     inflation = xr.apply_ufunc(
         _inflation,
@@ -90,7 +70,7 @@ def effective_sample_of_events(field: xr.DataArray, members: xr.DataArray, *, di
         input_core_dims=[[], [name]],
         dask="parallelized",
         output_dtypes=[np.float64],
-        kwargs={"run": run},
+        kwargs={"numbers": numbers},
     )
     effective: xr.DataArray = (count / inflation).where(memory.notnull())
     return effective.rename("effective_sample_size").assign_attrs(

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import check_arrays, is_adjacent, time_axis
+from xfaconv.analysis.memory import LONGEST_MEMORY, effective_number
 from xfaconv.analysis.surrogates import surrogate_series
 from xfaconv.arguments import check_arguments, is_number
 from xfaconv.errors import ArgumentError, TimeError
@@ -107,8 +108,8 @@ def _pair(x: xr.DataArray, y: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.
     memory = _lag_one(x_shifted, x_mean, x_squares, valid, adjacent, dim) * _lag_one(
         y_shifted, y_mean, y_squares, valid, adjacent, dim
     )
-    memory = memory.clip(-0.999, 0.999)
-    effective = (count * (1 - memory) / (1 + memory)).clip(max=count).where(count > 2)
+    memory = memory.clip(-LONGEST_MEMORY, LONGEST_MEMORY)
+    effective = effective_number(memory, count, x[dim] if dim in x.coords else None).where(count > 2)
     return correlation, count, effective
 
 
@@ -135,7 +136,9 @@ def effective_sample_size(x: xr.DataArray, y: xr.DataArray | None = None, *, dim
     """Count the independent pairs that two autocorrelated series are worth (Bretherton et al. 1999, eq. 31).
 
     ``n (1 - r_x r_y) / (1 + r_x r_y)`` with the lag-one autocorrelations; never more than n. Pairs of steps that do
-    not follow each other (the break between two winters) do not count in the autocorrelation.
+    not follow each other (the break between two winters) do not count in the autocorrelation, and a record with breaks
+    is summed over the pairs that it has (eq. 30): winters of three months are worth more than three months in a row
+    each time, since memory fades from one winter to the next.
 
     Parameters
     ----------
