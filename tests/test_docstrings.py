@@ -15,6 +15,24 @@ PUBLIC = [name for name in xfaconv.__all__ if not inspect.ismodule(getattr(xfaco
 NOT_ASKED = {"SA01", "ES01", "EX01", "RT03", "RT04", "PR03"}
 
 
+# Names, not verbs: "Anomalies from the seasonal cycle".
+NOT_ASKED_IN_ROOMS = {*NOT_ASKED, "SS05"}
+ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
+OF_ROOMS = sorted(
+    {
+        f"{target.__module__}.{target.__qualname__}"
+        for room in ROOMS
+        for target in (getattr(getattr(xfaconv, room), name) for name in getattr(xfaconv, room).__all__)
+        if inspect.isfunction(target) or inspect.isclass(target)
+    }
+)
+
+
+@pytest.mark.parametrize("name", OF_ROOMS)
+def test_the_docstring_of_what_a_room_offers_is_complete(name: str) -> None:
+    assert [problem for problem in validate(name)["errors"] if problem[0] not in NOT_ASKED_IN_ROOMS] == []
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_docstring_is_complete(name: str) -> None:
     target = getattr(xfaconv, name)

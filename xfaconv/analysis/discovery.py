@@ -58,7 +58,7 @@ def false_discovery(
     Parameters
     ----------
     p_value : DataArray (..., latitude, longitude)
-        p-values; NaN cells are not tested and do not count.
+        Each cell's p-value; NaN cells are not tested and do not count.
     alpha : float
         Expected share of false discoveries among the discoveries.
     dim : sequence of str, optional

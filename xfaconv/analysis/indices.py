@@ -81,6 +81,13 @@ def nino34(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = 
 def nino3(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Nino 3: sea surface temperature anomaly [K] over 5S-5N, 150W-90W; see `nino34`.
 
+    Parameters
+    ----------
+    data : Dataset or DataArray (time, latitude, longitude)
+        See `nino34`.
+    base_period : (str, str), optional
+        See `nino34`.
+
     Returns
     -------
     DataArray (time)
@@ -91,6 +98,13 @@ def nino3(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = N
 def nino4(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Nino 4: sea surface temperature anomaly [K] over 5S-5N, 160E-150W; see `nino34`.
 
+    Parameters
+    ----------
+    data : Dataset or DataArray (time, latitude, longitude)
+        See `nino34`.
+    base_period : (str, str), optional
+        See `nino34`.
+
     Returns
     -------
     DataArray (time)
@@ -100,6 +114,13 @@ def nino4(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = N
 
 def nino12(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Nino 1+2: sea surface temperature anomaly [K] over 10S-0, 90W-80W; see `nino34`.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray (time, latitude, longitude)
+        See `nino34`.
+    base_period : (str, str), optional
+        See `nino34`.
 
     Returns
     -------

@@ -295,6 +295,16 @@ def _truth(
 def target_points(truth: xr.Dataset) -> dict[str, tuple[float, float]]:
     """Give base points at the centres of all regions that something drives.
 
+    Parameters
+    ----------
+    truth : Dataset
+        As `planted` gives it.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        Name of the mode, and its latitude and longitude [degrees].
+
     Examples
     --------
     >>> target_points(planted(20)[1])["zonal_1_target"]
