@@ -117,6 +117,10 @@ def standardise_block(
                     look(values, mean, scale, subject)
                 values = (values - mean) / scale
             target[member, part] = values
+            # Infinite values count as missing, also where nothing is averaged.
+            infinite = np.isinf(target[member, part])
+            if infinite.any():
+                target[member, part][infinite] = np.nan
     return out
 
 
@@ -195,4 +199,4 @@ def _shared(field: Array) -> Any:
     """Put a field into the graph once, however many blocks read it."""
     if isinstance(field, da.Array):
         return field.rechunk(-1).to_delayed().item()  # type: ignore[no-untyped-call]
-    return delayed(field, pure=True, traverse=False)  # type: ignore[no-untyped-call]
+    return delayed(field, pure=True, traverse=False)
