@@ -71,3 +71,20 @@ def test_a_gaussian_grid_is_called_global_where_it_stays_as_it_is() -> None:
     found = xfaconv.embed(ds, model=worlds.model(), regrid=None, climatology="data")
     assert found.attrs["grid"].startswith("global")
     assert isinstance(found, xr.DataArray)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_infinite_values_are_missing_values(lazy: bool) -> None:
+    ds = worlds.world(14)
+    holes, infinite = (ds.assign(t2m=ds.t2m.where(ds.t2m < 285, value)) for value in (np.nan, np.inf))
+    ds = infinite.assign(t2m=infinite.t2m.assign_attrs(ds.t2m.attrs))
+    found = xfaconv.embed(ds.chunk(time=5) if lazy else ds, model=worlds.model())
+    holes = holes.assign(t2m=holes.t2m.assign_attrs(ds.t2m.attrs))
+    np.testing.assert_allclose(found, xfaconv.embed(holes, model=worlds.model()), atol=1e-6)
+    assert np.isfinite(found).all()
+    assert np.isinf(ds.t2m).any()
+
+
+def test_bytes_that_are_no_text_are_no_dataset() -> None:
+    with pytest.raises(ArgumentError, match="the data are not"):
+        xfaconv.embed(b"\x80")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fsdecode
 from typing import Any, TypeVar
 
 import xarray as xr
@@ -150,7 +150,7 @@ def as_dataset(ds: Any) -> xr.Dataset:
         name = "t2m" if ds.name is None else ds.name
         fix = f"ds = da.to_dataset(name={name!r})"
     elif isinstance(ds, (str, bytes, PathLike)):
-        check_file(ds if isinstance(ds, (str, PathLike)) else ds.decode())
+        check_file(ds if isinstance(ds, (str, PathLike)) else fsdecode(ds))
         fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
     else:
         fix = "ds = xr.Dataset(...)"
