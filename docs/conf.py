@@ -61,6 +61,8 @@ nb_output_stderr = "remove"
 html_theme = "pydata_sphinx_theme"
 html_title = f"xfaconv {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["notebooks.css"]
 html_theme_options = {
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
