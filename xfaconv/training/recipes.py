@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xfaconv.specs import NetworkSpec, VariableSpec
 from xfaconv.training.loop import Schedule
@@ -145,6 +145,57 @@ MONTHLY = Recipe(
     },
 )
 
+
+# Short windows on a coarse grid: most different months and sectors for the time. Nearly all of them with a hidden part.
+_MONTHLY_COARSE = Objective(
+    sector_share=0.8,
+    box_share=0.1,
+    warm_steps=1,
+    hidden_weight=3.0,
+    lead_weight=0.5,
+    reconstruction_weight=0.5,
+    laplacian_weight=0.0,
+    temporal_weight=0.0,
+)
+
+MONTHLY_LOCATED = replace(
+    MONTHLY,
+    name="ncep-monthly-2p5deg-located",
+    network=replace(MONTHLY.network, located=True),
+    stages=(
+        Stage(
+            Schedule(updates=1200, batch=4, window=10, learning_rate=4e-3, averaging=0.99, seed=1),
+            every=2,
+            network=MONTHLY.network,
+        ),
+        Stage(
+            Schedule(updates=700, batch=12, window=3, learning_rate=4e-3, averaging=0.99, seed=2),
+            every=6,
+            objective=_MONTHLY_COARSE,
+        ),
+        Stage(
+            Schedule(updates=450, batch=8, window=4, learning_rate=3e-3, averaging=0.99, seed=5),
+            every=4,
+            objective=_MONTHLY_COARSE,
+        ),
+        Stage(
+            Schedule(updates=250, batch=12, window=3, learning_rate=4e-3, averaging=0.99, seed=6),
+            every=6,
+            objective=_MONTHLY_COARSE,
+        ),
+        Stage(
+            Schedule(updates=40, batch=4, window=8, learning_rate=1.5e-3, averaging=0.95, seed=3),
+            every=2,
+            objective=replace(_MONTHLY_COARSE, warm_steps=3),
+        ),
+        Stage(
+            Schedule(updates=20, batch=2, window=6, learning_rate=6e-4, averaging=0.9, seed=4),
+            objective=replace(_MONTHLY_COARSE, warm_steps=2),
+        ),
+    ),
+    compared_stages=5,
+)
+
 _DAILY_VARIABLES = (
     ("t2m", "K", "2 metre temperature", None),
     ("u10", "m s-1", "10 metre eastward wind", None),
@@ -250,3 +301,5 @@ REGIONAL = Recipe(
 )
 
 RECIPES = {recipe.name: recipe for recipe in (MONTHLY, DAILY, REGIONAL)}
+TRIALS = {MONTHLY_LOCATED.name: MONTHLY_LOCATED}
+"""Recipes that were measured and are not packaged; docs/reference/training.md says why."""
