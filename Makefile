@@ -1,6 +1,9 @@
 # Two commands for a fresh clone:
 #   make demo    a NetCDF of embeddings, importance and attention, and figures, in demo-output/
 #   make test    ruff, mypy and the tests
+# And for releases:
+#   make test-min      the tests on the oldest versions that are allowed (constraints-min.txt), without optional extras
+#   make test-latest   the tests on the newest versions that pip finds
 # Each makes its own virtual environment in .venv, once. Variables that may be given:
 #   PYTHON=python3.12           the interpreter that the environment is made from
 #   VENV=/path/to/environment   another place for it
@@ -21,7 +24,7 @@ INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test fuzz lint docs bench clean
+.PHONY: demo test test-min test-latest fuzz lint docs bench clean
 
 demo: $(READY)
 	$(RUN) -m xfaconv.demo
@@ -33,6 +36,12 @@ test: lint
 FUZZ ?= 10000
 fuzz: $(READY)
 	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py
+
+test-min: $(VENV)-min/.ready
+	$(ONE_THREAD) $(VENV)-min/bin/python -m pytest -n $(WORKERS)
+
+test-latest: $(VENV)-latest/.ready
+	$(ONE_THREAD) $(VENV)-latest/bin/python -m pytest -n $(WORKERS)
 
 lint: $(READY)
 	$(RUN) -m ruff check
@@ -57,4 +66,14 @@ $(READY): pyproject.toml constraints.txt
 
 $(READY)-%: $(READY)
 	$(INSTALL) -e ".[$*]"
+	touch $@
+
+$(VENV)-min/.ready: pyproject.toml constraints-min.txt
+	test -x $(VENV)-min/bin/python || $(PYTHON) -m venv $(VENV_ARGS) $(VENV)-min
+	$(VENV)-min/bin/python -m pip install --disable-pip-version-check -c constraints-min.txt $(PIP_ARGS) -e ".[test-core]"
+	touch $@
+
+$(VENV)-latest/.ready: pyproject.toml
+	test -x $(VENV)-latest/bin/python || $(PYTHON) -m venv $(VENV_ARGS) $(VENV)-latest
+	$(VENV)-latest/bin/python -m pip install --disable-pip-version-check --upgrade $(PIP_ARGS) -e ".[test]"
 	touch $@
