@@ -90,10 +90,10 @@ def rotated(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     >>> rotated(np.array([[3.0, 4.0, 0.0]])).round(6).tolist()
     [[5.0]]
     """
-    vectors = np.asarray(vectors, dtype=np.float64)
-    if vectors.shape[0] >= vectors.shape[1]:
-        return vectors
-    square, basis = np.linalg.eigh(vectors @ vectors.T)
+    whole = np.asarray(vectors, dtype=np.float64)
+    if whole.shape[0] >= whole.shape[1]:
+        return whole
+    square, basis = np.linalg.eigh(whole @ whole.T)
     return np.asarray(basis * np.sqrt(np.maximum(square, 0)), dtype=np.float64)
 
 
