@@ -293,6 +293,7 @@ REGIONAL = Recipe(
         "citation": _CITATION,
         "known_failures": (
             "Hidden parts of the region are inferred less well than by linear regression from EOFs.",
+            "One day ahead a linear inverse model of 60 EOFs is better: by 2% in msl and 5% in t850, level in z500.",
             "It sees nothing beyond its edges: what enters the region from the west by tomorrow it cannot know.",
             "Eight years of training: rare regimes are known from a few cases.",
             "One field a day at 12 UTC, not daily means; ERA5 differs a little from ERA-Interim.",
