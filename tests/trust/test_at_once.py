@@ -59,9 +59,9 @@ def test_sixteen_threads_call_everything_at_once() -> None:
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(work, range(16)))
-    assert {name for results in found for name, _ in results} == set(expected)
-    for results in found:
-        for name, arrays in results:
+    assert {name for mine in found for name, _ in mine} == set(expected)
+    for mine in found:
+        for name, arrays in mine:
             assert_same(arrays, expected[name], name)
     assert (torch.get_num_threads(), torch.is_grad_enabled()) == before
 
@@ -128,7 +128,7 @@ def test_four_processes_call_at_once() -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_in_a_process, [wanted[n:] + wanted[:n] for n in range(4)]))
     assert len(found) == 4
-    for results, networks in found:
+    for mine, networks in found:
         assert worlds.model().sha256 in networks
-        for name, arrays in results:
+        for name, arrays in mine:
             assert_same(arrays, expected[name], name)

@@ -69,7 +69,7 @@ def renamed(ds: xr.Dataset, which: int) -> xr.Dataset:
 
 def celsius(ds: xr.Dataset, _: int) -> xr.Dataset:
     return ds.assign(
-        {n: (ds[n] - 273.15).assign_attrs(units="degC") for n in ds.data_vars if n in ("t2m", "tos", "sst")}
+        {n: (ds[n] - 273.15).assign_attrs(units="degC") for n in ds.data_vars if ds[n].attrs.get("units") == "K"}
     )
 
 
