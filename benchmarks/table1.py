@@ -282,8 +282,8 @@ def reasons(runs: dict[str, list[dict[str, Any]]]) -> str:
     between = np.std([_mean(runs[method], "data")["rmse"] for method in NETWORKS], ddof=1)
     return (
         f"Over the {len(rows)} runs the variance that is not reconstructed correlates {related['rmse']:+.2f} with RMSE "
-        f"in data space and {related['silhouette']:+.2f} with its silhouette; RMSE differs by {between:.2g} between the "
-        f"means of the networks and by {within:.2g} between seeds of one network."
+        f"in data space and {related['silhouette']:+.2f} with its silhouette; RMSE differs by {between:.2g} between "
+        f"the means of the networks and by {within:.2g} between seeds of one network."
     )
 
 
