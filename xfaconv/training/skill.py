@@ -255,7 +255,7 @@ def verify_references(
     now, truth = _fields(source, starts), _fields(source, starts + lead)
     damped = damping(source, train, lead, np.asarray(area, dtype=np.float32))
     inverse = fit_linear_inverse_model(source, grid, train)
-    forecasts = {
+    forecasts: dict[str, NDArray[np.floating]] = {
         "persistence": now,
         "damped persistence": now * damped[:, None, None],
         f"LIM, {inverse.modes} EOFs": inverse.forecast(now, lead),
