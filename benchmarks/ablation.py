@@ -47,10 +47,10 @@ Written by `python benchmarks/ablation.py --data ../shared/data`.
 {setting}
 
 One part is taken out at a time; each row is the mean over its runs (seeds: {seeds}). *Error* is the RMSE of the next
-month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap over blocks
-of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is that of the test
-months; so few seeds say little about the chance of training, and differences of a percent should be read so.
-Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies.
+month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap
+over blocks of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is
+that of the test months; so few seeds say little about the chance of training, and differences of a percent should be
+read so. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies.
 """
 
 
