@@ -128,7 +128,8 @@ def _network_checks(card: ModelCard) -> Checks:
     yield "network.architecture", "a known one", spec.architecture, spec.architecture in get_args(Architecture)
     yield "network.pooling", "'attention' or 'mean'", spec.pooling, spec.pooling in {"attention", "mean"}
     flags = (spec.periodic, spec.daily_cycle, spec.located)
-    yield "network.periodic, daily_cycle, located", "true or false", flags, all(isinstance(flag, bool) for flag in flags)
+    boolean = all(isinstance(flag, bool) for flag in flags)
+    yield "network.periodic, daily_cycle, located", "true or false", flags, boolean
     dropout = spec.dropout
     yield "network.dropout", "at least 0, below 1", dropout, _is_number(dropout) and 0 <= dropout < 1
     yield (
