@@ -167,7 +167,7 @@ class AttentionExplorer:
 
             with output:
                 output.clear_output(wait=True)
-                display(figure)  # type: ignore[no-untyped-call]
+                display(figure)
 
         def click(event: Any) -> None:
             if self.clicked(event):
