@@ -10,6 +10,7 @@ from typing import Any
 
 import xfaconv
 
+WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
 _NOT_MEASURED = "not measured"
@@ -31,7 +32,8 @@ _COLUMNS = (
 
 def table() -> str:
     """Lay out all packaged models as a Markdown table."""
-    rows = [_row(xfaconv.load_model(name).card) for name in xfaconv.list_models()]
+    packaged = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    rows = [_row(xfaconv.load_model(name).card) for name in packaged]
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

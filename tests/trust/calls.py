@@ -331,7 +331,7 @@ OPTIONS = (
 )
 WRITING = (
     Call(
-        "engine.write_zarr",
+        "write_zarr",
         write_zarr,
         lambda: {"result": results()["lazy"], "store": {}, "blocks_per_part": 16, "progress": False},
     ),

@@ -235,11 +235,11 @@ OTHERS: list[Row] = [
     ("set_options", {"progress": 1}, ArgumentError, "option 'progress' does not accept"),
     ("set_options", {"cache": 3}, ArgumentError, "option 'cache' does not accept"),
     ("set_options", {"cahce": None}, ArgumentError, "option 'cahce' is unknown"),
-    ("engine.write_zarr", {"result": None}, ArgumentError, "not a result of this package"),
-    ("engine.write_zarr", {"result": xr.DataArray([1.0])}, ArgumentError, "already in memory"),
-    ("engine.write_zarr", {"result": xr.DataArray([1.0]).chunk()}, ArgumentError, "not a result of this package"),
-    ("engine.write_zarr", {"store": 3}, ArgumentError, "none that zarr knows"),
-    ("engine.write_zarr", {"blocks_per_part": 0}, ArgumentError, "blocks_per_part cannot be used"),
+    ("write_zarr", {"result": None}, ArgumentError, "not a result of this package"),
+    ("write_zarr", {"result": xr.DataArray([1.0])}, ArgumentError, "already in memory"),
+    ("write_zarr", {"result": xr.DataArray([1.0]).chunk()}, ArgumentError, "not a result of this package"),
+    ("write_zarr", {"store": 3}, ArgumentError, "none that zarr knows"),
+    ("write_zarr", {"blocks_per_part": 0}, ArgumentError, "blocks_per_part cannot be used"),
 ]
 ROWS = [*ENGINE, *ANALYSIS, *OTHERS]
 

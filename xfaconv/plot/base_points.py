@@ -50,8 +50,8 @@ def base_points(data: xr.DataArray, given: BasePoint) -> dict[str, Point]:
 
     Examples
     --------
-    >>> base_points(xr.DataArray(0.0, {"base_latitude": 0.0, "base_longitude": -140.0}), None)
-    {'': (0.0, -140.0)}
+    >>> base_points(xr.DataArray(0.0), {"Niño 3.4": (0, -140)})
+    {'Niño 3.4': (0.0, -140.0)}
     """
     if given is False:
         return {}
