@@ -9,13 +9,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.climatology import Climatology
 from xfaconv.errors import VariableError
 from xfaconv.grid import Grid
 from xfaconv.training.recipes import Recipe
 from xfaconv.training.sampling import WindowSource
-
-_LEAST_SPREAD = 0.3
+from xfaconv.training.seasonal import fit_record_climatology
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,35 +112,6 @@ def year_phases(times: xr.DataArray, step: str) -> NDArray[np.float64]:
     return np.asarray((times.dt.dayofyear.values - 1 + times.dt.hour.values / 24) / days)
 
 
-def fit_climatology(values: NDArray[np.float32], year_phase: NDArray[np.float64], harmonics: int) -> Climatology:
-    """Fit the seasonal cycle and the spread around it by least squares.
-
-    Parameters
-    ----------
-    values : ndarray (time, variable, lat, lon)
-        In physical units; a cell with any missing value is treated as always missing.
-    year_phase : ndarray (time,)
-        Fraction of the year.
-    harmonics : int
-        Harmonics of the year.
-
-    Returns
-    -------
-    Climatology
-        The scale of a cell is at least 0.3 of its variable's typical one.
-    """
-    basis = harmonic_basis(year_phase, harmonics).astype(np.float64)
-    inverse = np.linalg.pinv(basis)
-    coefficients, scales = [], []
-    for position in range(values.shape[1]):
-        field = values[:, position].astype(np.float64)
-        fitted = np.einsum("kt,tij->kij", inverse, field)
-        spread = (field - np.einsum("tk,kij->tij", basis, fitted)).std(axis=0)
-        coefficients.append(fitted)
-        scales.append(np.maximum(spread, _LEAST_SPREAD * np.sqrt(np.nanmean(spread**2))))
-    return Climatology(np.stack(coefficients).astype(np.float32), np.stack(scales).astype(np.float32))
-
-
 def prepare(recipe: Recipe, data: Path) -> Prepared:
     """Read and standardise the data of a recipe.
 
@@ -176,12 +146,16 @@ def prepare(recipe: Recipe, data: Path) -> Prepared:
     day_phase = np.zeros_like(phase) if recipe.step == "1M" else np.asarray(ds["time"].dt.hour.values / 24)
     dates = ds["time"].values
     trained = (dates >= np.datetime64(recipe.train[0])) & (dates < np.datetime64(recipe.train[1]) + 1)
-    climatology = fit_climatology(values[trained], phase[trained], recipe.harmonics)
-    for position in range(values.shape[1]):
-        part = Climatology(
-            climatology.coefficients[position : position + 1], climatology.scale[position : position + 1]
-        )
+    # One variable at a time: the fit is in double precision, and the whole record in it would be large.
+    fitted = [
+        fit_record_climatology(ds[[variable.name]].isel(time=trained), phase[trained], recipe.harmonics)
+        for variable in recipe.variables
+    ]
+    for position, part in enumerate(fitted):
         values[:, position] -= part.evaluate(phase)[:, 0]
         values[:, position] /= part.scale[0]
+    climatology = Climatology(
+        np.concatenate([part.coefficients for part in fitted]), np.concatenate([part.scale for part in fitted])
+    )
     grid = Grid(tuple(ds.latitude.values.astype(float)), tuple(ds.longitude.values.astype(float)))
     return Prepared(values, dates, phase, day_phase, grid, climatology)

@@ -1,4 +1,4 @@
-"""The climatology of a user's own record, fitted in two lazy passes that never hold the record."""
+"""The climatology of a record, a user's or a recipe's, fitted in two lazy passes that never hold the record."""
 
 from __future__ import annotations
 
