@@ -18,6 +18,26 @@ from xfaconv.training.sampling import WindowSource
 _BATCH = 4
 
 
+def four_digits(value: float) -> float:
+    """Round a score to the four digits that are kept of it.
+
+    Parameters
+    ----------
+    value : float
+        A score.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> four_digits(0.123456)
+    0.1235
+    """
+    return float(f"{value:.4g}")
+
+
 def without_attention(network: Network) -> Network:
     """Copy a network and take its axial attention out, the other weights unchanged.
 
@@ -200,11 +220,11 @@ def _skill_table(sums: dict[str, NDArray[np.float64]], names: list[str]) -> dict
     for position, name in enumerate(names):
         error = {kind: sums[kind][position] / sums["weight"][position] for kind in sums if kind != "weight"}
         table[name] = {
-            "rmse": _digits(error["model_units"] ** 0.5),
-            "rmse_persistence": _digits(error["persistence_units"] ** 0.5),
-            "rmse_damped_persistence": _digits(error["damped_units"] ** 0.5),
-            "standardised_rmse_to_persistence": _digits((error["model"] / error["persistence"]) ** 0.5),
-            "standardised_rmse_to_damped_persistence": _digits((error["model"] / error["damped"]) ** 0.5),
+            "rmse": four_digits(error["model_units"] ** 0.5),
+            "rmse_persistence": four_digits(error["persistence_units"] ** 0.5),
+            "rmse_damped_persistence": four_digits(error["damped_units"] ** 0.5),
+            "standardised_rmse_to_persistence": four_digits((error["model"] / error["persistence"]) ** 0.5),
+            "standardised_rmse_to_damped_persistence": four_digits((error["model"] / error["damped"]) ** 0.5),
         }
     return table
 
@@ -266,9 +286,5 @@ def hidden_skill(
             truth = np.nan_to_num(truth)
             error[variable] += (weight * (predicted[:, position, variable].numpy() - truth) ** 2).sum()
             total[variable] += (weight * truth**2).sum()
-    explained = {name: _digits(1 - error[i] / total[i]) for i, name in enumerate(names)}
-    return {**explained, "all": _digits(1 - error.sum() / total.sum())}
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
+    explained = {name: four_digits(1 - error[i] / total[i]) for i, name in enumerate(names)}
+    return {**explained, "all": four_digits(1 - error.sum() / total.sum())}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xfaconv.grid import Grid
+from xfaconv.training.evaluation import four_digits
 from xfaconv.training.objective import hidden_sector
 from xfaconv.training.sampling import WindowSource
 
@@ -81,6 +82,6 @@ def linear_answer(
 
 def _best(errors: NDArray[np.float64], total: NDArray[np.float64], names: list[str]) -> dict[str, float]:
     i, j = np.unravel_index(errors.sum(axis=-1).argmin(), errors.shape[:2])
-    explained = {name: float(f"{1 - errors[i, j, k] / total[k]:.4g}") for k, name in enumerate(names)}
-    overall = float(f"{1 - errors[i, j].sum() / total.sum():.4g}")
+    explained = {name: four_digits(1 - errors[i, j, k] / total[k]) for k, name in enumerate(names)}
+    overall = four_digits(1 - errors[i, j].sum() / total.sum())
     return {**explained, "all": overall, "rank": float(_RANKS[int(i)]), "penalty": _PENALTIES[int(j)]}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network
-from xfaconv.training.evaluation import damping, predict_windows, tiling_windows
+from xfaconv.training.evaluation import damping, four_digits, predict_windows, tiling_windows
 from xfaconv.training.lim import fit_linear_inverse_model
 from xfaconv.training.sampling import WindowSource
 
@@ -160,14 +160,14 @@ def compare(
         ours = found[reference].sums[:, position, 0]
         for method, verification in found.items():
             row: dict[str, Any] = {
-                "rmse": _digits(verification.rmse()[position]),
-                "anomaly_correlation": _digits(verification.anomaly_correlation()[position]),
+                "rmse": four_digits(verification.rmse()[position]),
+                "anomaly_correlation": four_digits(verification.anomaly_correlation()[position]),
             }
             if method != reference:
                 pair = np.stack([ours, verification.sums[:, position, 0]], axis=1)
                 low, high = block_bootstrap(pair, lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), block, seed=seed)
                 ratio = np.sqrt(pair[:, 0].sum() / pair[:, 1].sum())
-                row["ratio"] = [_digits(value) for value in (ratio, low, high)]
+                row["ratio"] = [four_digits(value) for value in (ratio, low, high)]
             table[name][method] = row
     return table
 
@@ -313,7 +313,3 @@ def one_step_skill(
 def _fields(source: WindowSource, steps: NDArray[np.int64]) -> NDArray[np.float32]:
     """Anomalies (time, variable, lat, lon) of some steps."""
     return np.stack([np.asarray(field[steps], dtype=np.float32) for field in source.fields], axis=1)
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
