@@ -11,6 +11,7 @@ import xarray as xr
 import xfaconv
 from tests.engine import worlds
 from xfaconv.errors import ArgumentError, MissingDataError, ModelError, XFaconvError
+from xfaconv.models import registry
 
 POINT = (4, 9)
 PLACE = {"latitude": 11.25, "longitude": 202.5}
@@ -258,12 +259,17 @@ def test_baselines_have_neither_gates_nor_maps():
     np.testing.assert_allclose(out.embeddings.values, worlds.oracle(ds, model)["embedding"], atol=1e-5)
 
 
-def test_no_fitting_model_lists_why():
-    ds = worlds.world(10, "6h")
+def test_no_fitting_model_lists_why(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    packaged = xfaconv.list_models()
+    xfaconv.register_model("ours-6-hourly", url="https://example.org/a.safetensors", sha256=64 * "0")
     with pytest.raises(ModelError, match="no packaged model fits") as caught:
-        xfaconv.embed(ds)
-    for name in xfaconv.list_models():
-        assert name in str(caught.value)
+        xfaconv.embed(worlds.world(10, "6h"))
+    assert packaged
+    for name in packaged:
+        assert f"{name}: " in str(caught.value)
+    # Nobody asked for a download.
+    assert "ours-6-hourly" not in str(caught.value)
 
 
 def test_a_failure_inside_the_network_names_the_times(monkeypatch):

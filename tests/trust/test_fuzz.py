@@ -75,6 +75,8 @@ def celsius(ds: xr.Dataset, _: int) -> xr.Dataset:
 
 def repeated(ds: xr.Dataset, _: int) -> xr.Dataset:
     lon = next(str(name) for name in ds.dims if str(name).startswith("lon"))
+    if np.unique(ds[lon].values % 360).size < ds.sizes[lon]:
+        return ds  # two repeated ones are refused
     edge = ds.isel({lon: [0]})
     return xr.concat([ds, edge.assign_coords({lon: edge[lon] + 360})], lon, data_vars="minimal")
 
