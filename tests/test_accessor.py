@@ -19,7 +19,7 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.accessor import DatasetAccessor
-from xfaconv.errors import AccessorError, XFaconvError
+from xfaconv.errors import AccessorError, ArgumentError, XFaconvError
 
 METHODS = [name for name in vars(DatasetAccessor) if not name.startswith("_")]
 
@@ -288,6 +288,26 @@ def test_an_error_is_typed_whichever_way_it_is_called() -> None:
     for call in (ds.faconv.embed, ds.faconv.plan, lambda: xfaconv.embed(ds)):
         with pytest.raises(XFaconvError):
             call()
+
+
+@pytest.mark.parametrize(
+    ("method", "written", "fix"),
+    [
+        ("attention", {"lat": 0, "lon": -140}, "latitude=..., longitude=..."),
+        ("attention", {"base_point": (0, -140)}, "base_points=..."),
+        ("encode", {"head": True}, "heads=..."),
+        ("importance", {"methode": "gate"}, "method=..."),
+        ("plan", {"worker": 2}, "workers=..."),
+        ("embed", {"lat": 0}, None),
+    ],
+)
+def test_what_was_meant_is_sought_among_all_arguments_of_a_method(
+    method: str, written: dict[str, object], fix: str | None
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        getattr(xr.Dataset().faconv, method)(**written)
+    assert caught.value.fix == fix
+    assert caught.value.found == ", ".join(map(repr, written))
 
 
 def test_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

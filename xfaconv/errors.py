@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHORTEST_ABBREVIATION = 3
+
 
 class XFaconvError(Exception):
     """Base of every error that this package raises on purpose.
@@ -69,14 +71,18 @@ def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     Returns
     -------
     str or None
-        The most alike, those with the same letters in another order first; None where nothing is alike.
+        The most alike, those with the same letters in another order first; else the first that begins with what was
+        written, such as the "latitude" of "lat"; None where there is neither.
 
     Examples
     --------
-    >>> closest_name("modle", ["mode", "model"])
-    'model'
+    >>> closest_name("modle", ["mode", "model"]), closest_name("lat", ["model", "latitude"])
+    ('model', 'latitude')
     """
-    close = difflib.get_close_matches(name, list(known), n=5, cutoff=cutoff)
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=5, cutoff=cutoff)
+    if len(name) >= _SHORTEST_ABBREVIATION:
+        close += [other for other in known if other.startswith(name)]
     return next((other for other in close if sorted(other) == sorted(name)), close[0] if close else None)
 
 

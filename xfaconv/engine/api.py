@@ -92,7 +92,7 @@ def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Argu
     1.0
     """
     check_choice("method", method, ("gate",))
-    ready = prepare(ds, Settings.of(arguments))
+    ready = prepare(ds, Settings.of(arguments, importance))
     require_gates(ready.model.card.network)
     array = _importance(ready.source(needs_hidden=False), ready)
     return _finish(ready, "importance", {"importance": array}, ds, arguments)["importance"]
@@ -146,7 +146,7 @@ def attention(
     (('time', 'lat', 'lon'), 220.0)
     """
     check_arguments(heads=heads)
-    ready = prepare(ds, Settings.of(arguments))
+    ready = prepare(ds, Settings.of(arguments, attention))
     require_attention(ready.model.card.network)
     points = locate(ready.conformed.grid, latitude, longitude, base_points)
     maps = Maps(points.cells, heads)
@@ -227,7 +227,7 @@ def encode(
     ['embeddings', 'importance', 'attention']
     """
     check_arguments(heads=heads)
-    ready = prepare(ds, Settings.of(arguments))
+    ready = prepare(ds, Settings.of(arguments, encode))
     spec = ready.model.card.network
     points = maps = None
     if base_points is not None:

@@ -158,7 +158,7 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
     (144, 'ncep-monthly-2p5deg')
     """
     check_arguments(workers=workers)
-    ready = prepare(ds, Settings.of(arguments))
+    ready = prepare(ds, Settings.of(arguments, plan))
     card, pieces = ready.model.card, ready.pieces
     members = ready.members or 1
     at_once = workers or dask.config.get("num_workers", None) or CPU_COUNT

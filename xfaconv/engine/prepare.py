@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from inspect import signature
 from os import PathLike
 from typing import Any, Literal, TypedDict
 
@@ -88,18 +89,37 @@ class Settings:
     progress: bool | None = None
 
     @classmethod
-    def of(cls, arguments: Arguments) -> Settings:
-        """Take the keyword arguments of a call, refusing unknown ones by name."""
-        known = [entry.name for entry in fields(cls)]
-        for name in arguments:
-            if name not in known:
-                close = closest_name(name, known)
-                raise ArgumentError(
-                    f"argument {name!r} is unknown",
-                    expected=", ".join(known),
-                    found=repr(name),
-                    fix=f"{close}=..." if close else None,
-                )
+    def of(cls, arguments: Arguments, call: Callable[..., Any] | None = None) -> Settings:
+        """Take the keyword arguments of a call, refusing unknown ones by name.
+
+        Parameters
+        ----------
+        arguments : Arguments
+            What was given beside the call's own arguments.
+        call : callable, optional
+            The function that was called, where it has arguments of its own beside the data: they may be meant too.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ArgumentError
+            If a name is unknown.
+        """
+        shared = [entry.name for entry in fields(cls)]
+        unknown = [name for name in arguments if name not in shared]
+        if unknown:
+            own = [] if call is None else list(signature(call).parameters)[1:-1]
+            close = filter(None, (closest_name(name, [*own, *shared]) for name in unknown))
+            listed = ", ".join(map(repr, unknown))
+            raise ArgumentError(
+                f"argument {listed} is unknown" if len(unknown) == 1 else f"arguments {listed} are unknown",
+                expected=", ".join([*own, *shared]),
+                found=listed,
+                fix=", ".join(f"{name}=..." for name in dict.fromkeys(close)) or None,
+            )
         return cls(**arguments)
 
     def filled(self) -> Settings:
