@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xfaconv"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The small modules beside the rooms, which every room may import.
-LEAVES = {"arguments", "climatology", "download", "errors", "formatting", "grid", "options", "specs"}
+LEAVES = {"arguments", "climatology", "dimensions", "download", "errors", "formatting", "grid", "options", "specs"}
 FACE = {"__init__", "accessor", "demo", "explore", "report", "versions"}
 # What each room may import of the package, the leaves apart.
 ROOMS = {

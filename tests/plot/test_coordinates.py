@@ -11,9 +11,11 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xfaconv.analysis.axes import horizontal_axes, time_axis
+from xfaconv.dimensions import find_dimension
 from xfaconv.errors import CoordinateError, GridError
 from xfaconv.grid import Grid
-from xfaconv.plot.coordinates import as_cells, as_points, canonical, find_dimension, horizontal_dimensions
+from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
 
 
 def field(latitude, longitude, names=("lat", "lon"), attrs=({}, {})):
@@ -37,8 +39,10 @@ def test_horizontal_dimensions_by_attribute_whatever_the_name(key):
         "axis": ("Y", "X"),
         "units": ("degrees_north", "degrees_east"),
     }
-    attrs = ({key: values[key][0]}, {key: values[key][1]})
-    assert horizontal_dimensions(field([0, 1], [0, 1], ("j", "i"), attrs)) == ("j", "i")
+    named = field([0, 1], [0, 1], ("j", "i"), ({key: values[key][0]}, {key: values[key][1]}))
+    assert horizontal_dimensions(named) == ("j", "i")
+    # What a figure understands an analysis understands too.
+    assert horizontal_axes(named).both == ("j", "i")
 
 
 def test_attributes_win_over_names():
@@ -48,7 +52,8 @@ def test_attributes_win_over_names():
 
 def test_time_is_found_by_its_dates_of_any_calendar():
     dates = [cftime.Datetime360Day(2000, 2, 30), cftime.Datetime360Day(2000, 3, 30)]
-    assert find_dimension(xr.DataArray([0, 1], {"when": dates}, ("when",)), "time") == "when"
+    dated = xr.DataArray([0, 1], {"when": dates}, ("when",))
+    assert find_dimension(dated, "time") == time_axis(dated) == "when"
     assert find_dimension(xr.DataArray([0, 1], {"member": [1, 2]}, ("member",)), "time") is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from xfaconv.dimensions import NAMES, find_dimension
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid
 
@@ -17,9 +17,6 @@ Box = tuple[float, float, float, float]
 Cells = Literal["overlap", "centres"]
 
 _LEAST_COVER = 0.9
-LATITUDES = ("latitude", "lat", "nav_lat", "y")
-LONGITUDES = ("longitude", "lon", "nav_lon", "x")
-TIMES = ("time", "valid_time", "date")
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def check_arrays(**arrays: object) -> None:
             )
 
 
-def _one_of(data: xr.DataArray | xr.Dataset, standard_name: str, names: Sequence[str]) -> str | None:
+def _dimension(data: xr.DataArray | xr.Dataset, kind: str) -> str | None:
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise ArgumentError(
             "the data are no xarray object",
@@ -76,11 +73,8 @@ def _one_of(data: xr.DataArray | xr.Dataset, standard_name: str, names: Sequence
             found=repr(type(data)),
             fix="da = ds['z500']",
         )
-    for name, coordinate in data.coords.items():
-        if coordinate.attrs.get("standard_name") == standard_name and coordinate.ndim == 1 and name in data.dims:
-            return str(name)
-    lowered = {str(dim).lower(): str(dim) for dim in data.dims}
-    return next((lowered[name] for name in names if name in lowered), None)
+    found = find_dimension(data, kind)
+    return None if found is None else str(found)
 
 
 def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
@@ -107,12 +101,12 @@ def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
     Axes(latitude='lat', longitude='lon')
     """
     names = []
-    for name, known in (("latitude", LATITUDES), ("longitude", LONGITUDES)):
-        found = _one_of(data, name, known)
+    for name in ("latitude", "longitude"):
+        found = _dimension(data, name)
         if found is None or found not in data.coords:
             raise CoordinateError(
                 f"no {name} coordinate",
-                expected=f"a dimension coordinate named one of {', '.join(known)}",
+                expected=f"a dimension coordinate named one of {', '.join(NAMES[name])}",
                 found=f"dimensions {tuple(data.dims)}",
                 fix=f"ds = ds.rename({{'the_{name}_name': '{name}'}})",
             )
@@ -144,11 +138,11 @@ def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
     >>> time_axis(xr.DataArray(np.zeros(3), dims="valid_time"))
     'valid_time'
     """
-    name = dim if isinstance(dim, str) else _one_of(data, "time", TIMES)
+    name = dim if isinstance(dim, str) else _dimension(data, "time")
     if name is None or name not in data.dims or not (dim is None or isinstance(dim, str)):
         raise TimeError(
             "no time dimension",
-            expected=str(dim) if dim is not None else f"one of {', '.join(TIMES)}",
+            expected=str(dim) if dim is not None else "one of " + ", ".join(NAMES["time"]),
             found=f"dimensions {tuple(data.dims)}",
             fix="ds = ds.rename({'the_time_name': 'time'})",
         )

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 import xarray as xr
 
 from xfaconv.plot.base_points import Point
-from xfaconv.plot.coordinates import find_dimension, horizontal_dimensions
+from xfaconv.plot.coordinates import drawn_dimension, horizontal_dimensions
 from xfaconv.plot.labels import period_text, place_text
 
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
@@ -42,7 +42,7 @@ def arrange(
     >>> arrange(da, None, None)[1:]
     ('', None, 'head')
     """
-    time = find_dimension(data, "time")
+    time = drawn_dimension(data, "time")
     period = ""
     if time is not None and time not in (row, col):
         period = period_text(data[time])

@@ -11,27 +11,18 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from xfaconv.dimensions import find_dimension
 from xfaconv.errors import ArgumentError, CoordinateError, GridError
 from xfaconv.grid import Grid
 
-_NAMES = {
-    "latitude": ("latitude", "lat", "nav_lat", "y"),
-    "longitude": ("longitude", "lon", "nav_lon", "x"),
-    "time": ("time", "valid_time", "date"),
-}
-_ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
-    "latitude": {"standard_name": ("latitude",), "axis": ("Y",), "units": ("degrees_north", "degree_north")},
-    "longitude": {"standard_name": ("longitude",), "axis": ("X",), "units": ("degrees_east", "degree_east")},
-    "time": {"standard_name": ("time",), "axis": ("T",)},
-}
 # Cells touch the edge of a map from inside: at the edge itself the projection may throw them to the other side.
 _EDGE = 1e-4
 # Larger cells are drawn in parts of this size [degrees], so that their straight edges follow the curves of a map.
 _ROW, _COLUMN = 3.0, 6.0
 
 
-def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
-    """Find the dimension that is latitude, longitude or time, by attributes first and by name second.
+def drawn_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
+    """Find the dimension of a figure's data that is latitude, longitude or time.
 
     Parameters
     ----------
@@ -43,13 +34,17 @@ def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
     Returns
     -------
     hashable or None
-        Name of the dimension; None where there is none.
+        As `xfaconv.dimensions.find_dimension` says.
+
+    Raises
+    ------
+    ArgumentError
+        If the data are no DataArray.
 
     Examples
     --------
-    >>> da = xr.DataArray(np.zeros(2), {"rows": ("rows", [0.0, 1.0], {"standard_name": "latitude"})})
-    >>> find_dimension(da, "latitude")
-    'rows'
+    >>> drawn_dimension(xr.DataArray(np.zeros(2), dims="lat"), "latitude")
+    'lat'
     """
     if not isinstance(data, xr.DataArray):
         raise ArgumentError(
@@ -58,25 +53,7 @@ def find_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
             found=type(data).__name__,
             fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
         )
-    for key, values in _ATTRIBUTES[kind].items():
-        for name in data.dims:
-            if name in data.coords and data.coords[name].attrs.get(key) in values:
-                return name
-    for wanted in _NAMES[kind]:
-        for name in data.dims:
-            if str(name).lower() == wanted:
-                return name
-    if kind == "time":
-        for name in data.dims:
-            if name in data.coords and _holds_dates(data.coords[name]):
-                return name
-    return None
-
-
-def _holds_dates(coordinate: xr.DataArray) -> bool:
-    if coordinate.dtype.kind == "M":
-        return True
-    return coordinate.dtype.kind == "O" and coordinate.size > 0 and hasattr(coordinate.to_numpy().flat[0], "calendar")
+    return find_dimension(data, kind)
 
 
 def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
@@ -104,7 +81,7 @@ def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
     """
     found = []
     for kind in ("latitude", "longitude"):
-        name = find_dimension(data, kind)
+        name = drawn_dimension(data, kind)
         if name is None or name not in data.coords:
             raise CoordinateError(
                 f"{_called(data)} has no {kind} coordinate along a dimension, so it cannot be put on a map",

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xfaconv.errors import ArgumentError
 from xfaconv.plot.arrangement import arrange
-from xfaconv.plot.coordinates import canonical, find_dimension, horizontal_dimensions
+from xfaconv.plot.coordinates import canonical, drawn_dimension, horizontal_dimensions
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _channel_dimension(hidden: xr.DataArray) -> Hashable:
     horizontal_dimensions(hidden)
     if "channel" in hidden.dims:
         return "channel"
-    known = {*horizontal_dimensions(hidden), find_dimension(hidden, "time")}
+    known = {*horizontal_dimensions(hidden), drawn_dimension(hidden, "time")}
     left = [dim for dim in hidden.dims if dim not in known]
     if len(left) != 1:
         raise ArgumentError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xfaconv.plot.coordinates import find_dimension
+from xfaconv.plot.coordinates import drawn_dimension
 
 # An exponent follows a unit at once, or after ** or ^.
 _EXPONENT = re.compile(r"(?<![A-Za-z0-9.])([A-Za-z]+)(?:\*\*|\^)?(-?\d+)(?![\w.])")
@@ -246,7 +246,7 @@ def panel_text(names: dict[Hashable, Any], data: xr.DataArray) -> str:
     parts = []
     for dim, value in names.items():
         if is_date(value):
-            time = find_dimension(data, "time")
+            time = drawn_dimension(data, "time")
             precision = date_precision(data[dim]) if time == dim else "day"
             parts.append(date_text(value, precision))
         elif isinstance(value, str):

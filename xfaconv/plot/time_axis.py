@@ -11,7 +11,7 @@ from matplotlib import dates as matplotlib_dates
 from numpy.typing import NDArray
 
 from xfaconv.errors import TimeError
-from xfaconv.plot.coordinates import find_dimension
+from xfaconv.plot.coordinates import drawn_dimension
 from xfaconv.plot.labels import sizes_in
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def time_dimension(data: xr.DataArray, what: str) -> Hashable:
     >>> time_dimension(xr.DataArray(np.zeros(1), {"time": np.array(["2000-01-01"], "M8[ns]")}, ("time",)), "index")
     'time'
     """
-    name = find_dimension(data, "time")
+    name = drawn_dimension(data, "time")
     if name is None or name not in data.coords:
         raise TimeError(
             f"{what} has no time coordinate, so it cannot be drawn over time",
