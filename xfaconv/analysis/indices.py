@@ -68,7 +68,6 @@ def nino34(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = 
     --------
     >>> import numpy as np, xarray as xr
     >>> times = xr.date_range("2000-01-01", periods=24, freq="MS")
-    >>> import numpy as np, xarray as xr
     >>> coords = {"time": times, "lat": [-3.0, 3.0], "lon": np.arange(150.0, 290.0, 10)}
     >>> warm = xr.DataArray(np.ones((24, 2, 14)), coords, ("time", "lat", "lon"), name="sst")
     >>> warm[12:] += 2

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import xarray as xr
 
 from xfaconv.conform.lexicon import entries
-from xfaconv.conform.recognition import Reading, Recognition, survey
+from xfaconv.conform.recognition import Reading, Recognition, attempt, survey
 from xfaconv.conform.regrid import plan_remap
 from xfaconv.conform.target import Target
 from xfaconv.conform.timeaxis import match_step
 from xfaconv.conform.units import Conversion, conversion, is_depth, parse_units
 from xfaconv.conform.variables import Match, absent_error, match_variables
 from xfaconv.errors import ArgumentError, XFaconvError
-
-T = TypeVar("T")
 
 
 def recognise(
@@ -79,27 +76,22 @@ def _plan(
     recognition = reading.recognition
     problems: list[XFaconvError] = []
 
-    def attempt(function: Callable[..., T], *arguments: Any) -> T | None:
-        try:
-            return function(*arguments)
-        except XFaconvError as problem:
-            problems.append(problem)
-            return None
-
     lines = []
-    attempt(match_step, reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name)
-    remap = attempt(plan_remap, reading.axes, target.grid if regrid == "model" else None)
+    attempt(
+        problems, match_step, reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name
+    )
+    remap = attempt(problems, plan_remap, reading.axes, target.grid if regrid == "model" else None)
     if remap is not None and remap.sentence:
         lines.append(f"grid: {remap.sentence}")
     matches = attempt(
-        match_variables, reading.ds, recognition.variables, recognition.unknown, target.variables, variables
+        problems, match_variables, reading.ds, recognition.variables, recognition.unknown, target.variables, variables
     )
     missing = []
     for match in matches or ():
         if match.source is None:
             missing.append(match)
             continue
-        change = attempt(convert, reading, match)
+        change = attempt(problems, convert, reading, match)
         if change is not None:
             done = change.sentence or "as it is"
             lines.append(f"{match.spec.name} [{match.spec.units}] from {match.source.name}: {done}")

@@ -159,6 +159,30 @@ def as_dataset(ds: Any) -> xr.Dataset:
     )
 
 
+def attempt(problems: list[XFaconvError], function: Callable[..., T], *arguments: Any) -> T | None:
+    """Call a function, and put the error that it raises on a list instead.
+
+    Parameters
+    ----------
+    problems : list of XFaconvError
+        Appended to.
+    function : callable
+        Called with the arguments.
+    *arguments
+        Of the function.
+
+    Returns
+    -------
+    object or None
+        What the function gave; None where it failed.
+    """
+    try:
+        return function(*arguments)
+    except XFaconvError as problem:
+        problems.append(problem)
+        return None
+
+
 def read(ds: xr.Dataset, step: str | None = None) -> Reading:
     """Read a Dataset that is to be conformed.
 
@@ -203,32 +227,25 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
     ds = squeeze(as_dataset(ds))
     problems: list[XFaconvError] = []
 
-    def attempt(function: Callable[..., T], *arguments: Any) -> T | None:
-        try:
-            return function(*arguments)
-        except XFaconvError as problem:
-            problems.append(problem)
-            return None
-
-    axes = attempt(read_horizontal, ds)
-    stamps = attempt(read_stamps, ds)
+    axes = attempt(problems, read_horizontal, ds)
+    stamps = attempt(problems, read_stamps, ds)
     time = None
     if stamps is not None:
-        time = attempt(time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
+        time = attempt(problems, time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
     member = find_by_name(ds, "member")
     versions = find_by_name(ds, "expver")
-    attempt(_check_members, ds, member)
+    attempt(problems, _check_members, ds, member)
     line = stamps.coordinate.dim if stamps is not None else None
     variables: list[FoundVariable] = []
     unknown: list[str] = []
     for name in fields_of(ds, axes, line) if axes is not None else ():
-        attempt(check_decoded, ds[name], name)
-        found = attempt(recognise_variable, ds, name)
+        attempt(problems, check_decoded, ds[name], name)
+        found = attempt(problems, recognise_variable, ds, name)
         if found is None:
             unknown.append(name)
         else:
             variables.append(found)
-            attempt(check_units, name, ds[name].attrs.get("units"), entries()[found.key].units)
+            attempt(problems, check_units, name, ds[name].attrs.get("units"), entries()[found.key].units)
     notes = [*(axes.sentences if axes else ()), *(stamps.sentences if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")

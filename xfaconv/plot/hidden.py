@@ -76,7 +76,7 @@ def plot_hidden(
     kind : {"pcolormesh", "contourf"}, default "pcolormesh"
         Cells as they are, or filled contours.
     title : str, optional
-        By default the base point and the dates.
+        By default the number of channels and the dates.
     ax : GeoAxes, optional
         Where to draw; by default a new figure.
     figsize, size, aspect : optional
