@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.depthwise import merged_kernels, mix_padded
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import PaddedBuffer
 
@@ -16,7 +16,6 @@ _TILE_CELLS = 1024
 _TILE_CELLS_PER_THREAD = 2048
 _BLOCK_CELLS = 2**16
 _INPUT_CELLS = 2**14
-_DENSE_EXTENT = 5
 
 
 class FastCell:
@@ -52,8 +51,10 @@ class FastCell:
         with_bias = torch.cat([by_gate.transpose(1, 2), bias_by_gate[:, None]], dim=1).contiguous()
         self._input_gate, self._forget_gate, self._output_gate, self._candidate = with_bias.unbind()
         self._input_peephole, self._forget_peephole = cell.peephole_input, cell.peephole_forget
-        self._input_kernels = _merged_kernels(cell.mixing.scales, cell.mixing.kernels, slice(0, bottleneck))
-        self._hidden_kernels = _merged_kernels(cell.mixing.scales, cell.mixing.kernels, slice(bottleneck, None))
+        self._input_kernels, self._hidden_kernels = (
+            merged_kernels(cell.mixing.scales, [kernel[part] for kernel in cell.mixing.kernels])
+            for part in (slice(0, bottleneck), slice(bottleneck, None))
+        )
         self._reach = cell.mixing.reach
         threads = torch.get_num_threads()
         wanted = _TILE_CELLS if threads == 1 else _TILE_CELLS_PER_THREAD * threads
@@ -110,7 +111,8 @@ class FastCell:
         rows = max(1, _INPUT_CELLS // (len(fields) * self._columns))
         for part, target in zip(fields.split(rows, dim=1), padded.interior.split(rows, dim=1), strict=True):
             self._project_input(part.flatten(1, 2), target)
-        mixed = self._mix(padded, self._input_kernels).flatten(1, 2)
+        padded.fill_edges()
+        mixed = mix_padded(padded.values, self._input_kernels).flatten(1, 2)
         return mixed, torch.matmul(self._area, mixed).squeeze(1)
 
     def take_state(self) -> None:
@@ -133,7 +135,8 @@ class FastCell:
         Tensor (2 C_b,)
             Squeeze-excitation gates of this step.
         """
-        mixed = self._mix(self._state, self._hidden_kernels).view(-1, self._bottleneck)
+        self._state.fill_edges()
+        mixed = mix_padded(self._state.values, self._hidden_kernels).view(-1, self._bottleneck)
         both = torch.cat([pooled[None], torch.mm(self._area, mixed)], dim=1)
         recalibration = self._recalibration
         excitation = recalibration.excite(recalibration.squeeze(both).relu_()).sigmoid_()[0]
@@ -147,23 +150,6 @@ class FastCell:
             self._update(tile)
             self._project_hidden(tile.hidden[None], tile.target)
         return excitation
-
-    def _mix(self, padded: PaddedBuffer, kernels: list[tuple[int, int, Tensor]]) -> Tensor:
-        """Depthwise sum of a padded buffer, (time, lat, lon, C_b); the widest branch first, the others added to it.
-
-        Narrower branches read whole rows of the buffer and are cut afterwards: a window cut in longitude would first
-        be copied.
-        """
-        padded.fill_edges()
-        total = None
-        for own, dilation, kernel in kernels:
-            cut = self._reach - own
-            window = padded.values[:, cut : cut + self._rows + 2 * own].permute(0, 3, 1, 2)
-            branch = F.conv2d(window, kernel, dilation=dilation, groups=len(kernel)).permute(0, 2, 3, 1)
-            branch = branch[:, :, cut : cut + self._columns]
-            total = branch.contiguous() if total is None else total.add_(branch)
-        assert total is not None  # noqa: S101 - scales are checked when the mixing is built
-        return total
 
     def _update(self, tile: _Tile) -> None:
         """Gates, C_t and H_t of one tile: C = sigmoid(f) C + sigmoid(i) tanh(g), H = sigmoid(o) tanh(C)."""
@@ -232,27 +218,3 @@ class _Projection:
 def _centring(channels: int, like: Tensor) -> Tensor:
     """Symmetric matrix that takes the mean over channels away."""
     return torch.eye(channels, dtype=like.dtype, device=like.device) - 1 / channels
-
-
-def _merged_kernels(
-    scales: tuple[tuple[int, int], ...], kernels: nn.ParameterList, part: slice
-) -> list[tuple[int, int, Tensor]]:
-    """Reach, dilation and kernel of each branch, widest first; the narrow ones merged into one dense kernel.
-
-    A convolution this small costs the passing over the field, not its products.
-    """
-    narrow = [(k, d, kernel) for (k, d), kernel in zip(scales, kernels, strict=True) if (k - 1) * d < _DENSE_EXTENT]
-    merged = [
-        ((k // 2) * d, d, kernel[part].contiguous())
-        for (k, d), kernel in zip(scales, kernels, strict=True)
-        if (k - 1) * d >= _DENSE_EXTENT
-    ]
-    if narrow:
-        reach = max((k // 2) * d for k, d, _ in narrow)
-        dense = narrow[0][2][part].new_zeros(len(narrow[0][2][part]), 1, 2 * reach + 1, 2 * reach + 1)
-        for k, d, kernel in narrow:
-            first = reach - (k // 2) * d
-            last = reach + (k // 2) * d + 1
-            dense[:, :, first:last:d, first:last:d] += kernel[part]
-        merged.append((reach, 1, dense))
-    return sorted(merged, key=lambda branch: -branch[0])

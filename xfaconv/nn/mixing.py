@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.errors import ArgumentError
+from xfaconv.nn.depthwise import mix_with_gradient
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import pad_sphere
 
@@ -81,20 +82,19 @@ class DepthwiseMixing(nn.Module):
         -------
         Tensor (batch, lat, lon, channel)
         """
-        rows, columns = field.shape[1], field.shape[2]
         padded = pad_sphere(field, self.reach, geometry)
+        kernels = [kernel[part] for kernel in self.kernels]
+        if field.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")):
+            return mix_with_gradient(padded, self.scales, kernels)
         mixed: Tensor | None = None
-        for (kernel_size, dilation), kernel in zip(self.scales, self.kernels, strict=True):
-            own = (kernel_size // 2) * dilation
-            cut = self.reach - own
-            window = padded[:, cut : cut + rows + 2 * own, cut : cut + columns + 2 * own]
-            branch = F.conv2d(
-                window.permute(0, 3, 1, 2), kernel[part], dilation=dilation, groups=field.shape[-1]
-            ).permute(0, 2, 3, 1)
+        for (kernel_size, dilation), kernel in zip(self.scales, kernels, strict=True):
+            cut = self.reach - (kernel_size // 2) * dilation
+            window = padded[:, cut : padded.shape[1] - cut, cut : padded.shape[2] - cut]
+            branch = F.conv2d(window.permute(0, 3, 1, 2), kernel, dilation=dilation, groups=len(kernel))
             mixed = branch if mixed is None else mixed + branch
         if mixed is None:
             raise ArgumentError("scales must name at least one branch")
-        return mixed
+        return mixed.permute(0, 2, 3, 1)
 
 
 class SqueezeExcitation(nn.Module):
