@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def main() -> None:
     for seed in SEEDS:
         for name, variant in VARIANTS.items():
             file = given.work / f"ablation-{name}-{seed}.json"
-            runs.setdefault(name, []).append(kept(file, lambda v=variant, s=seed: run(world, v, s)))  # type: ignore[misc]
+            runs.setdefault(name, []).append(kept(file, partial(run, world, variant, seed)))
     PAGE.write_text(page(runs), encoding="utf-8")
 
 

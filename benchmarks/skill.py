@@ -7,6 +7,7 @@ damped persistence and a linear inverse model; docs/reference/skill.md is writte
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def main() -> None:
     for seed in SEEDS:
         for architecture in NETWORKS:
             file = given.work / f"skill-{architecture}-{seed}.json"
-            made = kept(file, lambda a=architecture, s=seed: run(world, a, s))  # type: ignore[misc]
+            made = kept(file, partial(run, world, architecture, seed))
             runs.setdefault(architecture, []).append(made)
     # The mean over the seeds at each step, so that the blocks of the bootstrap stay blocks of time.
     found = {TITLES[name]: Verification(np.mean([row["sums"] for row in rows], axis=0)) for name, rows in runs.items()}

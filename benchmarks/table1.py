@@ -9,16 +9,17 @@ page docs/reference/table1.md is written from the runs, each of which is kept in
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from alike import kept, parameters
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -202,8 +203,7 @@ def embed(architecture: Architecture, record: Record, seed: int, updates: int) -
         error = (network.reconstruct(embedding, geometry) - values).square().mean() / values.square().mean()
     cost = {
         "seconds": seconds,
-        "parameters": sum(parameter.numel() for parameter in network.core.parameters())
-        + sum(p.numel() for p in (network.attention_module.parameters() if network.attention_module else ())),
+        "parameters": parameters(network),
         "unexplained": float(error),
     }
     return embedding[0].numpy().astype(np.float64)[record.scored], cost
@@ -342,7 +342,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training-runs/table1"), help="folder of finished runs")
     parser.add_argument("--updates", type=int, default=UPDATES)
     arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     results: dict[str, tuple[str, dict[str, list[dict[str, Any]]]]] = {}
     for key, opened in RECORDS.items():
@@ -350,10 +349,9 @@ def main() -> None:
         runs: dict[str, list[dict[str, Any]]] = {}
         for seed in SEEDS:
             for method in ("raw", "eof", *NETWORKS):
-                kept = arguments.work / f"{key}-{method}-{arguments.updates}-{seed}.json"
-                if not kept.exists():
-                    kept.write_text(json.dumps(run(record, method, seed, arguments.updates)), encoding="utf-8")
-                runs.setdefault(method, []).append(json.loads(kept.read_text(encoding="utf-8")))
+                file = arguments.work / f"{key}-{method}-{arguments.updates}-{seed}.json"
+                make = partial(run, record, method, seed, arguments.updates)
+                runs.setdefault(method, []).append(kept(file, make))
         results[key] = (record.title, runs)
     PAGE.write_text(page(results, arguments.updates), encoding="utf-8")
 
