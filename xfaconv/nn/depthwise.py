@@ -104,7 +104,7 @@ def mix_with_gradient(padded: Tensor, scales: Scales, kernels: Sequence[Tensor])
     -------
     Tensor (batch, lat, lon, channel)
     """
-    return _Mix.apply(padded, scales, *kernels)  # type: ignore[no-any-return,no-untyped-call]
+    return _Mix.apply(padded, scales, *kernels)  # type: ignore[no-untyped-call]
 
 
 class _Mix(torch.autograd.Function):

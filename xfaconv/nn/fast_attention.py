@@ -8,19 +8,20 @@ from torch import Tensor
 from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.geometry import Geometry
 
-_CACHE_BYTES = 2**20
-_LARGEST_LOGIT = 60.0
+_CACHE_BYTES_PER_THREAD = 2**20
+_LINES_AT_LEAST = 4
+_LEAST_TOTAL, _GREATEST_TOTAL = 1e-20, 1e28
 _TILE_CELLS = 8192
 _SAME = 1e-6
 
 
-def attend(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tensor) -> None:
+def attend(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tensor, shifted: bool = False) -> bool:
     """Attention of many short lines, written so that the logits are touched three times only.
 
     The softmax is never formed: the last row of `values` holds the area of each key, the rows above it the values times
     that area, and one product gives numerator and denominator of the weighted mean. Its exponentials need no shift as
-    long as the logits are small, which the norms of queries and keys prove beforehand; otherwise each query's greatest
-    logit is subtracted first.
+    long as the denominators lie far from overflow and from where lost small terms would count; they are looked at
+    afterwards, and if one does not, all is done again with each query's greatest logit subtracted first.
 
     Parameters
     ----------
@@ -29,33 +30,52 @@ def attend(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tens
     values : Tensor (line, channel + 1, cell)
         Values times area, and the area in the last row.
     out : Tensor (line, channel + 1, cell)
-        Written: the area-weighted means, and 1 in the last row.
+        Written: the area-weighted means, and 1 in the last row; contiguous.
     scores : Tensor (number,)
         Space for logits; its size decides how many lines are done at once.
+    shifted : bool
+        Subtract the greatest logit at once.
+
+    Returns
+    -------
+    bool
+        Whether it had to be subtracted.
     """
+    _sum_weighted(query, key, values, out, scores, shifted)
+    total = out[:, -1:].clone()
+    if not shifted:
+        least, greatest = (float(bound) for bound in torch.aminmax(total))
+        if not (least > _LEAST_TOTAL and greatest < _GREATEST_TOTAL):
+            return attend(query, key, values, out, scores, shifted=True)
+    out.div_(total)
+    return shifted
+
+
+def _sum_weighted(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tensor, shifted: bool) -> None:
+    """Write values times exponentials of the logits, block by block."""
     lines, _, cells = query.shape
-    longest = query.square().sum(1).amax() * key.square().sum(1).amax()
-    small = bool(longest < _LARGEST_LOGIT**2)
-    at_once = max(1, min(lines, len(scores) // (cells * cells)))
-    width = cells if at_once > 1 else max(1, min(cells, len(scores) // cells))
-    for line in range(0, lines, at_once):
-        part = slice(line, line + at_once)
-        count = len(query[part])
+    at_once = max(1, min(lines, max(_LINES_AT_LEAST, len(scores) // (cells * cells)), len(scores) // cells))
+    width = max(1, min(cells, len(scores) // (at_once * cells)))
+    blocks = zip(*(part.split(at_once) for part in (query, key.transpose(1, 2), values, out)), strict=True)
+    for asked, keys, read, sums in blocks:
         for first in range(0, cells, width):
-            asked = query[part, :, first : first + width]
-            block = scores[: count * cells * asked.shape[2]].view(count, cells, asked.shape[2])
-            torch.bmm(key[part].transpose(1, 2), asked, out=block)
-            if not small:
+            part = asked[..., first : first + width]
+            block = scores[: len(part) * cells * part.shape[2]].view(len(part), cells, -1)
+            torch.bmm(keys, part, out=block)
+            if shifted:
                 block.sub_(block.amax(dim=1, keepdim=True))
-            read = torch.bmm(values[part], block.exp_())
-            torch.div(read, read[:, -1:], out=out[part, :, first : first + width])
+            block.exp_()
+            if width == cells:
+                torch.bmm(read, block, out=sums)
+            else:
+                sums[..., first : first + width] = torch.bmm(read, block)
 
 
 class FastAttention:
     """What `AxialAttention` computes, without gradients and faster.
 
-    Queries, keys and values of a line come out of one product each, position parts and all, in the layout in which they
-    are used; what the rows have read is kept pixel by pixel, so that the columns find it in whole cache lines.
+    The normalised state and the position features of a cell lie side by side, so that queries, keys, values and the row
+    of ones of a whole row of cells come out of one product, in the layout in which they are used.
 
     Parameters
     ----------
@@ -67,51 +87,44 @@ class FastAttention:
 
     def __init__(self, attention: AxialAttention, geometry: Geometry) -> None:
         heads = attention.heads
-        width = attention.value.weight.shape[0]
-        size = width // heads
-        scale = size**-0.5
+        width, channels = attention.value.weight.shape
+        scale = (width // heads) ** -0.5
         rows, columns = geometry.shape
         weight = attention.value.weight
         self._norm = attention.norm
-        self._heads = heads
-        self._width = width
+        self._heads, self._channels = heads, channels
         self._rows, self._columns = rows, columns
-        self._row_query, self._row_key = attention.row_query.weight * scale, attention.row_key.weight
-        self._column_query = attention.column_query.weight * scale
-        self._value = _with_ones(weight, heads)
-        self._ones = _with_ones(weight.new_zeros(width, 1), heads, fill=1.0)
-        self._column_key = _with_ones(attention.column_key.weight.T, heads).T.contiguous()
-        out = _with_ones(attention.out.weight.T, heads)
-        out[size] = attention.out.bias
+        features = attention.position_features(geometry)
+        self._source = torch.cat(
+            [weight.new_empty(rows, columns, channels), features, features.new_ones(rows, columns, 1)], dim=-1
+        )
+        row_query, row_key, column_query, column_key = attention.position.weight.split(width)
+        nothing = weight.new_zeros(width, 1)
+        row_query = torch.cat([attention.row_query.weight, row_query, attention.row_query.bias[:, None]], dim=1) * scale
+        row_key = torch.cat([attention.row_key.weight, row_key, nothing], dim=1)
+        value = torch.cat([weight, torch.zeros_like(row_key[:, channels:])], dim=1)
+        ones = torch.zeros_like(value[:heads])
+        ones[:, -1] = 1.0
+        by_head = [part.unflatten(0, (heads, -1)) for part in (row_query, row_key, value, ones)]
+        self._row = torch.cat(by_head, dim=1).flatten(0, 1)
+        self._cuts = [part.shape[1] for part in by_head]
+        self._column_query = (
+            torch.cat([attention.column_query.weight, column_query, attention.column_query.bias[:, None]], dim=1)
+            * scale
+        )
+        self._column_position = torch.cat([column_key, nothing], dim=1)
+        self._column_key = _with_zeros(attention.column_key.weight.T, heads).T.contiguous()
+        out = _with_zeros(attention.out.weight.T, heads)
+        out[width // heads] = attention.out.bias
         self._out = out
         self._row_area = None if _uniform(geometry.log_column_width) else geometry.log_column_width.exp()
         self._column_area = None if _uniform(geometry.log_row_area) else geometry.log_row_area.exp()
         self._tile_rows = max(1, min(rows, _TILE_CELLS // columns))
         self._tile_columns = max(1, min(columns, _TILE_CELLS // rows))
-        self._row_positions = weight.new_empty(3, rows, width, columns)
-        self._column_positions = weight.new_empty(columns, width, rows)
-        self._place_positions(attention, geometry, scale)
-        self._scores = weight.new_empty(max(_CACHE_BYTES // weight.element_size(), rows, columns))
-        self._gathered = weight.new_empty(rows, columns, width + heads)
-        self._asked = weight.new_empty(rows, columns, width)
-        cells = max(self._tile_rows * columns, self._tile_columns * rows)
-        self._query = weight.new_empty(cells * width)
-        self._key = weight.new_empty(cells * width)
-        self._values = weight.new_empty(cells * (width + heads))
-        self._read = weight.new_empty(cells * (width + heads))
-        self._change = weight.new_empty(cells, self._out.shape[1])
-
-    def _place_positions(self, attention: AxialAttention, geometry: Geometry, scale: float) -> None:
-        """Write the position parts of queries and keys, line by line as they will be added, with the queries' bias."""
-        row_query, row_key, column_query, column_key = attention.position.weight.split(self._width)
-        features = attention.position_features(geometry)
-        queries = (row_query, attention.row_query.bias), (column_query, attention.column_query.bias)
-        for line, place in enumerate(features):
-            for kind, (weight, bias) in enumerate(queries):
-                torch.addmm(bias[:, None] * scale, weight * scale, place.T, out=self._row_positions[kind, line])
-            torch.mm(row_key, place.T, out=self._row_positions[2, line])
-        for line, place in enumerate(features.transpose(0, 1)):
-            torch.mm(column_key, place.T, out=self._column_positions[line])
+        cache = _CACHE_BYTES_PER_THREAD * torch.get_num_threads() // weight.element_size()
+        self._scores = weight.new_empty(max(cache, _LINES_AT_LEAST * rows, _LINES_AT_LEAST * columns))
+        self._gathered = weight.new_empty(rows, width + heads, columns)
+        self._shifted = False
 
     def add_to(self, hidden: Tensor) -> None:
         """Refine a hidden state in place: H_t += A_axial(H_t).
@@ -127,60 +140,48 @@ class FastAttention:
             self._read_columns(hidden, slice(start, min(start + self._tile_columns, self._columns)))
 
     def _read_rows(self, hidden: Tensor, part: slice) -> None:
-        """Row pass of some rows; keeps what they read, and the queries of the column pass."""
-        normed = self._norm(hidden[part]).transpose(1, 2)
-        query, key, values, read = self._line_buffers(*normed.shape[::2])
-        _product(self._column_query, normed, self._row_positions[1, part], query)
-        self._asked[part] = query.transpose(1, 2)
-        _product(self._row_query, normed, self._row_positions[0, part], query)
-        _product(self._row_key, normed, self._row_positions[2, part], key)
-        _product(self._value, normed, self._ones, values)
+        """Row pass of some rows; keeps what they read, and their normalised state."""
+        source = self._source[part]
+        source[..., : self._channels] = self._norm(hidden[part])
+        found = _product(self._row, source.transpose(1, 2))
         if self._row_area is not None:
-            values *= self._row_area
-        self._attend(query, key, values, read)
-        self._gathered[part] = read.transpose(1, 2)
+            found.unflatten(1, (self._heads, -1))[:, :, -self._cuts[2] - 1 :] *= self._row_area
+        query, key, values = self._by_head(found).split((*self._cuts[:2], self._cuts[2] + 1), dim=1)
+        self._attend(query, key, values, self._by_head(self._gathered[part]))
 
     def _read_columns(self, hidden: Tensor, part: slice) -> None:
         """Column pass of some columns, and the output projection."""
-        query, key, values, read = self._line_buffers(part.stop - part.start, self._rows)
-        query.copy_(self._asked[:, part].permute(1, 2, 0))
-        values.copy_(self._gathered[:, part].permute(1, 2, 0))
-        _product(self._column_key, values, self._column_positions[part], key)
+        source = self._source[:, part].permute(1, 2, 0)
+        values = self._gathered[..., part].permute(2, 1, 0).contiguous()
+        query = _product(self._column_query, source)
+        key = _product(self._column_position, source[:, self._channels :])
+        key.baddbmm_(self._column_key.expand(len(key), -1, -1), values)
         if self._column_area is not None:
             values *= self._column_area
-        self._attend(query, key, values, read)
-        change = self._change[: read.shape[0] * self._rows].view(read.shape[0], self._rows, -1)
-        torch.bmm(read.transpose(1, 2), self._out.expand(len(read), -1, -1), out=change)
+        read = torch.empty_like(values)
+        self._attend(*(self._by_head(lines) for lines in (query, key, values, read)))
+        change = torch.bmm(read.transpose(1, 2), self._out.expand(len(read), -1, -1))
         hidden[:, part] += change.transpose(0, 1)
 
-    def _line_buffers(self, lines: int, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Space for the queries, keys, values and outcome of some lines, (line, channel, cell)."""
-        size = lines * cells * self._width
-        more = lines * cells * (self._width + self._heads)
-        return (
-            self._query[:size].view(lines, -1, cells),
-            self._key[:size].view(lines, -1, cells),
-            self._values[:more].view(lines, -1, cells),
-            self._read[:more].view(lines, -1, cells),
-        )
-
     def _attend(self, query: Tensor, key: Tensor, values: Tensor, out: Tensor) -> None:
-        lines = query.shape[0] * self._heads
-        query, key, values, out = (part.view(lines, -1, part.shape[-1]) for part in (query, key, values, out))
-        attend(query, key, values, out, self._scores)
+        # Where logits are great once they will be again: what failed is not tried a second time.
+        self._shifted = attend(query, key, values, out, self._scores, self._shifted)
+
+    def _by_head(self, lines: Tensor) -> Tensor:
+        """(line, channel, cell) to (line * head, channel of one head, cell)."""
+        return lines.view(len(lines) * self._heads, -1, lines.shape[-1])
 
 
-def _product(weight: Tensor, source: Tensor, added: Tensor, out: Tensor) -> None:
-    """Weight times source (line, channel, cell), plus what is added."""
-    torch.baddbmm(added, weight.expand(len(source), -1, -1), source, out=out)
+def _product(weight: Tensor, source: Tensor) -> Tensor:
+    """Weight times source (line, channel, cell)."""
+    return torch.bmm(weight.expand(len(source), -1, -1), source)
 
 
 def _uniform(logarithm: Tensor) -> bool:
     return bool((logarithm - logarithm[0]).abs().max() < _SAME)
 
 
-def _with_ones(weight: Tensor, heads: int, fill: float = 0.0) -> Tensor:
-    """Append to each head's rows one row of a constant, shape (width + heads, ...)."""
+def _with_zeros(weight: Tensor, heads: int) -> Tensor:
+    """Append a row of zeros to each head's rows, shape (width + heads, ...)."""
     per_head = weight.unflatten(0, (heads, -1))
-    extra = weight.new_full((heads, 1, weight.shape[1]), fill)
-    return torch.cat([per_head, extra], dim=1).flatten(0, 1).contiguous()
+    return torch.cat([per_head, torch.zeros_like(per_head[:, :1])], dim=1).flatten(0, 1)
