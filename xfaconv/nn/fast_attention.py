@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from xfaconv.nn.attention import AxialAttention
@@ -74,8 +75,8 @@ def _sum_weighted(query: Tensor, key: Tensor, values: Tensor, out: Tensor, score
 class FastAttention:
     """What `AxialAttention` computes, without gradients and faster.
 
-    The normalised state and the position features of a cell lie side by side, so that queries, keys, values and the row
-    of ones of a whole row of cells come out of one product, in the layout in which they are used.
+    All projections belong to the row pass, where the cells of a few rows are at hand. The column pass finds its
+    queries, keys and values cell by cell, so that it reads whole cache lines and nothing is transposed.
 
     Parameters
     ----------
@@ -94,36 +95,29 @@ class FastAttention:
         self._norm = attention.norm
         self._heads, self._channels = heads, channels
         self._rows, self._columns = rows, columns
-        features = attention.position_features(geometry)
-        self._source = torch.cat(
-            [weight.new_empty(rows, columns, channels), features, features.new_ones(rows, columns, 1)], dim=-1
-        )
+        # A last feature of ones carries the biases of the queries.
+        self._features = F.pad(attention.position_features(geometry), (0, 1), value=1.0)
         row_query, row_key, column_query, column_key = attention.position.weight.split(width)
-        nothing = weight.new_zeros(width, 1)
-        row_query = torch.cat([attention.row_query.weight, row_query, attention.row_query.bias[:, None]], dim=1) * scale
-        row_key = torch.cat([attention.row_key.weight, row_key, nothing], dim=1)
-        value = torch.cat([weight, torch.zeros_like(row_key[:, channels:])], dim=1)
-        ones = torch.zeros_like(value[:heads])
-        ones[:, -1] = 1.0
-        by_head = [part.unflatten(0, (heads, -1)) for part in (row_query, row_key, value, ones)]
-        self._row = torch.cat(by_head, dim=1).flatten(0, 1)
-        self._cuts = [part.shape[1] for part in by_head]
-        self._column_query = (
-            torch.cat([attention.column_query.weight, column_query, attention.column_query.bias[:, None]], dim=1)
-            * scale
-        )
-        self._column_position = torch.cat([column_key, nothing], dim=1)
-        self._column_key = _with_zeros(attention.column_key.weight.T, heads).T.contiguous()
-        out = _with_zeros(attention.out.weight.T, heads)
-        out[width // heads] = attention.out.bias
-        self._out = out
+        row_query = torch.cat([row_query, attention.row_query.bias[:, None]], dim=1) * scale
+        column_query = torch.cat([column_query, attention.column_query.bias[:, None]], dim=1) * scale
+        self._row = _by_head(heads, attention.row_query.weight * scale, attention.row_key.weight)
+        self._row_position = _by_head(heads, row_query, F.pad(row_key, (0, 1)))
+        self._value = _by_head(heads, weight, weight.new_zeros(heads, channels))
+        self._column_query, self._column_query_position = attention.column_query.weight.T * scale, column_query.T
+        gathered = attention.column_key.weight.T
+        self._column_key = _by_head(heads, gathered, gathered.new_zeros(heads, width))
+        self._column_key_position = F.pad(column_key, (0, 1)).T
+        out = attention.out.weight.T
+        self._out = _by_head(heads, out, out.new_zeros(heads, channels))
+        self._out[width // heads] = attention.out.bias
         self._row_area = None if _uniform(geometry.log_column_width) else geometry.log_column_width.exp()
         self._column_area = None if _uniform(geometry.log_row_area) else geometry.log_row_area.exp()
         self._tile_rows = max(1, min(rows, _TILE_CELLS // columns))
         self._tile_columns = max(1, min(columns, _TILE_CELLS // rows))
         cache = _CACHE_BYTES_PER_THREAD * torch.get_num_threads() // weight.element_size()
         self._scores = weight.new_empty(max(cache, _LINES_AT_LEAST * rows, _LINES_AT_LEAST * columns))
-        self._gathered = weight.new_empty(rows, width + heads, columns)
+        self._query, self._key = weight.new_empty(2, rows, columns, width)
+        self._gathered = weight.new_empty(rows, columns, width + heads)
         self._shifted = False
 
     def add_to(self, hidden: Tensor) -> None:
@@ -140,26 +134,35 @@ class FastAttention:
             self._read_columns(hidden, slice(start, min(start + self._tile_columns, self._columns)))
 
     def _read_rows(self, hidden: Tensor, part: slice) -> None:
-        """Row pass of some rows; keeps what they read, and their normalised state."""
-        source = self._source[part]
-        source[..., : self._channels] = self._norm(hidden[part])
-        found = _product(self._row, source.transpose(1, 2))
+        """Row pass of some rows; keeps the column pass's queries, keys and values."""
+        normed, features = self._norm(hidden[part]), self._features[part]
+        lines = len(normed)
+        asked = torch.bmm(self._row.expand(lines, -1, -1), normed.transpose(1, 2))
+        asked.baddbmm_(self._row_position.expand(lines, -1, -1), features.transpose(1, 2))
+        query, key = asked.view(lines * self._heads, -1, self._columns).chunk(2, dim=1)
+        values = torch.bmm(self._value.expand(lines, -1, -1), normed.transpose(1, 2))
+        values = values.view(lines * self._heads, -1, self._columns)
+        values[:, -1] = 1.0
         if self._row_area is not None:
-            found.unflatten(1, (self._heads, -1))[:, :, -self._cuts[2] - 1 :] *= self._row_area
-        query, key, values = self._by_head(found).split((*self._cuts[:2], self._cuts[2] + 1), dim=1)
-        self._attend(query, key, values, self._by_head(self._gathered[part]))
+            values *= self._row_area
+        read = torch.empty_like(values)
+        self._attend(query, key, values, read)
+        gathered = self._gathered[part]
+        gathered.copy_(read.view(lines, -1, self._columns).transpose(1, 2))
+        places = features.flatten(0, 1)
+        torch.mm(normed.flatten(0, 1), self._column_query, out=self._query[part].flatten(0, 1))
+        self._query[part].flatten(0, 1).addmm_(places, self._column_query_position)
+        torch.mm(gathered.flatten(0, 1), self._column_key, out=self._key[part].flatten(0, 1))
+        self._key[part].flatten(0, 1).addmm_(places, self._column_key_position)
+        if self._column_area is not None:
+            gathered *= self._column_area[part, None, None]
 
     def _read_columns(self, hidden: Tensor, part: slice) -> None:
         """Column pass of some columns, and the output projection."""
-        source = self._source[:, part].permute(1, 2, 0)
-        values = self._gathered[..., part].permute(2, 1, 0).contiguous()
-        query = _product(self._column_query, source)
-        key = _product(self._column_position, source[:, self._channels :])
-        key.baddbmm_(self._column_key.expand(len(key), -1, -1), values)
-        if self._column_area is not None:
-            values *= self._column_area
-        read = torch.empty_like(values)
-        self._attend(*(self._by_head(lines) for lines in (query, key, values, read)))
+        query, key, values = (self._of_columns(kept[:, part]) for kept in (self._query, self._key, self._gathered))
+        read = values.new_empty(values.shape)
+        self._attend(query, key, values, read)
+        read = read.view(part.stop - part.start, -1, self._rows)
         change = torch.bmm(read.transpose(1, 2), self._out.expand(len(read), -1, -1))
         hidden[:, part] += change.transpose(0, 1)
 
@@ -167,21 +170,15 @@ class FastAttention:
         # Where logits are great once they will be again: what failed is not tried a second time.
         self._shifted = attend(query, key, values, out, self._scores, self._shifted)
 
-    def _by_head(self, lines: Tensor) -> Tensor:
-        """(line, channel, cell) to (line * head, channel of one head, cell)."""
-        return lines.view(len(lines) * self._heads, -1, lines.shape[-1])
+    def _of_columns(self, cells: Tensor) -> Tensor:
+        """(lat, lon, channel) to (lon * head, channel of one head, lat), without copying."""
+        return cells.unflatten(2, (self._heads, -1)).flatten(1, 2).permute(1, 2, 0)
 
 
-def _product(weight: Tensor, source: Tensor) -> Tensor:
-    """Weight times source (line, channel, cell)."""
-    return torch.bmm(weight.expand(len(source), -1, -1), source)
+def _by_head(heads: int, *weights: Tensor) -> Tensor:
+    """Sort the rows of several weights (heads * channel, ...) by head."""
+    return torch.cat([weight.unflatten(0, (heads, -1)) for weight in weights], dim=1).flatten(0, 1)
 
 
 def _uniform(logarithm: Tensor) -> bool:
     return bool((logarithm - logarithm[0]).abs().max() < _SAME)
-
-
-def _with_zeros(weight: Tensor, heads: int) -> Tensor:
-    """Append a row of zeros to each head's rows, shape (width + heads, ...)."""
-    per_head = weight.unflatten(0, (heads, -1))
-    return torch.cat([per_head, torch.zeros_like(per_head[:, :1])], dim=1).flatten(0, 1)
