@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xfaconv.nn.cell import FAConvLSTMCell
-from xfaconv.nn.depthwise import merged_kernels, mix_padded
+from xfaconv.nn.depthwise import dense_kernel, merged_kernels, mix_padded
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import PaddedBuffer
 
@@ -16,6 +16,7 @@ _TILE_CELLS = 1024
 _TILE_CELLS_PER_THREAD = 2048
 _BLOCK_CELLS = 2**16
 _INPUT_CELLS = 2**14
+_DENSE_CELLS = 2**12
 
 
 class FastCell:
@@ -43,7 +44,9 @@ class FastCell:
         self._bottleneck = bottleneck
         self._rows, self._columns = geometry.shape
         self._area = geometry.normalised_area.reshape(1, -1)
-        self._recalibration = cell.squeeze_excitation
+        squeeze, excite = cell.squeeze_excitation.squeeze, cell.squeeze_excitation.excite
+        self._squeeze_input, self._squeeze_state = squeeze.weight.T.split(bottleneck)
+        self._squeeze_bias, self._excite, self._excite_bias = squeeze.bias, excite.weight, excite.bias[:, None]
         self._centring = _centring(2 * bottleneck, weight)
         gate_bias = weight.new_zeros(4 * width) if cell.gates.bias is None else cell.gates.bias
         by_gate = (weight * cell.mixing_norm.weight).unflatten(0, (4, width))
@@ -55,6 +58,8 @@ class FastCell:
             merged_kernels(cell.mixing.scales, [kernel[part] for kernel in cell.mixing.kernels])
             for part in (slice(0, bottleneck), slice(bottleneck, None))
         )
+        if self._rows * self._columns <= _DENSE_CELLS:
+            self._hidden_kernels = dense_kernel(self._hidden_kernels)
         self._reach = cell.mixing.reach
         threads = torch.get_num_threads()
         wanted = _TILE_CELLS if threads == 1 else _TILE_CELLS_PER_THREAD * threads
@@ -101,8 +106,8 @@ class FastCell:
         -------
         prepared : Tensor (time, lat * lon, C_b)
             Z_t after its half of the depthwise sum.
-        pooled : Tensor (time, C_b)
-            Its area-weighted mean.
+        squeezed : Tensor (time, C_s)
+            Its half of the squeeze-excitation's middle.
         """
         padded = self._input
         if padded is None or len(fields) != len(padded.values):
@@ -113,22 +118,23 @@ class FastCell:
             self._project_input(part.flatten(1, 2), target)
         padded.fill_edges()
         mixed = mix_padded(padded.values, self._input_kernels).flatten(1, 2)
-        return mixed, torch.matmul(self._area, mixed).squeeze(1)
+        pooled = torch.matmul(self._area, mixed).squeeze(1)
+        return mixed, torch.addmm(self._squeeze_bias, pooled, self._squeeze_input)
 
     def take_state(self) -> None:
         """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed."""
         for tile in self._tiles:
             self._project_hidden(tile.hidden[None], tile.target)
 
-    def step(self, prepared: Tensor, pooled: Tensor) -> Tensor:
+    def step(self, prepared: Tensor, squeezed: Tensor) -> Tensor:
         """Advance the state by one step, in place; `take_state` or `step` has seen H_{t-1}.
 
         Parameters
         ----------
         prepared : Tensor (lat * lon, C_b)
             This step's input branch.
-        pooled : Tensor (C_b,)
-            Its area-weighted mean.
+        squeezed : Tensor (C_s,)
+            Its half of the squeeze-excitation's middle.
 
         Returns
         -------
@@ -137,10 +143,9 @@ class FastCell:
         """
         self._state.fill_edges()
         mixed = mix_padded(self._state.values, self._hidden_kernels).view(-1, self._bottleneck)
-        both = torch.cat([pooled[None], torch.mm(self._area, mixed)], dim=1)
-        recalibration = self._recalibration
-        excitation = recalibration.excite(recalibration.squeeze(both).relu_()).sigmoid_()[0]
-        from_input, from_state = (self._centring * excitation[:, None]).split(self._bottleneck)
+        squeezed = torch.addmm(squeezed, torch.mm(self._area, mixed), self._squeeze_state).relu_()
+        excitation = torch.addmm(self._excite_bias, self._excite, squeezed.T).sigmoid_()
+        from_input, from_state = (self._centring * excitation).split(self._bottleneck)
         parts = zip(self._tiles, prepared.split(self._tile_cells), mixed.split(self._tile_cells), strict=True)
         for tile, prepared_part, mixed_part in parts:
             centred = tile.normed[:, :-1]
@@ -149,7 +154,7 @@ class FastCell:
             self._normalise(centred)
             self._update(tile)
             self._project_hidden(tile.hidden[None], tile.target)
-        return excitation
+        return excitation[:, 0]
 
     def _update(self, tile: _Tile) -> None:
         """Gates, C_t and H_t of one tile: C = sigmoid(f) C + sigmoid(i) tanh(g), H = sigmoid(o) tanh(C)."""

@@ -73,7 +73,7 @@ class Geometry:
         return (waves[0][..., :, None] * waves[1][..., None, :]).flatten(-2)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Geometry:
-        """Copy to a device or a floating type.
+        """Copy to a device or a floating type; the same object where it is there already.
 
         Parameters
         ----------
@@ -91,6 +91,8 @@ class Geometry:
                 name: getattr(self, name).to(device=device, dtype=dtype)
                 for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
             }
+        if all(tensor is getattr(self, name) for name, tensor in moved.items()):
+            return self
         flags = ("periodic", "south_pole", "north_pole", "south_pole_point", "north_pole_point")
         return Geometry(**moved, **{name: getattr(self, name) for name in flags})
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from xfaconv.errors import GridError
 from xfaconv.nn.geometry import Geometry
+
+_EDGES: WeakKeyDictionary[Geometry, dict[int, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
 
 def check_reach(rows: int, columns: int, reach: int) -> None:
@@ -124,17 +128,28 @@ class PaddedBuffer:
         check_reach(rows, columns, reach)
         self.values = like.new_zeros(batch, rows + 2 * reach, columns + 2 * reach, channels)
         self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
-        positions = torch.arange(rows * columns).view(1, rows, columns, 1)
-        whole = pad_sphere(positions + 1, reach, geometry)[0, :, :, 0]
-        whole[reach : reach + rows, reach : reach + columns] = 0
-        edges = whole.flatten().nonzero()[:, 0]
-        inside = whole.flatten()[edges] - 1
-        row, column = inside // columns, inside % columns
-        self._edges = edges.to(like.device)
-        self._sources = ((row + reach) * whole.shape[1] + column + reach).to(like.device)
+        edges, sources = _edges(reach, geometry)
+        self._edges, self._sources = edges.to(like.device), sources.to(like.device)
         self._cells = self.values.flatten(1, 2)
 
     def fill_edges(self) -> None:
         """Write what lies beyond the edges from what is now in the interior."""
         if len(self._edges):
             self._cells.index_copy_(1, self._edges, self._cells.index_select(1, self._sources))
+
+
+def _edges(reach: int, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """Cells of a padded field that continue it, and the cells of its interior that they repeat."""
+    known = _EDGES.setdefault(geometry, {})
+    if reach not in known:
+        rows, columns = geometry.shape
+        # Kept tensors are used in training too: they must not be born in inference mode.
+        with torch.inference_mode(False):
+            positions = torch.arange(rows * columns).view(1, rows, columns, 1)
+            whole = pad_sphere(positions + 1, reach, geometry)[0, :, :, 0]
+            whole[reach : reach + rows, reach : reach + columns] = 0
+            edges = whole.flatten().nonzero()[:, 0]
+            inside = whole.flatten()[edges] - 1
+            sources = (inside // columns + reach) * whole.shape[1] + inside % columns + reach
+            known[reach] = edges.to(geometry.area.device), sources.to(geometry.area.device)
+    return known[reach]

@@ -168,8 +168,8 @@ class FastRun:
         """Advance by one step of the block, in place."""
         return torch.stack(
             [
-                core.step(mixed[step], pooled[step])
-                for core, (mixed, pooled) in zip(self._cores, self._prepared, strict=True)
+                core.step(mixed[step], squeezed[step])
+                for core, (mixed, squeezed) in zip(self._cores, self._prepared, strict=True)
             ]
         )
 
