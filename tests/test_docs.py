@@ -32,6 +32,9 @@ STAND_INS = {
     "models.md": [(r"^model = .*downloaded once.*$", "")],
 }
 
+# Extras without which a page's snippets cannot run.
+NEEDED = {"howto/decade.md": ["distributed"], "howto/interactive.md": ["ipywidgets"]}
+
 # Pages whose snippets speak of the reader's own Dataset: lazy, so that it costs nothing.
 GIVEN = {
     "explanation/which-tool.md": "import xfaconv\nds = xfaconv.tutorial.open_dataset('amip').isel(time=slice(0, 32))"
@@ -58,9 +61,12 @@ def test_stand_ins_stand_for_something():
 )
 def test_snippets_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    for package in NEEDED.get(page.relative_to(DOCS).as_posix(), []):
+        pytest.importorskip(package)
+    plt.close("all")
+    mpl.use("Agg")
     names: dict[str, object] = {"__name__": "__main__"}
     exec(GIVEN.get(page.relative_to(DOCS).as_posix(), ""), names)
     try:

@@ -229,7 +229,8 @@ def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target:
     """
     asked = {} if target == "embedding" else {"base_point": (0, 90)}
     for scale, least in ((0.1, 0.98), (1.0, 0.75)):
-        small = data * scale
+        with xr.set_options(keep_attrs=True):
+            small = data * scale
         found = influence(small, **asked, target=target, lag=[0, 1, 2, 3], samples=3, **options(model))
         found = found.isel(time=1)
         probe, window = window_of(model, small)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
@@ -28,9 +29,17 @@ BASELINE = Path(__file__).parent / "baseline"
 # Root mean square of 0..255. The proofs below show what it catches.
 TOLERANCE = 2.0
 DPI = 80
-compared = pytest.mark.mpl_image_compare(
-    baseline_dir="baseline", tolerance=TOLERANCE, style="default", backend="agg", savefig_kwargs={"dpi": DPI}
+same_layout = pytest.mark.skipif(
+    mpl.__version_info__ < (3, 11),
+    reason="the baselines are drawn with matplotlib 3.11; older ones place axes and texts some pixels off",
 )
+
+
+def compared(function):
+    compare = pytest.mark.mpl_image_compare(
+        baseline_dir="baseline", tolerance=TOLERANCE, style="default", backend="agg", savefig_kwargs={"dpi": DPI}
+    )
+    return same_layout(compare(function))
 
 
 def test_pictures_are_compared(pytestconfig):
@@ -144,6 +153,7 @@ def without(figure, gid):
     return figure
 
 
+@same_layout
 def test_proof_the_unbroken_picture_passes(make_attention, tmp_path):
     assert difference(attention_figure(make_attention()), "test_attention", tmp_path) is None
 

@@ -171,12 +171,14 @@ def _decode(array: xr.DataArray, name: str) -> tuple[NDArray[Any], tuple[str, ..
             found=f"numbers in {units!r}",
             fix="ds = xr.decode_cf(ds)",
         )
-    if not isinstance(array.dtype, np.dtype):
-        change = "to_timestamp()" if str(array.dtype).startswith("period") else "tz_convert(None)"
+    # Older xarray gives such an index out as objects.
+    kept = str(array.indexes[name].dtype if name in array.indexes else array.dtype)
+    if kept.startswith("period") or (kept.startswith("datetime64") and "," in kept):
+        change = "to_timestamp()" if kept.startswith("period") else "tz_convert(None)"
         raise TimeError(
             f"time axis {name!r} does not hold dates",
             expected="datetime64 or cftime",
-            found=str(array.dtype),
+            found=kept,
             fix=f"ds = ds.assign_coords({name}=ds.indexes[{name!r}].{change})",
         )
     values = np.atleast_1d(np.array(array.values))

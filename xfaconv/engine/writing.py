@@ -139,14 +139,15 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
         raise ArgumentError(
             "the store is none that zarr knows", expected="a path or a zarr store", found=repr(store)[:200]
         ) from problem
-    except (FileNotFoundError, zarr.errors.GroupNotFoundError):
+    except FileNotFoundError:
         try:
             data.to_zarr(store, mode="w-", compute=False)
-        except (FileExistsError, zarr.errors.GroupNotFoundError) as problem:
+        except (FileExistsError, FileNotFoundError) as problem:
             raise ArgumentError(
                 "no store can be made here", expected="a new path", found=f"{store!r}: {problem}"[:300]
             ) from problem
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
+        _miss_what_is_not_written(group, data)
         marks = group.create_array(_MARKS, shape=(blocks,), chunks=(1,), dtype="int8", fill_value=0)
         # The identity comes last: a store without it was interrupted while being laid out.
         marks.attrs["identity"] = identity
@@ -163,6 +164,30 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
         found=", ".join(sorted(group.array_keys())) or "an empty group",
         fix="give another path, or remove the store first",
     )
+
+
+def _miss_what_is_not_written(group: zarr.Group, data: xr.Dataset) -> None:
+    """Make blocks that are not written read as missing; with some versions of xarray and zarr they read as 0."""
+    import zarr
+
+    filled = {
+        str(name): array
+        for name in data.data_vars
+        if isinstance(array := group[str(name)], zarr.Array) and array.dtype.kind == "f" and array.fill_value == 0
+    }
+    for name, array in filled.items():
+        group.create_array(
+            name,
+            shape=array.shape,
+            chunks=array.chunks,
+            dtype=array.dtype,
+            fill_value=np.nan,
+            attributes=dict(array.attrs),
+            dimension_names=[str(dim) for dim in data[name].dims],
+            overwrite=True,
+        )
+    if filled:
+        zarr.consolidate_metadata(group.store, path=group.path)
 
 
 def _identity(data: xr.Dataset, dimension: str) -> str:
