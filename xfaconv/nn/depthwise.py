@@ -82,8 +82,8 @@ def dense_kernel(branches: list[Branch]) -> list[Branch]:
 def mix_padded(padded: Tensor, branches: list[Branch]) -> Tensor:
     """Sum of depthwise convolutions, the widest first and the others added to it.
 
-    Narrower branches read whole rows of the field and are cut afterwards: a window cut in longitude would first be
-    copied.
+    Narrower branches read whole rows of one field, or several fields as they are, and are cut afterwards: any other
+    window would first be copied.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def mix_padded(padded: Tensor, branches: list[Branch]) -> Tensor:
     total: Tensor | None = None
     for own, dilation, kernel in branches:
         cut = reach - own
-        window = padded[:, cut : cut + rows + 2 * own].permute(0, 3, 1, 2)
-        branch = F.conv2d(window, kernel, dilation=dilation, groups=len(kernel)).permute(0, 2, 3, 1)
-        branch = branch[:, :, cut : cut + columns]
+        window = padded if len(padded) > 1 else padded[:, cut : cut + rows + 2 * own]
+        branch = F.conv2d(window.permute(0, 3, 1, 2), kernel, dilation=dilation, groups=len(kernel))
+        branch = branch.permute(0, 2, 3, 1)[:, (branch.shape[2] - rows) // 2 :][:, :rows, cut : cut + columns]
         total = branch.contiguous() if total is None else total.add_(branch)
     assert total is not None  # noqa: S101 - scales are checked when the mixing is built
     return total

@@ -11,7 +11,7 @@ from torch import Tensor
 from xfaconv.errors import GridError
 from xfaconv.nn.geometry import Geometry
 
-_EDGES: WeakKeyDictionary[Geometry, dict[int, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+_EDGES: WeakKeyDictionary[Geometry, dict[int, tuple[Tensor, Tensor, Tensor]]] = WeakKeyDictionary()
 
 
 def check_reach(rows: int, columns: int, reach: int) -> None:
@@ -126,11 +126,11 @@ class PaddedBuffer:
     def __init__(self, batch: int, channels: int, reach: int, geometry: Geometry, like: Tensor) -> None:
         rows, columns = geometry.shape
         check_reach(rows, columns, reach)
-        self.values = like.new_zeros(batch, rows + 2 * reach, columns + 2 * reach, channels)
+        self.values = like.new_empty(batch, rows + 2 * reach, columns + 2 * reach, channels)
         self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
-        edges, sources = _edges(reach, geometry)
-        self._edges, self._sources = edges.to(like.device), sources.to(like.device)
+        self._edges, self._sources, blank = (places.to(like.device) for places in _edges(reach, geometry))
         self._cells = self.values.flatten(1, 2)
+        self._cells.index_fill_(1, blank, 0.0)
 
     def fill_edges(self) -> None:
         """Write what lies beyond the edges from what is now in the interior."""
@@ -138,8 +138,8 @@ class PaddedBuffer:
             self._cells.index_copy_(1, self._edges, self._cells.index_select(1, self._sources))
 
 
-def _edges(reach: int, geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """Cells of a padded field that continue it, and the cells of its interior that they repeat."""
+def _edges(reach: int, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    """Cells of a padded field that continue it, the cells of its interior that they repeat, and cells of zeros."""
     known = _EDGES.setdefault(geometry, {})
     if reach not in known:
         rows, columns = geometry.shape
@@ -147,9 +147,9 @@ def _edges(reach: int, geometry: Geometry) -> tuple[Tensor, Tensor]:
         with torch.inference_mode(False):
             positions = torch.arange(rows * columns).view(1, rows, columns, 1)
             whole = pad_sphere(positions + 1, reach, geometry)[0, :, :, 0]
-            whole[reach : reach + rows, reach : reach + columns] = 0
-            edges = whole.flatten().nonzero()[:, 0]
+            whole[reach : reach + rows, reach : reach + columns] = -1
+            edges, blank = (found.flatten().nonzero()[:, 0] for found in (whole > 0, whole == 0))
             inside = whole.flatten()[edges] - 1
             sources = (inside // columns + reach) * whole.shape[1] + inside % columns + reach
-            known[reach] = edges.to(geometry.area.device), sources.to(geometry.area.device)
+            known[reach] = edges, sources, blank
     return known[reach]
