@@ -93,7 +93,7 @@ class FastAttention:
         rows, columns = geometry.shape
         weight = attention.value.weight
         self._norm = attention.norm
-        self._heads, self._channels = heads, channels
+        self._heads = heads
         self._rows, self._columns = rows, columns
         # A last feature of ones carries the biases of the queries.
         self._features = F.pad(attention.position_features(geometry), (0, 1), value=1.0)
