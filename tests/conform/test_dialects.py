@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.conform.dialects import DEFAULT, GRID, SPECS, Dialect, era5_like, replace, target, tell, truth
 from tests.conftest import raise_if_dask_computes
 from xfaconv.climatology import Climatology
-from xfaconv.conform import adapt, recognise
+from xfaconv.conform import adapt, recognise, selection
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
@@ -155,14 +155,28 @@ def test_float16_is_read_in_double_precision():
     np.testing.assert_array_equal(conformed.data.t2m, ds.t2m.values.astype("f4"))
 
 
-def test_files_stay_on_disk_until_results_are_computed(tmp_path):
+def test_files_stay_on_disk_until_results_are_computed(tmp_path, monkeypatch):
     pytest.importorskip("h5netcdf")
     tell(DEFAULT).to_netcdf(tmp_path / "era5.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "era5.nc", engine="h5netcdf") as ds:
         conformed = adapt(ds, target())
         assert dask.is_dask_collection(conformed.data)
         assert not any(ds[name]._in_memory for name in ds.data_vars), "the user's object must not cache the file"
+        # A field of nine steps is smaller than one chunk may be.
+        assert conformed.data.t2m.chunks[0] == (9,)
+        monkeypatch.setattr(selection, "_CHUNK_BYTES", 2 * ds.t2m.nbytes / 9)
+        assert adapt(ds, target()).data.t2m.chunks[0] == (2, 2, 2, 2, 1)
         np.testing.assert_allclose(conformed.data.t2m, oracle()["t2m"], atol=2e-5)
+
+
+@pytest.mark.parametrize("chunks", [(4, 8, 5), (4, 3, 16), (9, 3, 5)])
+def test_chunks_in_space_change_nothing(chunks):
+    whole = adapt(tell(DEFAULT), target()).data
+    cut = adapt(tell(replace(DEFAULT, chunks=chunks)), target()).data
+    for name in whole:
+        np.testing.assert_allclose(cut[name], whole[name], atol=1e-6)
+    # A map is one piece of work, whatever the file's chunks.
+    assert cut.t2m.data.numblocks[1:] == (1, 1)
 
 
 def test_packed_files_are_read(tmp_path):
@@ -180,6 +194,7 @@ def test_absent_variables_are_named_and_left_missing(absent):
     with pytest.warns(UserWarning, match=f"the data lack {named}: the model reads its climatology instead"):
         conformed = adapt(ds, target(), absent="climatology")
     assert conformed.absent == tuple({"z": "z500"}.get(name, name) for name in absent)
+    assert f"absent, read as the climatology: {named}" in conformed.steps
     assert list(conformed.data.data_vars) == [spec.name for spec in SPECS]
     for name in conformed.absent:
         assert conformed.data[name].isnull().all()

@@ -44,6 +44,11 @@ def test_the_table_is_large_and_every_name_means_one_variable():
     assert all(entries()[e.opposite].opposite == e.key for e in entries().values() if e.opposite)
 
 
+@pytest.mark.parametrize("words", ["streamline curvature at 500 hPa", "unknown", ""])
+def test_a_long_name_that_the_table_lacks_is_no_variable_and_no_failure(words):
+    assert found(one("mystery", long_name=words)) == (frozenset(), "")
+
+
 def test_every_spelling_of_units_is_read():
     spellings = read_table("units")["spellings"]
     assert all(isinstance(spelling, str) for spelling in spellings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,15 @@ def test_fast_and_plain_agree_in_float32_through_a_long_sequence():
     for name in ("hidden", "refined", "embedding", "gates"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-5, rtol=0)
     torch.testing.assert_close(again, plain.refined, atol=1e-5, rtol=0)
+
+
+def test_a_cell_drops_nothing_unless_asked():
+    grid = GRIDS["regional"]
+    cell = FAConvLSTMCell(3, 4, bottleneck=2, scales=((3, 1),))
+    fields = noise(1, 2, *grid.shape, 3).float()
+    learning, done = (mode.prepare(fields, Geometry.from_grid(grid)) for mode in (cell.train(), deepcopy(cell).eval()))
+    torch.testing.assert_close(learning, done, rtol=0, atol=0)
+    assert done.abs().max() > 0
 
 
 def test_fast_way_is_taken_exactly_where_it_may_be():

@@ -177,8 +177,9 @@ def _from_grid(grid: Grid, domain: tuple[float, float, float, float], domain_per
     if domain_periodic:
         column_angle = np.deg2rad(np.asarray(grid.longitude))
     else:
-        offset = (np.asarray(grid.longitude) - west + 180.0) % 360.0 - 180.0
-        column_angle = math.pi * (offset / (east - west) - 0.5)
+        # Seen from the middle, so that a domain wider than half the globe has no jump inside.
+        offset = (np.asarray(grid.longitude) - (west + east) / 2 + 180.0) % 360.0 - 180.0
+        column_angle = math.pi * offset / (east - west)
     positions, sphere = _features(row_angle, column_angle)
     width = np.diff(grid.longitude_edges)
     row_area = grid.row_area / grid.row_area.mean()
