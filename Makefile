@@ -4,6 +4,8 @@
 # And for releases:
 #   make test-min      the tests on the oldest versions that are allowed (constraints-min.txt), without optional extras
 #   make test-latest   the tests on the newest versions that pip finds
+#   make coverage      the tests, and which lines and branches they run
+#   make mutation      breaks conform, engine and nn in small ways, and sees whether their tests notice
 # Each makes its own virtual environment in .venv, once. Variables that may be given:
 #   PYTHON=python3.12           the interpreter that the environment is made from
 #   VENV=/path/to/environment   another place for it
@@ -24,13 +26,23 @@ INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-min test-latest fuzz lint docs bench clean
+.PHONY: demo test test-min test-latest coverage mutation fuzz lint docs bench clean
 
 demo: $(READY)
 	$(RUN) -m xfaconv.demo
 
 test: lint
 	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS)
+
+# Lines and branches of the package that the tests run; fails below 95 percent.
+coverage: $(READY)
+	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) --cov=xfaconv --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+# Small breakages, one at a time, and whether the tests of the room notice: docs/developer/tests.md.
+MUTANTS ?= 28
+SEED ?= 8
+mutation: $(READY)
+	for room in conform engine nn; do $(ONE_THREAD) $(RUN) scripts/mutation.py $$room --count $(MUTANTS) --seed $(SEED) || exit 1; done
 
 # Ten thousand cases of odd data and arguments, which takes a while; FUZZ=500 is what `make test` runs.
 FUZZ ?= 10000
