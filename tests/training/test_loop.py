@@ -146,3 +146,19 @@ def test_new_network_starts_at_damped_persistence() -> None:
     start_from_damped_persistence(network, source, GRID)
     expected = torch.tensor([[1.0, 1.0], [0.6, 0.6], [0.36, 0.36]])
     assert torch.allclose(network.persistence, expected, atol=0.06)
+
+
+def test_an_interrupted_run_on_blended_windows_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    source, schedule = travelling_waves(), Schedule(updates=6, batch=2, window=4, seed=3, blend=True)
+    whole = fresh()
+    train(whole, source, GRID, schedule, Objective(warm_steps=1))
+    halted = fresh()
+    checkpoint = tmp_path / "run.checkpoint"
+    train(halted, source, GRID, schedule, Objective(warm_steps=1), checkpoint=checkpoint, stop=lambda done: done == 3)
+    resumed = fresh()
+    train(resumed, source, GRID, schedule, Objective(warm_steps=1), checkpoint=checkpoint)
+    plain = fresh()
+    train(plain, source, GRID, Schedule(updates=6, batch=2, window=4, seed=3), Objective(warm_steps=1))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert not torch.equal(whole.read_out[0].weight, plain.read_out[0].weight)

@@ -64,6 +64,7 @@ def fit(
     seed: int = 0,
     network: dict[str, Any] | None = None,
     objective: Objective | None = None,
+    blend: bool = False,
     checkpoint: str | PathLike[str] | None = None,
     device: str | None = None,
     progress: bool | None = None,
@@ -101,6 +102,9 @@ def fit(
         Entries of `xfaconv.NetworkSpec` to change for a new network, such as ``{"hidden": 32}``.
     objective : Objective, optional
         What training asks for.
+    blend : bool
+        Blend each window with another one of the same time of year, at a random angle: for short records, which are
+        learned by heart otherwise. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
         File to go on from after an interruption.
     device : str, optional
@@ -150,7 +154,7 @@ def fit(
     seeded = _new_network(record, leads, network, seed) if start is None else start.trainable_network()
     wanted = objective or Objective(warm_steps=min(4, window - 1))
     rate = learning_rate or (2e-3 if start is None else 5e-4)
-    schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed)
+    schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(Settings(device=device).filled().device or "auto")
     with _progress(updates, get_options()["progress"] if progress is None else progress) as report:
         history = train(

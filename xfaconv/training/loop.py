@@ -46,6 +46,9 @@ class Schedule:
         Decay of the moving average of the weights that is used in the end.
     seed : int
         Seed of windows, masks and dropout.
+    blend : bool
+        Whether each window is blended with another one of the same time of year (`WindowSource.read_blended`), so that
+        a short record is not learned by heart.
     """
 
     updates: int
@@ -56,6 +59,7 @@ class Schedule:
     clip: float = 1.0
     averaging: float = 0.99
     seed: int = 0
+    blend: bool = False
 
     def rate(self, update: int) -> float:
         """Learning rate of an update.
@@ -143,7 +147,10 @@ def train(
         random = np.random.default_rng([schedule.seed, update])
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(update)
-        batch = source.read(random.choice(starts, schedule.batch).tolist(), length).to(device)
+        chosen = random.choice(starts, schedule.batch).tolist()
+        batch = (source.read_blended(chosen, length, random) if schedule.blend else source.read(chosen, length)).to(
+            device
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
             loss, parts = training_loss(network, batch, geometry, grid, objective, random)

@@ -22,7 +22,7 @@ from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
 from xfaconv.training.peru import PERU
 from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import RECIPES, TRIALS, Recipe
+from xfaconv.training.recipes import RECIPES, Recipe
 from xfaconv.training.skill import one_step_skill
 
 _WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
@@ -321,26 +321,23 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
 def main() -> None:
     """Train, measure and write one packaged model, or its control without attention."""
     parser = argparse.ArgumentParser(description=__doc__)
-    recipes = {**RECIPES, **TRIALS, PERU.name: PERU}
+    recipes = {**RECIPES, PERU.name: PERU}
     parser.add_argument("name", choices=sorted(recipes))
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("training-runs"), help="folder of checkpoints and logs")
-    parser.add_argument(
-        "--out", type=Path, help="folder of the model file; by default the package's, and --work for a trial"
-    )
+    parser.add_argument("--out", type=Path, default=_WEIGHTS, help="folder of the model file")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = recipes[arguments.name]
-    out = arguments.out or (arguments.work if arguments.name in TRIALS else _WEIGHTS)
     prepared = prepare(recipe, arguments.data)
     if arguments.control:
         compared = json.dumps(measure_control(recipe, prepared, arguments.work), indent=1)
         (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")
         return
     network = train_recipe(recipe, prepared, arguments.work)
-    finish(recipe, prepared, network, arguments.work).save(out / f"{recipe.name}.safetensors")
+    finish(recipe, prepared, network, arguments.work).save(arguments.out / f"{recipe.name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from xfaconv.errors import TimeError
 from xfaconv.training.objective import Batch
 
+_SAME_SEASON = 1 / 24
+"""Windows are blended when they start less than half a month of the year apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class WindowSource:
@@ -85,3 +88,48 @@ class WindowSource:
             year_phase=torch.from_numpy(self.year_phase[span].astype(np.float32)),
             day_phase=torch.from_numpy(self.day_phase[span].astype(np.float32)),
         )
+
+    def read_blended(self, starts: Sequence[int], length: int, random: np.random.Generator) -> Batch:
+        """Read windows, each blended with another one of the same time of year.
+
+        A window x becomes ``cos(a) x + sin(a) y`` with another window y and a random angle a. The covariances in space
+        and time, the seasons' differences among them, stay what they are in the record, and no two windows are alike:
+        a network cannot learn a short record by heart, only what its anomalies have in common. (Pairs of samples are
+        mixed in this way by mixup, Zhang et al. 2018, https://arxiv.org/abs/1710.09412; the angle keeps the variance.)
+
+        Parameters
+        ----------
+        starts : sequence of int
+            First positions.
+        length : int
+            Steps of each window.
+        random : numpy.random.Generator
+            Source of chance.
+
+        Returns
+        -------
+        Batch
+            Missing where either window is missing. A window without a fellow in another year stays as it is.
+
+        Examples
+        --------
+        >>> field, phase = np.ones((24, 1, 1), "float32"), np.arange(24) / 12 % 1
+        >>> source = WindowSource([field], phase, np.zeros(24), (slice(0, 24),))
+        >>> batch = source.read_blended([0], 3, np.random.default_rng(0))
+        >>> batch.fields.shape, bool(batch.fields.abs().max() <= 2**0.5)
+        (torch.Size([1, 3, 1, 1, 1]), True)
+        """
+        everywhere = self.starts(length)
+        first, second = self.read(starts, length), []
+        angles = random.uniform(0, 2 * np.pi, len(starts))
+        for position, start in enumerate(starts):
+            apart = np.abs((self.year_phase[everywhere] - self.year_phase[start] + 0.5) % 1 - 0.5)
+            fellows = everywhere[(apart < _SAME_SEASON) & (np.abs(everywhere - start) >= length)]
+            if not fellows.size:
+                angles[position] = 0.0
+            second.append(int(random.choice(fellows)) if fellows.size else start)
+        weights = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32))[
+            ..., None, None, None, None
+        ]
+        fields = weights[0] * first.fields + weights[1] * self.read(second, length).fields
+        return Batch(fields, first.year_phase, first.day_phase)
