@@ -3,8 +3,7 @@
     python examples/case_studies/coastal_el_nino.py --data ../shared/data --out docs/case-studies
 
 Data: ERA5 monthly means 1960 to 2015, 0.25 degrees (u10, v10, t2m, tp), and CPC's Nino 1+2 to say which years are
-normal. The packaged model `era5-peru-monthly-0p25deg` is used where this version has it; otherwise a small network is
-trained here on the fields at 1 degree.
+normal. The packaged model `era5-peru-monthly-0p25deg` is used as it is.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import xarray as xr
-from shared import checked, command_line, packaged_or, save
+from shared import checked, command_line, loaded, save
 
 import xfaconv
 from xfaconv import analysis
 from xfaconv.analysis.axes import cell_area
-from xfaconv.training.objective import Objective
 
 FILE = "era5-monthly-peru-1960-2015.nc"
 MODEL = "era5-peru-monthly-0p25deg"
@@ -29,31 +27,6 @@ EVENTS = (1983, 1998)
 NORMAL = 0.5
 COAST = (-5.0, -81.0)
 COAST_REGION = (-8.0, 0.0, -83.0, -79.0)
-
-
-def coarse(ds: xr.Dataset) -> xr.Dataset:
-    """Average to 1 degree, with the attributes kept."""
-    out = ds.coarsen(latitude=4, longitude=4, boundary="trim").mean()
-    for name in out.data_vars:
-        out[name].attrs = ds[name].attrs
-    return out.assign_attrs(ds.attrs)
-
-
-def small_model(ds: xr.Dataset) -> xfaconv.Model:
-    """Train for a few minutes; 1998 lies in the years that are learned from, 1983 too."""
-    return xfaconv.fit(
-        ds,
-        name="peru-small",
-        variables=VARIABLES,
-        updates=400,
-        batch=8,
-        window=6,
-        leads=(0, 1),
-        learning_rate=4e-3,
-        validation=0.2,
-        network={"hidden": 32, "bottleneck": 12, "embedding": 16, "look_back": 4},
-        objective=Objective(sector_share=0.35, box_share=0.35, warm_steps=2),
-    )
 
 
 def normal_years(table: Path, first: int, last: int) -> list[int]:
@@ -77,9 +50,8 @@ def distances(embedding: xr.DataArray, normal: list[int]) -> pd.Series:
 def main() -> None:
     """Make the figures and print the numbers of the page."""
     arguments = command_line(__doc__)
-    fine = xr.open_dataset(arguments.data / FILE)[VARIABLES].load()
-    model = packaged_or(arguments.model or MODEL, lambda: small_model(coarse(fine)))
-    ds = fine if model.card.grid.shape == (fine.sizes["latitude"], fine.sizes["longitude"]) else coarse(fine)
+    ds = xr.open_dataset(arguments.data / FILE)[VARIABLES].load()
+    model = loaded(arguments.model or MODEL)
     normal = normal_years(arguments.data / "indices" / "cpc-ersst5.nino.mth.91-20.ascii", 1961, 2015)
     print(f"normal years ({len(normal)}): {' '.join(map(str, normal))}")
 

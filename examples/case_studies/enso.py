@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
-from shared import checked, command_line, save
+from shared import checked, command_line, loaded, save
 
 import xfaconv
 from xfaconv import analysis
@@ -52,7 +52,7 @@ def main() -> None:
     """Make the figures and print the numbers of the page."""
     arguments = command_line(__doc__)
     ds = xr.open_dataset(arguments.data / FILE).load()
-    model = xfaconv.load_model(arguments.model or MODEL)
+    model = loaded(arguments.model or MODEL)
     index = analysis.nino34(ds)
     phases = winters(index)
     for name, months in phases.items():

@@ -3,7 +3,7 @@
     python examples/case_studies/euro_atlantic_regimes.py --data ../shared/data --out docs/case-studies
 
 Data: ERA-Interim, daily at 12 UTC, 30-60N and 20W-14.5E, 2000 to 2009 (msl, z500, t850). The packaged model
-`erai-natl-daily-1p5deg` is used where this version has it; otherwise a small network is trained here on 2000 to 2007.
+`erai-natl-daily-1p5deg` is used as it is.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
-from shared import checked, command_line, packaged_or, save
+from shared import checked, command_line, loaded, save
 from sklearn.metrics import adjusted_rand_score
 
 import xfaconv
 from xfaconv import analysis
-from xfaconv.training.objective import Objective
 
 FILE = "erai-daily-natl-2000-2009.nc"
 MODEL = "erai-natl-daily-1p5deg"
@@ -29,23 +28,6 @@ COUNT = 4
 COMPONENTS = 10
 GRAVITY = 9.80665
 PLACE = (51.0, 0.5)
-
-
-def small_model(ds: xr.Dataset) -> xfaconv.Model:
-    """Train for a few minutes on the first eight years."""
-    return xfaconv.fit(
-        ds.sel(time=slice("2000", "2007")),
-        name="natl-small",
-        variables=["msl", "z500", "t850"],
-        updates=500,
-        batch=8,
-        window=6,
-        leads=(0, 1, 3),
-        learning_rate=4e-3,
-        validation=0.1,
-        network={"hidden": 32, "bottleneck": 12, "embedding": 32, "look_back": 4},
-        objective=Objective(sector_share=0.35, box_share=0.25, warm_steps=2, reconstruction_weight=0.5),
-    )
 
 
 def matched(maps: xr.DataArray, others: xr.DataArray) -> tuple[list[int], np.ndarray]:
@@ -84,7 +66,7 @@ def main() -> None:
     """Make the figure and print the numbers of the page."""
     arguments = command_line(__doc__)
     ds = xr.open_dataset(arguments.data / FILE).load()
-    model = packaged_or(arguments.model or MODEL, lambda: small_model(ds))
+    model = loaded(arguments.model or MODEL)
     height = analysis.anomalies(ds.z500) / GRAVITY
     height.attrs = {"units": "m", "long_name": "anomaly of 500 hPa height"}
     eofs = analysis.leading_eofs(height, COMPONENTS)

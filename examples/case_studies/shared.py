@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,8 +10,6 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 import xfaconv
-
-KEPT = Path("examples/output")
 
 
 def command_line(description: str | None) -> argparse.Namespace:
@@ -35,17 +32,12 @@ def save(path: Path) -> None:
     print(f"wrote {path}")
 
 
-def packaged_or(name: str, train: Callable[[], xfaconv.Model]) -> xfaconv.Model:
-    """Load a model by name or file; train one where this version has none of that name."""
-    if name in xfaconv.list_models() or Path(name).exists():
-        model = xfaconv.load_model(name)
-    else:
-        print(f"no packaged model {name}: a small network is trained")
-        model = train()
-        KEPT.mkdir(parents=True, exist_ok=True)
-        model.save(KEPT / f"{model.card.name}.safetensors")
-        print(f"kept as {KEPT / model.card.name}.safetensors: give it as --model to go without training")
-    print(f"model: {model.card.name}, {model.card.grid.shape[0]}x{model.card.grid.shape[1]}")
+def loaded(name: str) -> xfaconv.Model:
+    """Load a model by name or file, and print which weights it has."""
+    model = xfaconv.load_model(name)
+    print(
+        f"model: {model.card.name}, weights {model.sha256[:12]}, {model.card.grid.shape[0]}x{model.card.grid.shape[1]}"
+    )
     return model
 
 
