@@ -55,11 +55,13 @@ def main() -> None:
     normal = normal_years(arguments.data / "indices" / "cpc-ersst5.nino.mth.91-20.ascii", 1961, 2015)
     print(f"normal years ({len(normal)}): {' '.join(map(str, normal))}")
 
-    far = {"embedding": distances(xfaconv.embed(ds, model=model), normal)}
+    embedding = xfaconv.embed(ds, model=model)
+    warm = embedding.full_warmup.to_numpy()
+    far = {"embedding": distances(embedding.isel(time=warm), normal)}
     fields = xr.Dataset({name: analysis.standardised(ds[name]) for name in VARIABLES})
     area = cell_area(ds)
     plain = fields.weighted(area).mean(["latitude", "longitude"]).to_dataarray("variable").transpose("time", "variable")
-    far["area means of the four variables"] = distances(plain, normal)
+    far["area means of the four variables"] = distances(plain.isel(time=warm), normal)
     print("\nyears farthest from normal, January to May")
     for name, ranked in far.items():
         print(f"  {name}: " + ", ".join(f"{year} ({value:.1f})" for year, value in ranked.head(6).items()))
