@@ -103,8 +103,8 @@ def fit(
     objective : Objective, optional
         What training asks for.
     blend : bool
-        Blend each window with another one of the same time of year, at a random angle: for short records, which are
-        learned by heart otherwise. Blends have the covariances of the record, but no trend and no skewness.
+        Blend each window with another one of the same time of year, at a random angle, so that a short record is not
+        so easily learned by heart. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
         File to go on from after an interruption.
     device : str, optional

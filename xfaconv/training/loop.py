@@ -48,7 +48,7 @@ class Schedule:
         Seed of windows, masks and dropout.
     blend : bool
         Whether each window is blended with another one of the same time of year (`WindowSource.read_blended`), so that
-        a short record is not learned by heart.
+        a short record is not so easily learned by heart.
     """
 
     updates: int

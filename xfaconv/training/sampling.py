@@ -93,9 +93,10 @@ class WindowSource:
         """Read windows, each blended with another one of the same time of year.
 
         A window x becomes ``cos(a) x + sin(a) y`` with another window y and a random angle a. The covariances in space
-        and time, the seasons' differences among them, stay what they are in the record, and no two windows are alike:
-        a network cannot learn a short record by heart, only what its anomalies have in common. (Pairs of samples are
-        mixed in this way by mixup, Zhang et al. 2018, https://arxiv.org/abs/1710.09412; the angle keeps the variance.)
+        and time, with their seasons, stay what they are in the record, and no two windows are alike, so that a network
+        does not so easily learn a short record by heart. Trend, skewness and all that is not linear are lost. (Pairs of
+        samples are mixed in this way by mixup, Zhang et al. 2018, https://arxiv.org/abs/1710.09412; the angle keeps the
+        variance.)
 
         Parameters
         ----------
