@@ -50,8 +50,8 @@ not trained on. *Gain* is the explained share less that of the EOFs, with a 95% 
 SMALLER = """\
 ## Networks trained alike
 
-The same for the networks of [skill](skill.md): 10 degrees, {size} numbers a month, trained to forecast the next month
-and to rebuild the present one; seed 0.
+The same for the networks of [skill](skill.md), from the runs that `benchmarks/skill.py` keeps: 10 degrees, {size}
+numbers a month, trained to forecast the next month and to rebuild the present one; seed 0.
 """
 
 
