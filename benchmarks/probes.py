@@ -126,7 +126,7 @@ def probe(
 
 def verdict(lines: list[str], name: str) -> str:
     """Say at which leads of which index the gain's whole interval is above or below 0."""
-    better, worse = [], []
+    better, worse, held = [], [], 0
     for line in lines[2:]:
         target, lead, method, *_, gain = (cell.strip() for cell in line.strip("|").split("|"))
         if method == name:
@@ -135,9 +135,12 @@ def verdict(lines: list[str], name: str) -> str:
                 better.append(f"{target} at {lead}")
             elif high < 0:
                 worse.append(f"{target} at {lead}")
+            else:
+                held += 1
     return (
         f"Clearly better than EOFs: {', '.join(better) or 'nowhere'}. Clearly worse: {', '.join(worse) or 'nowhere'}. "
-        "Elsewhere the interval holds 0."
+        "Elsewhere the interval holds 0, to three decimals. "
+        f"Of {len(better) + len(worse) + held} such intervals one may well miss 0 by chance."
     )
 
 
