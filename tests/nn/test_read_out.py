@@ -93,8 +93,9 @@ def test_predict_without_the_grid_is_refused_where_the_read_out_needs_it():
 
 
 def test_the_entry_is_absent_from_cards_without_it_so_that_their_hash_stays():
-    card = load_model("amip-daily-5p6deg").card
-    located = card.updated(network=replace(card.network, located=True))
+    packaged = load_model("amip-daily-5p6deg").card
+    card, located = (packaged.updated(network=replace(packaged.network, located=flag)) for flag in (False, True))
     assert "located" not in card.to_dict()["network"]
     assert type(card).from_dict(card.to_dict()) == card
+    assert located.to_dict()["network"]["located"] is True
     assert type(card).from_dict(located.to_dict()) == located
