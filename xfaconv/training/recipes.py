@@ -175,7 +175,7 @@ MONTHLY = Recipe(
             "Hidden sectors are inferred about as well as by linear regression from EOFs, upper wind less well.",
             "One month ahead, sea surface temperature is forecast no better than by damped persistence.",
             "Its attention is knowledge of places more than of events: 8% of the variance of its maps is in time.",
-            "Its gates do not change from month to month: ask occlusion or gradients which variables matter in an event.",
+            "Its gates do not change from month to month: ask occlusion or gradients what matters in an event.",
             "Its embedding says less of Nino 3.4, NAO and PNA than as many EOF components do.",
             "It learned from blends of months, which have no trend and no skewness; extremes are treated as linear.",
             "The recipe was revised twice after its scores on the test years were seen: they flatter it a little.",
