@@ -2,9 +2,9 @@
 
 Each number is measured in a process of its own, one after the other, on the same inputs: float32, batch 1, 7 variables,
 64 hidden channels, kernel 3 against scales ((3, 1), (3, 2), (5, 3)), bottleneck 16, attention at every 4th step with
-width 32 and 4 heads as in three of the packaged models ("narrow": width 16 and 2 heads). A time is the median over repeated
-sequences of 16 steps (721 x 1440 and training: 4 and 8), divided by their steps. Every process has freed a large block
-before, so that no contender pays for page faults that it could avoid.
+width 32 and 4 heads as in three of the packaged models ("narrow": width 16 and 2 heads). A time is the median
+over repeated sequences of 16 steps (721 x 1440 and training: 4 and 8), divided by their steps. Every process has freed
+a large block before, so that no contender pays for page faults that it could avoid.
 """
 
 from __future__ import annotations
