@@ -51,15 +51,11 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
     network: Network | None = None
     for number, stage in enumerate(recipe.stages[:stages], start=1):
         source, grid = prepared.source(recipe.train, stage.every), prepared.thinned_grid(stage.every)
-        spec = stage.network or recipe.network
-        if network is None or network.spec != spec:
+        if network is None:
             torch.manual_seed(stage.schedule.seed)
-            built = build_network(spec)
-            if network is not None:
-                grow(network, built)
-            elif recipe.start_from_persistence:
-                start_from_damped_persistence(built, source, grid, stage.schedule.seed)
-            network = built
+            network = build_network(recipe.network)
+            if recipe.start_from_persistence:
+                start_from_damped_persistence(network, source, grid, stage.schedule.seed)
         train(
             network,
             source,
@@ -74,29 +70,6 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
             "a recipe needs at least one stage", fix="Recipe(stages=(Stage(Schedule(updates=100)),), ...)"
         )
     return network
-
-
-def grow(smaller: Network, larger: Network) -> None:
-    """Take a trained network's weights over into one with more inputs and read-outs, which then starts where it ended.
-
-    Parameters
-    ----------
-    smaller : Network
-        The trained network.
-    larger : Network
-        Changed in place; inputs that the smaller one lacks start without weight.
-    """
-    known = smaller.state_dict()
-    with torch.no_grad():
-        for name, value in larger.state_dict().items():
-            if name not in known:
-                continue
-            old = known[name]
-            if old.shape == value.shape:
-                value.copy_(old)
-            else:
-                value.zero_()
-                value[:, : old.shape[1]] = old
 
 
 def measure(recipe: Recipe, prepared: Prepared, network: Network, *, every: int = 1) -> dict[str, Any]:
@@ -198,11 +171,8 @@ def control_recipe(recipe: Recipe) -> Recipe:
     >>> control_recipe(RECIPES["amip-daily-5p6deg"]).network.attention_every
     0
     """
-    stages = tuple(
-        replace(stage, network=stage.network and replace(stage.network, attention_every=0)) for stage in recipe.stages
-    )
     network = replace(recipe.network, attention_every=0)
-    return replace(recipe, name=f"{recipe.name}-control", network=network, stages=stages)
+    return replace(recipe, name=f"{recipe.name}-control", network=network)
 
 
 def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:

@@ -21,14 +21,11 @@ class Stage:
         Train on every so-manyth point of the grid in both directions; 1 is the whole grid.
     objective : Objective, optional
         What this stage asks for, by default what the recipe does.
-    network : NetworkSpec, optional
-        A narrower network that the recipe's grows out of, by default the recipe's.
     """
 
     schedule: Schedule
     every: int = 1
     objective: Objective | None = None
-    network: NetworkSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,6 @@ MONTHLY = Recipe(
     test=("2010-01", "2018-12"),
     segment=12,
     warmup=12,
-    objective=Objective(sector_share=0.65, box_share=0.1, hidden_weight=3.0, lead_weight=0.5),
     start_from_persistence=True,
     compared_stages=4,
     text={
