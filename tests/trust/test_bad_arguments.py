@@ -238,6 +238,7 @@ OTHERS: list[Row] = [
     ("write_zarr", {"result": None}, ArgumentError, "not a result of this package"),
     ("write_zarr", {"result": xr.DataArray([1.0])}, ArgumentError, "already in memory"),
     ("write_zarr", {"result": xr.DataArray([1.0]).chunk()}, ArgumentError, "not a result of this package"),
+    ("write_zarr", {"store": None}, ArgumentError, "no store to write to"),
     ("write_zarr", {"store": 3}, ArgumentError, "none that zarr knows"),
     ("write_zarr", {"blocks_per_part": 0}, ArgumentError, "blocks_per_part cannot be used"),
 ]

@@ -132,6 +132,13 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
         import zarr
     except ImportError as problem:
         raise DependencyError("write_zarr needs the package zarr", fix="pip install zarr") from problem
+    if store is None:
+        raise ArgumentError(
+            "there is no store to write to",  # zarr would take None for a new store in memory each time
+            expected="a path or a zarr store",
+            found="None",
+            fix='xfaconv.write_zarr(result, "result.zarr")',
+        )
     identity = _identity(data, dimension)
     try:
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
