@@ -5,6 +5,7 @@
 #   make test-min      the tests on the oldest versions that are allowed (constraints-min.txt), without optional extras
 #   make test-latest   the tests on the newest versions that pip finds
 #   make coverage      the tests, and which lines and branches they run
+#   make audit         pinned packages: installed as pinned, complete, under permissive licences; needs no network
 #   make mutation      breaks conform, engine and nn in small ways, and sees whether their tests notice
 # Each makes its own virtual environment in .venv, once. Variables that may be given:
 #   PYTHON=python3.12           the interpreter that the environment is made from
@@ -26,7 +27,7 @@ INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-min test-latest coverage mutation fuzz lint docs bench clean
+.PHONY: demo test test-min test-latest coverage mutation fuzz audit lint docs bench clean
 
 demo: $(READY)
 	$(RUN) -m xfaconv.demo
@@ -48,6 +49,9 @@ mutation: $(READY)
 FUZZ ?= 10000
 fuzz: $(READY)
 	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py
+
+audit: $(READY)
+	$(RUN) scripts/audit.py
 
 test-min: $(VENV)-min/.ready
 	$(ONE_THREAD) $(VENV)-min/bin/python -m pytest -n $(WORKERS)
