@@ -11,6 +11,8 @@ from typing import Any
 from xfaconv.errors import ArgumentError
 
 Place = tuple[float, float]
+# Whether a value is good, what is expected, and an example.
+Rule = tuple[Callable[[Any], bool], str, str]
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 _LARGEST_SEED = 2**32 - 1
 _EXAMPLE = 'latitude=0, longitude=-140, or base_points={"nino34": (0, -140)}'
@@ -64,7 +66,7 @@ def _or_none(rule: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or rule(value)
 
 
-def _one_of(*choices: str) -> tuple[Callable[[object], bool], str, str]:
+def _one_of(*choices: str) -> Rule:
     return (
         lambda value: isinstance(value, str) and value in choices,
         " or ".join(map(repr, choices)),
@@ -72,10 +74,9 @@ def _one_of(*choices: str) -> tuple[Callable[[object], bool], str, str]:
     )
 
 
-_FLAG: tuple[Callable[[object], bool], str, str] = (lambda value: isinstance(value, bool), "True or False", "True")
+_FLAG: Rule = (lambda value: isinstance(value, bool), "True or False", "True")
 
-# For each name: whether a value is good, what is expected, and an example.
-_RULES: Mapping[str, tuple[Callable[[object], bool], str, str]] = MappingProxyType(
+_RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "alpha": (lambda v: is_number(v, 1e-12, 1 - 1e-12), "a probability between 0 and 1", "0.05"),
         "batch": (lambda v: is_whole(v, 1), "a whole number from 1", "4"),
@@ -130,8 +131,30 @@ def check_arguments(**given: object) -> None:
       found:    -1
       fix:      seed=0
     """
+    check_rules(given, _RULES)
+
+
+def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
+    """Refuse arguments that break the rule of their name in a table of rules.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        Arguments by the names that users write.
+    rules : mapping of str to Rule
+        A rule for each of them.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the first that is wrong, what is expected and what was found.
+
+    Examples
+    --------
+    >>> check_rules({"steps": 3}, {"steps": (is_whole, "a whole number", "12")})
+    """
     for name, value in given.items():
-        good, expected, example = _RULES[name]
+        good, expected, example = rules[name]
         if not good(value):
             raise ArgumentError(
                 f"{name} cannot be used", expected=expected, found=repr(value)[:200], fix=f"{name}={example}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -285,17 +286,26 @@ TRAINING = (
         },
     ),
 )
+
+
+def _figure(name: str, data: Callable[[], dict[str, Any]]) -> Call:
+    """A figure of some data, all arguments that have a default at it."""
+    function = getattr(xfaconv, name)
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is not parameter.empty
+    }
+    return Call(name, function, lambda: defaults | data())
+
+
 PLOTS = (
-    Call("plot_attention", xfaconv.plot_attention, lambda: {"attention": results()["attention"][0]}),
-    Call("plot_importance", xfaconv.plot_importance, _of_results(importance="importance")),
-    Call("plot_embedding", xfaconv.plot_embedding, _of_results(embedding="embedding")),
-    Call("plot_hidden", xfaconv.plot_hidden, lambda: {"hidden": results()["hidden"][0, :2]}),
-    Call("plot_regimes", xfaconv.plot_regimes, lambda: {"regimes": results()["regimes"].label}),
-    Call(
-        "plot_teleconnection",
-        xfaconv.plot_teleconnection,
-        lambda: {"teleconnection": results()["teleconnection"].correlation},
-    ),
+    _figure("plot_attention", lambda: {"attention": results()["attention"][0]}),
+    _figure("plot_importance", _of_results(importance="importance")),
+    _figure("plot_embedding", _of_results(embedding="embedding")),
+    _figure("plot_hidden", lambda: {"hidden": results()["hidden"][0, :2]}),
+    _figure("plot_regimes", lambda: {"regimes": results()["regimes"].label}),
+    _figure("plot_teleconnection", lambda: {"teleconnection": results()["teleconnection"].correlation}),
 )
 MODELS = (
     Call("load_model", xfaconv.load_model, lambda: {"name": "ncep-monthly-2p5deg"}),

@@ -13,6 +13,7 @@ from xfaconv.plot.arrangement import arrange, map_title
 from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
 from xfaconv.plot.colours import INK, is_diverging
 from xfaconv.plot.coordinates import canonical
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def plot_attention(
     >>> float(np.round(artist.get_array().mean(), 2))
     1.0
     """
+    check_looks(locals())
     points = base_points(attention, base_point)
     shown, period, row, col = arrange(attention, row, col)
     field = times_uniform(shown) if relative else shown

@@ -13,6 +13,7 @@ from xfaconv.errors import ArgumentError
 from xfaconv.plot.colours import DIVERGING, INK
 from xfaconv.plot.heat_map import draw_heat_map
 from xfaconv.plot.labels import quantity_text, sizes_in
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.series import Record, draw_index, new_figure, read_record, tidy
 from xfaconv.plot.time_axis import format_time_axis, shade_warmup, step_edges
 
@@ -100,6 +101,7 @@ def plot_embedding(
     >>> type(plot_embedding(da)).__name__
     'QuadMesh'
     """
+    check_looks(locals())
     if kind not in ("heatmap", "line"):
         raise ArgumentError("kind is unknown", expected="'heatmap' or 'line'", found=repr(kind))
     if index is not None and (ax is not None or row is not None or col is not None):

@@ -11,6 +11,7 @@ import xarray as xr
 from xfaconv.errors import ArgumentError
 from xfaconv.plot.arrangement import arrange
 from xfaconv.plot.coordinates import canonical, drawn_dimension, horizontal_dimensions
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def plot_hidden(
     >>> [ax.get_title() for ax in grid.axs.flat]
     ['channel 0', 'channel 5']
     """
+    check_looks(locals())
     channel = _channel_dimension(hidden)
     if channel not in hidden.coords:
         hidden = hidden.assign_coords({channel: np.arange(hidden.sizes[channel])})

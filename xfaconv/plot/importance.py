@@ -13,6 +13,7 @@ from xfaconv.errors import ArgumentError
 from xfaconv.plot.colours import FAINT, INK, categorical, sequential
 from xfaconv.plot.heat_map import draw_heat_map
 from xfaconv.plot.labels import quantity_text, sizes_in
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.series import Record, new_figure, read_record, tidy
 from xfaconv.plot.time_axis import format_time_axis, shade_warmup
 
@@ -100,6 +101,7 @@ def plot_importance(
     >>> [bar.get_text() for bar in plot_importance(da)[0].axes.figure.axes[1].get_yticklabels()]
     ['z500', 'sst']
     """
+    check_looks(locals())
     if kind not in (None, "area", "line", "heatmap"):
         raise ArgumentError("kind is unknown", expected="'area', 'line' or 'heatmap'", found=repr(kind))
     record = _ordered(read_record(importance, "importance", (row, col)), order)

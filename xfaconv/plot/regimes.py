@@ -17,6 +17,7 @@ from xfaconv.plot.arrangement import arrange
 from xfaconv.plot.colours import INK, MISSING, categorical
 from xfaconv.plot.coordinates import horizontal_dimensions
 from xfaconv.plot.labels import date_precision, period_text, sizes_in
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 from xfaconv.plot.series import new_figure, tidy
 from xfaconv.plot.time_axis import time_dimension
@@ -111,6 +112,7 @@ def plot_regimes(
     >>> [text.get_text() for text in plot_regimes(regimes).axes.get_legend().get_texts()]
     ['0 (33%)', '1 (33%)', '2 (33%)']
     """
+    check_looks(locals())
     time = time_dimension(regimes, "regimes")
     if regimes.ndim != 1:
         raise ArgumentError(

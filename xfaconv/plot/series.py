@@ -88,7 +88,15 @@ def read_record(data: xr.DataArray, what: str, facets: tuple[Hashable | None, ..
     [[2.0], [1.0]]
     """
     time = time_dimension(data, what)
-    data = data.isel({dim: 0 for dim in facets if dim is not None and dim in data.dims})
+    panels = [dim for dim in facets if dim is not None]
+    strange = [dim for dim in panels if dim not in data.dims or dim == time]
+    if strange:
+        raise ArgumentError(
+            f"{strange[0]!r} is not a dimension that panels can be made of",
+            expected=f"one of {tuple(str(dim) for dim in data.dims if dim != time)}",
+            found=repr(strange[0]),
+        )
+    data = data.isel(dict.fromkeys(panels, 0))
     data = data.squeeze([dim for dim in data.dims if data.sizes[dim] == 1 and dim != time and data.ndim > 2])
     others = [dim for dim in data.dims if dim != time]
     if len(others) != 1:

@@ -10,6 +10,7 @@ import xarray as xr
 from xfaconv.plot.arrangement import arrange, map_title
 from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
 from xfaconv.plot.labels import quantity_name
+from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def plot_teleconnection(
     >>> artist.axes.get_title()
     'Correlation with 0°, 140°W'
     """
+    check_looks(locals())
     points = base_points(teleconnection, base_point)
     if stippling is None and "significant" in teleconnection.coords:
         stippling = teleconnection.coords["significant"].reset_coords(drop=True)
