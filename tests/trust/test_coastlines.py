@@ -22,6 +22,9 @@ def _archive(name: str) -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:
         for ending in ("shp", "shx", "dbf"):
             archive.write(folder / f"ne_110m_coastline.{ending}", f"ne_50m_{name}.{ending}")
+        # Some versions of cartopy ask for them as well.
+        archive.writestr(f"ne_50m_{name}.prj", 'GEOGCS["GCS_WGS_1984"]')
+        archive.writestr(f"ne_50m_{name}.cpg", "UTF-8")
     return stream.getvalue()
 
 
@@ -47,7 +50,8 @@ def test_finer_coastlines_are_fetched_once(finer, tmp_path):
     geometries.cache_clear()
     geometries("coastline", "50m")
     assert finer.requests == ["/coastline.zip"]
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".shp", ".shx", ".dbf"}
+    kept = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert {".shp", ".shx", ".dbf"} <= kept <= {".shp", ".shx", ".dbf", ".prj", ".cpg"}
 
 
 @pytest.mark.parametrize("behaviour", ["page", "truncated", "another", "error", "stall", "short"])
