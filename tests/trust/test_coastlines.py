@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cartopy.io import shapereader
+from pyproj import CRS
 
 import xfaconv.plot.coastlines as module
 from tests.local_server import local_server
@@ -23,7 +24,7 @@ def _archive(name: str) -> bytes:
         for ending in ("shp", "shx", "dbf"):
             archive.write(folder / f"ne_110m_coastline.{ending}", f"ne_50m_{name}.{ending}")
         # Some versions of cartopy ask for them as well.
-        archive.writestr(f"ne_50m_{name}.prj", 'GEOGCS["GCS_WGS_1984"]')
+        archive.writestr(f"ne_50m_{name}.prj", CRS("EPSG:4326").to_wkt())
         archive.writestr(f"ne_50m_{name}.cpg", "UTF-8")
     return stream.getvalue()
 

@@ -176,8 +176,10 @@ def test_importing_everything_leaves_the_process_as_it_was() -> None:
 import importlib.util, json, os, sys
 import cf_xarray, cartopy.crs, dask.array, matplotlib.pyplot, numpy, pooch, scipy.stats, sklearn.cluster
 import torch, xarray
-if importlib.util.find_spec("distributed"):
-    import distributed
+# The one may be absent; the other adds a filter of warnings where a version of torch imports it late.
+for name in ("distributed", "sympy"):
+    if importlib.util.find_spec(name):
+        __import__(name)
 sys.path.insert(0, os.environ["CHECKOUT"])
 import logging, random, warnings, copy
 def state():
