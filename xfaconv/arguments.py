@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
@@ -45,6 +46,17 @@ def is_number(value: object, least: float = -math.inf, most: float = math.inf) -
     )
 
 
+def is_mapping(value: object) -> bool:
+    """Whether a value maps names to something.
+
+    Examples
+    --------
+    >>> is_mapping({"hidden": 32}), is_mapping({3: 32}), is_mapping([])
+    (True, False, False)
+    """
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
 def _is_lag(value: object) -> bool:
     if is_whole(value, -(10**9)):
         return True
@@ -60,6 +72,10 @@ def _are_leads(value: object) -> bool:
 def _are_names(value: object) -> bool:
     several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
     return bool(several) and all(isinstance(name, str) for name in several)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | PathLike) and bool(str(value).strip())
 
 
 def _or_none(rule: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -80,7 +96,9 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "alpha": (lambda v: is_number(v, 1e-12, 1 - 1e-12), "a probability between 0 and 1", "0.05"),
         "batch": (lambda v: is_whole(v, 1), "a whole number from 1", "4"),
+        "blend": _FLAG,
         "blocks_per_part": (lambda v: is_whole(v, 1), "a whole number from 1", "16"),
+        "checkpoint": (_or_none(_is_path), "a path, or None", "'my-model.checkpoint'"),
         "deseasonalise": _FLAG,
         "heads": _FLAG,
         "lag": (_is_lag, "a whole number of steps, or several", "0"),
@@ -88,6 +106,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "learning_rate": (_or_none(lambda v: is_number(v, 1e-12, 10)), "a number above 0, or None", "1e-3"),
         "length": (lambda v: is_number(v, 1e-3, 360), "degrees above 0, up to 360", "20.0"),
         "name": (lambda v: isinstance(v, str) and bool(v.strip()), "text", "'my-model'"),
+        "network": (_or_none(is_mapping), "entries of NetworkSpec by name, or None", "{'hidden': 32}"),
         "null": _one_of("effective", "phase"),
         "patience": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "10"),
         "progress": _FLAG,

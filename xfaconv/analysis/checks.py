@@ -15,6 +15,7 @@ from xfaconv.analysis.probe import Target
 from xfaconv.analysis.randomisation import attention_maps, check_data, check_parameters, density
 from xfaconv.analysis.verdicts import errors_above_zero, with_verdict
 from xfaconv.analysis.windows import Windows, cut_windows
+from xfaconv.arguments import is_whole
 from xfaconv.errors import ArgumentError
 
 # Pass marks, fixed before any model was looked at.
@@ -189,8 +190,10 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140))  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
-    if samples < 3:
-        raise ArgumentError("too few samples", expected="at least 3, for standard errors", found=str(samples))
+    if not is_whole(samples, 3):
+        raise ArgumentError(
+            "too few samples", expected="a whole number from 3, for standard errors", found=repr(samples)[:200]
+        )
     windows = cut_windows(ds, base_point, samples=samples, season=season, **arguments)
     faithful = check_faithfulness(windows, seed=seed)
     parts = {

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
-from xfaconv.arguments import Rule, check_rules, is_number, is_whole
+from xfaconv.arguments import Rule, check_rules, is_mapping, is_number, is_whole
 from xfaconv.errors import ArgumentError
 
 _LARGEST = 1000  # Inches, levels, panels: more is a slip, and would fill the memory.
@@ -62,10 +62,6 @@ def _is_switch(value: object) -> bool:
     return isinstance(value, bool | np.bool_)
 
 
-def _are_words(value: object) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-
-
 def _are_labels(value: object) -> bool:
     if isinstance(value, str | bytes | Mapping | xr.Dataset) or not isinstance(value, Iterable):
         return False
@@ -85,7 +81,7 @@ _LIMIT = _optional(is_number, "a number", "0.0")
 _DIMENSION = _optional(lambda value: isinstance(value, Hashable), "the name of a dimension", "'season'")
 _LABELS = _optional(_are_labels, "labels, at least one", "[0, 1]")
 _ARRAY = _optional(lambda value: isinstance(value, xr.DataArray), "a DataArray", "ds['significant']")
-_WORDS = _optional(_are_words, "a mapping of arguments of matplotlib", "{'label': 'days'}")
+_WORDS = _optional(is_mapping, "a mapping of arguments of matplotlib", "{'label': 'days'}")
 _RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "add_colorbar": _SWITCH,

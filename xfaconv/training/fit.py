@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ import xarray as xr
 
 from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, harmonic_basis
-from xfaconv.conform import Conformed, Recognition, Target, adapt, recognise
-from xfaconv.conform.recognition import as_dataset
+from xfaconv.conform import Conformed, Target, adapt
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import Settings
-from xfaconv.errors import ArgumentError, TimeError, VariableError
+from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, load_model
 from xfaconv.nn import Geometry, Network, build_network
@@ -30,6 +29,7 @@ from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
 from xfaconv.training.sampling import WindowSource
 from xfaconv.training.seasonal import fit_record_climatology
+from xfaconv.training.variables import chosen_variables
 
 _VALIDATION_WINDOWS = 8
 _HARMONICS = 2
@@ -135,6 +135,7 @@ def fit(
     >>> [variable.name for variable in model.card.variables], model.card.step
     (['z500', 't850'], '1D')
     """
+    shown = get_options()["progress"] if progress is None else progress
     check_arguments(
         name=name,
         updates=updates,
@@ -146,17 +147,28 @@ def fit(
         seed=seed,
         leads=leads,
         variables=variables,
+        network=network,
+        blend=blend,
+        checkpoint=checkpoint,
+        progress=shown,
     )
+    wanted = Objective(warm_steps=min(4, window - 1)) if objective is None else objective
+    if not isinstance(wanted, Objective):
+        raise ArgumentError(
+            "objective is no Objective",
+            expected="an xfaconv.training.Objective, or None",
+            found=repr(objective)[:200],
+            fix="objective=Objective(sector_share=0.5)",
+        )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     span = window + max(start.card.network.leads if start else leads)
     record = _record(ds, start, variables, validation, span)
     grid = record.conformed.grid
     seeded = _new_network(record, leads, network, seed) if start is None else start.trainable_network()
-    wanted = objective or Objective(warm_steps=min(4, window - 1))
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(Settings(device=device).filled().device or "auto")
-    with _progress(updates, get_options()["progress"] if progress is None else progress) as report:
+    with _progress(updates, shown) as report:
         history = train(
             seeded,
             record.source,
@@ -196,7 +208,7 @@ def _record(
         target = Target(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = Target(_variables(ds, variables), harmonics=_HARMONICS)
+        target = Target(chosen_variables(ds, variables), harmonics=_HARMONICS)
         conformed = adapt(ds, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
@@ -258,50 +270,13 @@ def _standardised(data: xr.Dataset, climatology: Climatology, conformed: Conform
     return xr.Dataset(out)
 
 
-def _variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
-    """Describe the variables to train on, in the user's own names and units."""
-    ds = as_dataset(ds)
-    if wanted is not None:
-        lacking = [name for name in wanted if name not in ds]
-        if lacking:
-            raise VariableError(
-                f"variables {lacking} are not in the Dataset",
-                expected=f"some of {[str(name) for name in ds.data_vars]}",
-                found=repr(list(wanted)),
-                fix=f"variables={[str(name) for name in ds.data_vars][:3]}",
-            )
-        return tuple(_variable(ds, name) for name in wanted)
-    found = _recognised(recognise(ds))
-    if not found:
-        raise VariableError(
-            "no variable of the Dataset is recognised",
-            expected="variables with time, latitude and longitude that conform knows",
-            found=repr([str(name) for name in ds.data_vars]),
-            fix=f"variables={[str(name) for name in ds.data_vars][:3]}  # name them",
-        )
-    return tuple(_variable(ds, name) if level is None else level for name, level in found)
-
-
-def _recognised(recognition: Recognition) -> list[tuple[str, VariableSpec | None]]:
-    out: list[tuple[str, VariableSpec | None]] = []
-    for variable in recognition.variables:
-        if variable.level_coordinate and len(variable.levels) > 1:
-            for level in variable.levels:
-                key = f"{variable.key}{level:g}"
-                out.append(
-                    (variable.name, VariableSpec(key, variable.units, f"{variable.key} at {level:g} hPa", level))
-                )
-        else:
-            out.append((variable.name, None))
-    return out
-
-
-def _variable(ds: xr.Dataset, name: str) -> VariableSpec:
-    attrs = ds[name].attrs
-    return VariableSpec(str(name), str(attrs.get("units", "1")), str(attrs.get("long_name", name)))
-
-
 def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
+    known = [entry.name for entry in fields(NetworkSpec)]
+    strange = sorted(set(changes or {}) - set(known))
+    if strange:
+        raise ArgumentError(
+            f"network has no entry {strange[0]!r}", expected=f"entries among {known}", fix='network={"hidden": 32}'
+        )
     grid = record.conformed.grid
     domain = (-90.0, 90.0, 0.0, 360.0)
     if not grid.is_global:
