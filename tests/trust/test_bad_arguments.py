@@ -196,6 +196,8 @@ OTHERS: list[Row] = [
     ("fit", {"seed": 1.5}, ArgumentError, "seed cannot be used"),
     ("fit", {"network": True}, ArgumentError, "network cannot be used"),
     ("fit", {"network": {"hiden": 32}}, ArgumentError, "network has no entry 'hiden'"),
+    ("fit", {"network": {"bottleneck": "wide"}}, ArgumentError, "no network can be built"),
+    ("fit", {"network": {"hidden": -8}}, ArgumentError, "no network can be built"),
     ("fit", {"objective": "forecast"}, ArgumentError, "objective is no Objective"),
     ("fit", {"blend": 1}, ArgumentError, "blend cannot be used"),
     ("fit", {"checkpoint": 3}, ArgumentError, "checkpoint cannot be used"),

@@ -255,8 +255,8 @@ ANY = st.one_of(
     st.tuples(NUMBERS, NUMBERS),
     st.dictionaries(st.text(max_size=3), st.integers(-3, 3), max_size=2),
 )
-# Each of these takes seconds, or reaches for the network.
-SLOW = {"fit", "check_attention", "analysis.choose_count", "analysis.planted", "analysis.pna", "tutorial.open_dataset"}
+# It runs the network a hundred times and more.
+SLOW = {"check_attention"}
 QUICK = [call for call in CALLS if call.name not in SLOW]
 # What stands inside is handed to matplotlib, which judges it.
 FOR_MATPLOTLIB = {"cbar_kwargs", "subplot_kws"}

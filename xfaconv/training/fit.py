@@ -293,7 +293,14 @@ def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = build_network(replace(spec, **(changes or {})))
+        try:
+            built = build_network(replace(spec, **(changes or {})))
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as problem:
+            raise ArgumentError(
+                "no network can be built of these entries",
+                found=f"{changes}: {problem}"[:300],
+                fix="network={'hidden': 32}",
+            ) from problem
     start_from_damped_persistence(built, record.source, grid, seed)
     return built
 
