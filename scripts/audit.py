@@ -74,7 +74,10 @@ def licence(package: Distribution) -> str:
 
 def problems(pinned: Mapping[str, str], needed: Iterable[str]) -> list[str]:
     """Give what is wrong, a line each."""
-    installed = {canonicalize_name(package.name): package for package in distributions()}
+    installed: dict[str, Distribution] = {}
+    for package in distributions():
+        # The first is the one that is imported: setuptools puts older copies of some at the end of the path.
+        installed.setdefault(canonicalize_name(package.name), package)
     out = []
     for name in sorted(name for name in needed if not name.startswith(OF_MACHINES)):
         if name not in pinned:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,16 @@ def test_what_is_not_pinned_or_pinned_otherwise_is_named() -> None:
     assert audit.problems({}, {"numpy"}) == ["numpy is needed and not pinned"]
     assert audit.problems({"numpy": "0.1"}, set()) == [f"numpy is {version('numpy')}, pinned is 0.1"]
     assert audit.problems({"numpy": version("numpy")}, {"numpy"}) == []
+
+
+def test_of_two_copies_the_one_that_is_imported_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "numpy-0.1.dist-info"
+    copy.mkdir()
+    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert audit.problems({"numpy": version("numpy")}, {"numpy"}) == []
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert "numpy is 0.1" in audit.problems({"numpy": "2.0"}, set())[0]
 
 
 @pytest.mark.parametrize("words", ["GPL-3.0-or-later", "MIT AND LGPL-2.1", "Proprietary", ""])
