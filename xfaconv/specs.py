@@ -60,8 +60,9 @@ class NetworkSpec:
         Channels and heads of the axial attention.
     embedding : int
         Size of the embedding, the paper's D.
-    pooling : {"attention", "mean"}
-        Spatial pooling of the head; both are area-weighted.
+    pooling : {"attention", "mean", "patterns"}
+        Spatial pooling of the head; all are area-weighted. "patterns" reads the hidden state through the patterns by
+        which the fields are rebuilt from the embedding, as EOF analysis does; it needs ``located=True``.
     pooling_heads : int
         Number of pooling patterns when ``pooling="attention"``.
     temporal_heads : int
@@ -85,6 +86,8 @@ class NetworkSpec:
     located : bool
         Whether harmonics of position enter the core, and products of them the read-out and the patterns, so that the
         same message from afar may mean warm here and cold there.
+    outlook : bool
+        Whether the embedding is also asked for the fields at the leads, so that it keeps what foretells.
     """
 
     variables: int
@@ -96,7 +99,7 @@ class NetworkSpec:
     attention_width: int = 32
     attention_heads: int = 4
     embedding: int = 32
-    pooling: Literal["attention", "mean"] = "attention"
+    pooling: Literal["attention", "mean", "patterns"] = "attention"
     pooling_heads: int = 16
     temporal_heads: int = 4
     look_back: int = 8
@@ -108,6 +111,7 @@ class NetworkSpec:
     dropout: float = 0.0
     architecture: Architecture = "faconvlstm"
     located: bool = False
+    outlook: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,8 +187,9 @@ class ModelCard:
         out["variables"] = [asdict(variable) for variable in self.variables]
         out["grid"] = {"latitude": list(self.grid.latitude), "longitude": list(self.grid.longitude)}
         out["network"] = asdict(self.network)
-        if not self.network.located:  # an entry that older files do not have: without it their hash stays what it is
-            del out["network"]["located"]
+        for later in ("located", "outlook"):  # older files lack these entries: without them their hash stays what it is
+            if not out["network"][later]:
+                del out["network"][later]
         out["years"] = dict(self.years)
         out["metrics"] = dict(self.metrics)
         out["known_failures"] = list(self.known_failures)

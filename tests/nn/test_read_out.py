@@ -1,4 +1,4 @@
-"""Networks that know the place: read-out and patterns follow slow loops, and older files keep their hash."""
+"""Networks that know the place: read-out, patterns and pooling follow slow loops, and older files keep their hash."""
 
 from __future__ import annotations
 
@@ -92,10 +92,79 @@ def test_predict_without_the_grid_is_refused_where_the_read_out_needs_it():
         network.predict(torch.zeros(1, 1, 5, 6, 5), torch.zeros(1, 1, 2, 5, 6))
 
 
+POOLED = replace(SPEC, pooling="patterns", outlook=True)
+
+
+@pytest.mark.parametrize("kind", ["cell-centred", "pole-points", "regional"])
+def test_pooling_through_patterns_is_the_area_mean_of_the_fields_read_times_their_patterns(kind):
+    grid, network = GRIDS[kind], disturbed(build_network(POOLED))
+    p, hidden, geometry = oracle.numbers(network), noise(2, *grid.shape, 5), geometry_of(grid)
+    found = network.head.pool(hidden, geometry, None, network.patterns).detach().numpy()
+    area = np.asarray(grid.area) / np.asarray(grid.area).sum()
+    waves = geometry.position_products.numpy()
+    expected = np.zeros((2, 8))
+    for i, j in np.ndindex(*grid.shape):
+        patterns = (p["patterns.weight"] @ waves[i, j]).reshape(2, 8)
+        for sample in range(2):
+            expected[sample] += area[i, j] * (p["head.projection.weight"] @ hidden[sample, i, j].numpy()) @ patterns
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_position_products_on_the_globe_by_hand():
+    grid = GRIDS["cell-centred"]
+    found = geometry_of(grid).position_products.numpy()
+    for i, j in ((0, 0), (2, 5)):
+        np.testing.assert_allclose(found[i, j], products(grid.latitude[i], grid.longitude[j]), atol=1e-6)
+
+
+def test_embedding_of_a_network_pooled_through_patterns_is_its_head_on_the_pooled_sequence():
+    grid, network = GRIDS["regional"], disturbed(build_network(POOLED))
+    geometry, fields = geometry_of(grid), noise(1, 4, 2, *grid.shape)
+    seen, year = torch.ones(1, 4, *grid.shape, dtype=torch.float64), torch.full((1, 4), 0.25, dtype=torch.float64)
+    encoded = network.encode(fields, seen, year, year, geometry, keep_refined=True)
+    pooled = [network.head.pool(encoded.refined[:, t], geometry, None, network.patterns) for t in range(4)]
+    season = [0.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0]  # cosine and sine of a quarter, and of half a circle
+    sequence = np.array([step[0].detach().numpy() + season for step in pooled])
+    head = oracle.part(oracle.numbers(network), "head.")
+    expected = oracle.temporal_attention(head, sequence, POOLED.temporal_heads, POOLED.look_back)
+    np.testing.assert_allclose(encoded.embedding[0].detach().numpy(), expected, atol=1e-6)
+
+
+def test_the_outlook_is_the_reconstruction_from_a_linear_map_of_the_embedding():
+    grid, network = GRIDS["pole-points"], disturbed(build_network(POOLED))
+    geometry, embedding = geometry_of(grid), noise(1, 2, 8)
+    found = network.reconstruct(embedding, geometry, lead=3)
+    moved = embedding @ network.outlook["3"].weight.T
+    assert torch.allclose(found, network.reconstruct(moved, geometry))
+    assert not torch.allclose(found, network.reconstruct(embedding, geometry))
+    with pytest.raises(ArgumentError, match=r"not asked for the fields 2 steps later[\s\S]*\[0, 3\]"):
+        network.reconstruct(embedding, geometry, lead=2)
+    with pytest.raises(ArgumentError, match="not asked for the fields 3 steps later"):
+        build_network(SPEC).reconstruct(embedding, geometry, lead=3)
+
+
+def test_pooling_through_patterns_needs_patterns_of_position():
+    with pytest.raises(ArgumentError, match="needs patterns of position"):
+        build_network(replace(POOLED, located=False))
+
+
+def test_every_parameter_of_a_network_with_an_outlook_is_used():
+    grid, network = GRIDS["regional"], disturbed(build_network(POOLED), size=0.2)
+    geometry, fields = geometry_of(grid), noise(2, 3, 2, *grid.shape)
+    seen, year = torch.rand(2, 3, *grid.shape, dtype=torch.float64), torch.rand(2, 3, dtype=torch.float64)
+    encoded = network.encode(fields, seen, year, year, geometry, keep_refined=True)
+    loss = network.predict(encoded.refined, fields, geometry).square().sum()
+    (loss + network.reconstruct(encoded.embedding, geometry, lead=3).square().sum()).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
+
+
 def test_the_entry_is_absent_from_cards_without_it_so_that_their_hash_stays():
     packaged = load_model("amip-daily-5p6deg").card
-    card, located = (packaged.updated(network=replace(packaged.network, located=flag)) for flag in (False, True))
-    assert "located" not in card.to_dict()["network"]
-    assert type(card).from_dict(card.to_dict()) == card
-    assert located.to_dict()["network"]["located"] is True
-    assert type(card).from_dict(located.to_dict()) == located
+    for entry in ("located", "outlook"):
+        without, with_it = (
+            packaged.updated(network=replace(packaged.network, **{entry: flag})) for flag in (False, True)
+        )
+        assert entry not in without.to_dict()["network"]
+        assert type(without).from_dict(without.to_dict()) == without
+        assert with_it.to_dict()["network"][entry] is True
+        assert type(with_it).from_dict(with_it.to_dict()) == with_it

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from xfaconv.errors import ModelFileError, TimeError
+from xfaconv.errors import ArgumentError, ModelFileError, TimeError
 from xfaconv.grid import Grid
-from xfaconv.nn import Network, build_network
+from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import NetworkSpec
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective
@@ -162,3 +163,51 @@ def test_an_interrupted_run_on_blended_windows_ends_like_an_undisturbed_one(tmp_
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert not torch.equal(whole.read_out[0].weight, plain.read_out[0].weight)
+
+
+def test_only_the_named_parts_learn_and_an_interrupted_run_of_them_ends_the_same(tmp_path: Path) -> None:
+    before, whole, halted, resumed = fresh(), fresh(), fresh(), fresh()
+    parts = ("head", "core.squeeze_excitation")
+    run(4, whole, learning=parts)
+    run(4, halted, learning=parts, checkpoint=tmp_path / "run.checkpoint", stop=lambda update: update == 2)
+    run(4, resumed, learning=parts, checkpoint=tmp_path / "run.checkpoint")
+    for name, value in weights(whole).items():
+        chosen = name.startswith(("head.", "core.squeeze_excitation."))
+        assert torch.equal(value, weights(before)[name]) != chosen, name
+        assert torch.equal(value, weights(resumed)[name]), name
+    assert all(parameter.requires_grad for parameter in whole.parameters()), "later everything can learn again"
+
+
+def test_a_part_that_the_network_has_not_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"no part 'heads'[\s\S]*head"):
+        run(2, fresh(), learning=("heads",))
+
+
+def test_an_embedding_with_an_outlook_learns_to_foretell_a_wave() -> None:
+    torch.manual_seed(0)
+    network = build_network(replace(SPEC, located=True, pooling="patterns", outlook=True))
+    schedule = Schedule(updates=150, batch=2, window=6, learning_rate=2e-2, seed=4)
+    seen = Objective(
+        warm_steps=3, sector_share=0, box_share=0, variable_dropout=0, outlook_weight=1.0, reconstruction_weight=1.0
+    )
+    history = train(network, travelling_waves(), GRID, schedule, seen)
+    for lead in (1, 2):
+        assert history[-1][f"outlook {lead}"] < 0.1 * history[0][f"outlook {lead}"]
+
+
+def test_restarted_gates_start_at_their_biases_and_can_learn_again() -> None:
+    network = fresh()
+    gates = network.core.squeeze_excitation
+    with torch.no_grad():
+        gates.squeeze.weight.zero_()
+        gates.squeeze.bias.fill_(-1.0)
+        gates.excite.bias.normal_()
+    before = {name: value.clone() for name, value in weights(network).items()}
+    run(3, network, learning=("core.squeeze_excitation.squeeze",))
+    assert torch.equal(gates.squeeze.weight, before["core.squeeze_excitation.squeeze.weight"]), "silent units stay so"
+    gates.restart()
+    mixed = torch.randn(2, *GRID.shape, 8)
+    expected = torch.sigmoid(gates.excite.bias).expand(2, -1)
+    assert torch.allclose(gates(mixed, Geometry.from_grid(GRID)), expected)
+    run(8, network, learning=("core.squeeze_excitation",))
+    assert gates(mixed, Geometry.from_grid(GRID)).std(dim=0).max() > 0

@@ -31,7 +31,7 @@ from xfaconv.training.packaged import (
     train_recipe,
 )
 from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import Recipe, Stage
+from xfaconv.training.recipes import Recipe, Stage, embedding_stage
 
 NETWORK = NetworkSpec(
     variables=2,
@@ -100,6 +100,33 @@ def test_the_control_differs_in_its_attention_alone(prepared: Prepared, tmp_path
     assert not network.has_attention
     assert network.spec == replace(RECIPE.network, attention_every=0)
     assert (tmp_path / "tiny-control-1.jsonl").exists()
+
+
+def test_a_stage_with_another_network_takes_over_what_both_have(prepared: Prepared, tmp_path: Path) -> None:
+    schedule = Schedule(updates=2, batch=1, window=7, seed=5)
+    start = replace(NETWORK, located=True)
+    recipe = replace(RECIPE, network=start, stages=(RECIPE.stages[0], embedding_stage(start, schedule)))
+    first = train_recipe(recipe, prepared, tmp_path, stages=1).state_dict()
+    network = train_recipe(recipe, prepared, tmp_path)
+    assert (network.spec.pooling, network.spec.outlook) == ("patterns", True)
+    for name, value in network.state_dict().items():
+        if not name.startswith(("head.", "patterns.", "outlook.")):
+            assert torch.equal(value, first[name]), name
+    assert network.head.projection.weight.shape != first["head.projection.weight"].shape
+    assert finish(recipe, prepared, network, tmp_path).card.network == network.spec
+    control = train_recipe(control_recipe(recipe), prepared, tmp_path)
+    assert control.spec == replace(network.spec, attention_every=0)
+
+
+def test_a_stage_that_restarts_the_gates_changes_nothing_else(prepared: Prepared, tmp_path: Path) -> None:
+    stage = Stage(Schedule(updates=1, batch=1, window=4, seed=5, learning_rate=0.0), restart_gates=True)
+    stage = replace(stage, learning=("core.squeeze_excitation",))
+    recipe = replace(RECIPE, stages=(RECIPE.stages[0], stage))
+    first = train_recipe(recipe, prepared, tmp_path, stages=1).state_dict()
+    network = train_recipe(recipe, prepared, tmp_path)
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, first[name])}
+    middle = "core.squeeze_excitation."
+    assert changed == {f"{middle}squeeze.weight", f"{middle}squeeze.bias", f"{middle}excite.weight"}
 
 
 def test_a_recipe_without_stages_is_refused(prepared: Prepared, tmp_path: Path) -> None:

@@ -126,10 +126,11 @@ def _network_checks(card: ModelCard) -> Checks:
         spec.variables == len(card.variables),
     )
     yield "network.architecture", "a known one", spec.architecture, spec.architecture in get_args(Architecture)
-    yield "network.pooling", "'attention' or 'mean'", spec.pooling, spec.pooling in {"attention", "mean"}
-    flags = (spec.periodic, spec.daily_cycle, spec.located)
+    poolings = {"attention", "mean", "patterns"} if spec.located else {"attention", "mean"}
+    yield "network.pooling", "'attention', 'mean' or, if located, 'patterns'", spec.pooling, spec.pooling in poolings
+    flags = (spec.periodic, spec.daily_cycle, spec.located, spec.outlook)
     boolean = all(isinstance(flag, bool) for flag in flags)
-    yield "network.periodic, daily_cycle, located", "true or false", flags, boolean
+    yield "network.periodic, daily_cycle, located, outlook", "true or false", flags, boolean
     dropout = spec.dropout
     yield "network.dropout", "at least 0, below 1", dropout, _is_number(dropout) and 0 <= dropout < 1
     yield (

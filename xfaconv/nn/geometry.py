@@ -66,11 +66,16 @@ class Geometry:
         return self.area / self.area.sum()
 
     @property
+    def waves(self) -> tuple[Tensor, Tensor]:
+        """Harmonics of longitude, shape (lon, 9), and of latitude, shape (lat, 9), each with the constant first."""
+        zonal, meridional = self.positions.split((2 * LONGITUDE_HARMONICS, 2 * LATITUDE_HARMONICS), dim=-1)
+        return _with_constant(zonal[0]), _with_constant(meridional[:, 0])
+
+    @property
     def position_products(self) -> Tensor:
         """Products of each harmonic of longitude with each of latitude, constants included, shape (lat, lon, 81)."""
-        zonal, meridional = self.positions.split((2 * LONGITUDE_HARMONICS, 2 * LATITUDE_HARMONICS), dim=-1)
-        waves = [F.pad(math.sqrt(2) * part, (1, 0), value=1.0) for part in (zonal, meridional)]
-        return (waves[0][..., :, None] * waves[1][..., None, :]).flatten(-2)
+        along_row, along_column = self.waves
+        return (along_row[None, :, :, None] * along_column[:, None, None, :]).flatten(-2)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Geometry:
         """Copy to a device or a floating type; the same object where it is there already.
@@ -144,6 +149,11 @@ class Geometry:
         """
         with torch.inference_mode(False):
             return _plane(rows, columns)
+
+
+def _with_constant(waves: Tensor) -> Tensor:
+    """Put a 1 before harmonics, which are scaled to the same mean square."""
+    return F.pad(math.sqrt(2) * waves, (1, 0), value=1.0)
 
 
 def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from xfaconv.errors import ArgumentError
 from xfaconv.nn.geometry import POSITION_FEATURES, Geometry
+from xfaconv.nn.read_out import LocatedPatterns
 
 
 def seasonal_encoding(year_phase: Tensor, day_phase: Tensor, size: int, harmonics: int, daily_cycle: bool) -> Tensor:
@@ -51,14 +52,18 @@ class SubspaceHead(nn.Module):
         Hidden channels F.
     size : int
         Embedding size D.
-    pooling : {"attention", "mean"}
-        Area-weighted mean, or spatial attention pooling whose logits carry the logarithm of the cell area.
+    pooling : {"attention", "mean", "patterns"}
+        Area-weighted mean, spatial attention pooling whose logits carry the logarithm of the cell area, or means
+        weighted by the patterns by which `variables` fields are rebuilt.
     pooling_heads : int
-        Number of pooling patterns; must divide `size`.
+        Number of pooling heads of the attention; must divide `size`.
     temporal_heads : int
         Heads of the temporal attention; must divide `size`.
     look_back : int
         Steps that the temporal attention sees, the present included.
+
+    variables : int
+        Fields that the patterns rebuild; without meaning for other poolings.
 
     Raises
     ------
@@ -67,7 +72,15 @@ class SubspaceHead(nn.Module):
     """
 
     def __init__(
-        self, channels: int, size: int, *, pooling: str, pooling_heads: int, temporal_heads: int, look_back: int
+        self,
+        channels: int,
+        size: int,
+        *,
+        pooling: str,
+        pooling_heads: int,
+        temporal_heads: int,
+        look_back: int,
+        variables: int = 1,
     ) -> None:
         super().__init__()
         groups = pooling_heads if pooling == "attention" else 1
@@ -80,7 +93,7 @@ class SubspaceHead(nn.Module):
         self.groups = groups
         self.temporal_heads = temporal_heads
         self.look_back = look_back
-        self.projection = nn.Linear(channels, size, bias=False)
+        self.projection = nn.Linear(channels, variables if pooling == "patterns" else size, bias=False)
         if pooling == "attention":
             self.pool_norm = nn.LayerNorm(channels)
             self.pool_logits = nn.Linear(channels, groups, bias=False)
@@ -109,7 +122,13 @@ class SubspaceHead(nn.Module):
             return area
         return self.pool_position(geometry.positions.to(dtype)).flatten(0, 1).T + area.log()
 
-    def pool(self, hidden: Tensor, geometry: Geometry, bias: Tensor | None = None) -> Tensor:
+    def pool(
+        self,
+        hidden: Tensor,
+        geometry: Geometry,
+        bias: Tensor | None = None,
+        patterns: LocatedPatterns | None = None,
+    ) -> Tensor:
         """Compute the paper's s_t = Pool(W_s H_t).
 
         Parameters
@@ -120,11 +139,15 @@ class SubspaceHead(nn.Module):
             Areas and position features.
         bias : Tensor (pooling head, lat * lon), optional
             From `pool_bias`, to compute it once for many steps.
+        patterns : LocatedPatterns, optional
+            Patterns to pool through, instead of the means or the attention.
 
         Returns
         -------
         Tensor (batch, D)
         """
+        if patterns is not None:
+            return patterns.project(self.projection(hidden), geometry)
         bias = self.pool_bias(geometry) if bias is None else bias
         cells = hidden.flatten(1, 2)
         if self.groups == 1:

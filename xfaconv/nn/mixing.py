@@ -113,6 +113,15 @@ class SqueezeExcitation(nn.Module):
         self.squeeze = nn.Linear(channels, max(channels // reduction, 1))
         self.excite = nn.Linear(max(channels // reduction, 1), channels)
 
+    def restart(self) -> None:
+        """Draw the middle layer anew and let it say nothing yet, so that each gate starts at its bias.
+
+        Where training has pushed all middle units below zero, they are silent for good and the gates never change; of
+        a network in that state this changes nothing but that they can learn again.
+        """
+        self.squeeze.reset_parameters()
+        nn.init.zeros_(self.excite.weight)
+
     def forward(self, mixed: Tensor, geometry: Geometry) -> Tensor:
         """Compute the gates.
 

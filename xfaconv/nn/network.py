@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from xfaconv.errors import ArgumentError, ModelError
 from xfaconv.nn.attention import AxialAttention
-from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
 from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.cores import build_core
 from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
 from xfaconv.nn.head import SubspaceHead, seasonal_encoding
 from xfaconv.nn.read_out import LocatedPatterns, LocatedReadOut
@@ -64,7 +65,7 @@ class Network(nn.Module):
         self.spec = spec
         channels = spec.variables + 1 + SPHERE_FEATURES + 2 + (2 if spec.daily_cycle else 0)
         channels += POSITION_FEATURES if spec.located else 0
-        self.core = _build_core(spec, channels)
+        self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
         if spec.attention_every and spec.architecture == "faconvlstm":
             self.attention_module = AxialAttention(spec.hidden, spec.attention_width, spec.attention_heads)
@@ -75,6 +76,7 @@ class Network(nn.Module):
             pooling_heads=spec.pooling_heads,
             temporal_heads=spec.temporal_heads,
             look_back=spec.look_back,
+            variables=spec.variables,
         )
         self.read_out = nn.Sequential(
             nn.Linear(spec.hidden, _READ_OUT_HIDDEN),
@@ -95,6 +97,17 @@ class Network(nn.Module):
                 nn.Linear(_PATTERN_HIDDEN, _PATTERN_HIDDEN),
                 nn.GELU(),
                 nn.Linear(_PATTERN_HIDDEN, spec.variables * spec.embedding),
+            )
+
+        self.outlook = nn.ModuleDict(
+            {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in spec.leads if lead}
+            if spec.outlook
+            else {}
+        )
+        if spec.pooling == "patterns" and not spec.located:
+            raise ArgumentError(
+                'pooling="patterns" needs patterns of position',
+                fix='NetworkSpec(..., pooling="patterns", located=True)',
             )
 
     @property
@@ -172,6 +185,7 @@ class Network(nn.Module):
         run = start_run(self.core, self.attention_module, geometry, hidden, cell, checkpointed=checkpointed)
         kept_hidden, kept_refined, kept_gates = (Collected(steps - keep_from, run.overwrites) for _ in range(3))
         pool_bias = self.head.pool_bias(geometry)
+        pool_patterns = cast("LocatedPatterns", self.patterns) if self.spec.pooling == "patterns" else None
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
             part = slice(first, first + block)
@@ -186,7 +200,7 @@ class Network(nn.Module):
                     run.refine()
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
-                pooled.append(self.head.pool(run.hidden, geometry, pool_bias))
+                pooled.append(self.head.pool(run.hidden, geometry, pool_bias, pool_patterns))
         encoding = seasonal_encoding(
             year_phase, day_phase, self.spec.embedding, self.spec.seasonal_harmonics, self.spec.daily_cycle
         )
@@ -306,7 +320,7 @@ class Network(nn.Module):
         change = change.movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
         return change + self.persistence[:, :, None, None] * fields[:, :, None]
 
-    def reconstruct(self, embedding: Tensor, geometry: Geometry) -> Tensor:
+    def reconstruct(self, embedding: Tensor, geometry: Geometry, lead: int = 0) -> Tensor:
         """Reconstruct the fields from the embedding alone, through learned patterns of position.
 
         Parameters
@@ -315,11 +329,26 @@ class Network(nn.Module):
             Embeddings.
         geometry : Geometry
             The grid.
+        lead : int
+            The fields of so many steps later; networks with an outlook know their leads.
 
         Returns
         -------
         Tensor (batch, time, variable, lat, lon)
+
+        Raises
+        ------
+        ArgumentError
+            If the network has no outlook to this lead.
         """
+        if lead:
+            if str(lead) not in self.outlook:
+                raise ArgumentError(
+                    f"this network's embedding was not asked for the fields {lead} steps later",
+                    expected=f"one of {[0, *map(int, self.outlook)]}",
+                    fix="reconstruct(embedding, geometry)",
+                )
+            embedding = self.outlook[str(lead)](embedding)
         located = self.spec.located
         patterns = self.patterns(geometry if located else geometry.positions.to(embedding.dtype))
         patterns = patterns.unflatten(-1, (self.spec.variables, self.spec.embedding))
@@ -367,18 +396,3 @@ def build_network(spec: NetworkSpec) -> Network:
     (True, True)
     """
     return Network(spec)
-
-
-def _build_core(spec: NetworkSpec, channels: int) -> nn.Module:
-    if spec.architecture == "faconvlstm":
-        return FAConvLSTMCell(
-            channels,
-            spec.hidden,
-            bottleneck=spec.bottleneck,
-            scales=spec.scales,
-            squeeze=spec.squeeze,
-            dropout=spec.dropout,
-            recurrent_dropout=spec.dropout,
-        )
-    baselines = {"convlstm": ConvLSTMCell, "cnn-lstm": CNNLSTMCell, "cnn": CNNCell}
-    return baselines[spec.architecture](channels, spec.hidden)

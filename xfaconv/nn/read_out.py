@@ -79,3 +79,26 @@ class LocatedPatterns(nn.Module):
         Tensor (lat, lon, outputs)
         """
         return geometry.position_products.to(self.weight.dtype) @ self.weight.T
+
+    def project(self, fields: Tensor, geometry: Geometry) -> Tensor:
+        """Area-weighted means of some fields times their patterns, summed over the fields.
+
+        The patterns are sums of products of harmonics, so the fields are taken apart into harmonics, row by row and
+        then along the meridian, and the patterns themselves, which would be large on a fine grid, are never made.
+
+        Parameters
+        ----------
+        fields : Tensor (batch, lat, lon, field)
+            As many fields as the patterns are of; the patterns are ordered by field.
+        geometry : Geometry
+            Areas and position features.
+
+        Returns
+        -------
+        Tensor (batch, outputs / fields)
+        """
+        along_row, along_column = (waves.to(fields.dtype) for waves in geometry.waves)
+        weighted = fields * geometry.normalised_area.to(fields.dtype)[..., None]
+        by_row = torch.einsum("bijv,jz->bivz", weighted, along_row)
+        harmonics = torch.einsum("bivz,im->bvzm", by_row, along_column).flatten(2)
+        return torch.einsum("bvk,vdk->bd", harmonics, self.weight.unflatten(0, (fields.shape[-1], -1)))

@@ -118,7 +118,8 @@ def read_checkpoint(
         for kind, kept in (("average.", average), ("best.", best)):
             for name, value in _part(tensors, kind).items():
                 kept[name].copy_(value)
-        for name, parameter in network.named_parameters():
+        learning = (pair for pair in network.named_parameters() if pair[1].requires_grad)
+        for name, parameter in learning:
             optimizer.state[parameter] = {
                 key: tensors[f"optimizer.{key}.{name}"].to(parameter.device if key != "step" else "cpu")
                 for key in ("step", "exp_avg", "exp_avg_sq")

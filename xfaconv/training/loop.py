@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.checkpoint import read_checkpoint, write_checkpoint
@@ -83,6 +84,7 @@ def train(
     schedule: Schedule,
     objective: Objective,
     *,
+    learning: Sequence[str] = (),
     checkpoint: Path | None = None,
     log: Path | None = None,
     device: str = "cpu",
@@ -108,6 +110,8 @@ def train(
         Length and pace.
     objective : Objective
         What is asked for.
+    learning : sequence of str
+        Names of the network's parts that learn, such as ``"head"``, while the others stay; by default all do.
     checkpoint : Path, optional
         File to go on from and to write every 50 updates.
     log : Path, optional
@@ -128,10 +132,18 @@ def train(
     -------
     list of dict
         The logged losses.
+
+    Raises
+    ------
+    ArgumentError
+        If the network has no part of a given name.
+    ModelFileError
+        If the checkpoint cannot be read or written, or belongs to another run.
     """
     geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic).to(device)
     network.to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    parameters = _let_learn(network, learning)
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     length = schedule.window + max(network.spec.leads)
     starts = source.starts(length)
@@ -156,7 +168,7 @@ def train(
             loss, parts = training_loss(network, batch, geometry, grid, objective, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+        nn.utils.clip_grad_norm_(parameters, schedule.clip)
         optimizer.step()
         _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))
         entry = {"update": update + 1, "loss": float(loss.detach()), **parts}
@@ -177,7 +189,7 @@ def train(
         if ended:
             break
     network.load_state_dict(best if _validations(history) else average)
-    network.eval()
+    network.requires_grad_(requires_grad=True).eval()
     return history
 
 
@@ -209,6 +221,23 @@ def start_from_damped_persistence(network: Network, source: WindowSource, grid: 
         network.persistence.copy_(torch.from_numpy(products / np.maximum(squares, 1e-12)))
         for parameter in network.read_out[-1].parameters():
             parameter.mul_(_SMALL)
+
+
+def _let_learn(network: Network, parts: Sequence[str]) -> list[nn.Parameter]:
+    """Let only the named parts of a network learn, and give their parameters."""
+    chosen = set()
+    for part in parts:
+        found = {name for name, _ in network.named_parameters() if name == part or name.startswith(f"{part}.")}
+        if not found:
+            raise ArgumentError(
+                f"the network has no part {part!r} that could learn",
+                expected=", ".join(name for name, _ in network.named_children()),
+                found=repr(part),
+            )
+        chosen |= found
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not parts or name in chosen)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def _validations(history: list[dict[str, float]]) -> list[float]:

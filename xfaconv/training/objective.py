@@ -37,6 +37,8 @@ class Objective:
         Weights of the hidden values, of each lead, and of the reconstruction from the embedding.
     laplacian_weight, temporal_weight : float
         The paper's lambda_s and lambda_t.
+    outlook_weight : float
+        Weight of the fields at each lead from the embedding, for networks with an outlook.
     """
 
     sector_share: float = 0.5
@@ -49,6 +51,7 @@ class Objective:
     reconstruction_weight: float = 0.25
     laplacian_weight: float = 1e-4
     temporal_weight: float = 1e-4
+    outlook_weight: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +245,12 @@ def training_loss(
         error = area_weighted_error(prediction[:, :, position], torch.nan_to_num(target), present.float(), geometry)
         loss = loss + (objective.hidden_weight if lead == 0 else objective.lead_weight) * error
         parts["hidden" if lead == 0 else f"lead {lead}"] = float(error.detach())
-    truth = batch.fields[:, objective.warm_steps : steps]
-    rebuilt = network.reconstruct(encoded.embedding, geometry)
-    error = area_weighted_error(rebuilt, torch.nan_to_num(truth), torch.isfinite(truth).float(), geometry)
-    parts["reconstruction"] = float(error.detach())
-    loss = loss + objective.reconstruction_weight * error
+    for lead in [0, *map(int, network.outlook)]:
+        truth = batch.fields[:, objective.warm_steps + lead : steps + lead]
+        rebuilt = network.reconstruct(encoded.embedding, geometry, lead)
+        error = area_weighted_error(rebuilt, torch.nan_to_num(truth), torch.isfinite(truth).float(), geometry)
+        parts[f"outlook {lead}" if lead else "reconstruction"] = float(error.detach())
+        loss = loss + (objective.outlook_weight if lead else objective.reconstruction_weight) * error
     if objective.laplacian_weight:
         smooth = laplacian_smoothness(refined, geometry)
         parts["laplacian"] = float(smooth.detach())

@@ -15,7 +15,8 @@ from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.models import Model
 from xfaconv.nn import Geometry, Network, build_network
-from xfaconv.specs import ModelCard
+from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.evaluation import forecast_skill, hidden_skill, without_attention
 from xfaconv.training.linear import linear_answer
 from xfaconv.training.loop import start_from_damped_persistence, train
@@ -51,17 +52,22 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
     network: Network | None = None
     for number, stage in enumerate(recipe.stages[:stages], start=1):
         source, grid = prepared.source(recipe.train, stage.every), prepared.thinned_grid(stage.every)
+        torch.manual_seed(stage.schedule.seed)
         if network is None:
-            torch.manual_seed(stage.schedule.seed)
-            network = build_network(recipe.network)
+            network = build_network(stage.network or recipe.network)
             if recipe.start_from_persistence:
                 start_from_damped_persistence(network, source, grid, stage.schedule.seed)
+        elif stage.network is not None and stage.network != network.spec:
+            network = taken_over(network, stage.network)
+        if stage.restart_gates and isinstance(network.core, FAConvLSTMCell):
+            network.core.squeeze_excitation.restart()
         train(
             network,
             source,
             grid,
             stage.schedule,
             stage.objective or recipe.objective,
+            learning=stage.learning,
             checkpoint=work / f"{recipe.name}-{number}.checkpoint",
             log=work / f"{recipe.name}-{number}.jsonl",
         )
@@ -70,6 +76,28 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
             "a recipe needs at least one stage", fix="Recipe(stages=(Stage(Schedule(updates=100)),), ...)"
         )
     return network
+
+
+def taken_over(network: Network, spec: NetworkSpec) -> Network:
+    """Build a network with other parts that takes over what it shares with a trained one.
+
+    Parameters
+    ----------
+    network : Network
+        The trained network.
+    spec : NetworkSpec
+        The other one.
+
+    Returns
+    -------
+    Network
+        Weights of the same name and shape are the trained ones, others are new.
+    """
+    built, known = build_network(spec), network.state_dict()
+    kept = {name: known[name] for name, new in built.state_dict().items() if name in known}
+    shared = {name: value for name, value in kept.items() if value.shape == built.get_parameter(name).shape}
+    built.load_state_dict(shared, strict=False)
+    return built
 
 
 def measure(recipe: Recipe, prepared: Prepared, network: Network, *, every: int = 1) -> dict[str, Any]:
@@ -171,8 +199,11 @@ def control_recipe(recipe: Recipe) -> Recipe:
     >>> control_recipe(RECIPES["amip-daily-5p6deg"]).network.attention_every
     0
     """
+    stages = tuple(
+        replace(stage, network=stage.network and replace(stage.network, attention_every=0)) for stage in recipe.stages
+    )
     network = replace(recipe.network, attention_every=0)
-    return replace(recipe, name=f"{recipe.name}-control", network=network)
+    return replace(recipe, name=f"{recipe.name}-control", network=network, stages=stages)
 
 
 def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:
@@ -278,7 +309,7 @@ def finish(recipe: Recipe, prepared: Prepared, network: Network, work: Path) -> 
         step=recipe.step,
         segment=recipe.segment,
         warmup=recipe.warmup,
-        network=recipe.network,
+        network=network.spec,
         climatology_harmonics=recipe.harmonics,
         licence=str(text["licence"]),
         citation=str(text["citation"]),

@@ -21,11 +21,20 @@ class Stage:
         Train on every so-manyth point of the grid in both directions; 1 is the whole grid.
     objective : Objective, optional
         What this stage asks for, by default what the recipe does.
+    network : NetworkSpec, optional
+        A network with other parts to go on with: it takes over all weights of the same name and shape.
+    learning : tuple of str
+        Names of the parts that learn, such as ``"head"``, while the others stay; by default all do.
+    restart_gates : bool
+        Whether the squeeze-excitation's middle layer begins anew, its gates starting at their biases.
     """
 
     schedule: Schedule
     every: int = 1
     objective: Objective | None = None
+    network: NetworkSpec | None = None
+    learning: tuple[str, ...] = ()
+    restart_gates: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,64 @@ COARSE = Objective(
     temporal_weight=0.0,
 )
 
+# Embeddings are learned last, the hidden state given: from windows longer than the look-back, to hold the present and
+# to foretell the leads.
+EMBEDDING = Objective(
+    sector_share=0.25,
+    box_share=0.1,
+    variable_dropout=0.05,
+    warm_steps=5,
+    reconstruction_weight=1.0,
+    outlook_weight=1.0,
+    laplacian_weight=0.0,
+    temporal_weight=0.0,
+)
+
+
+def embedding_stage(network: NetworkSpec, schedule: Schedule, every: int = 1) -> Stage:
+    """Give the last stage of a recipe: a new head, pooled through patterns and asked for the leads, learns alone.
+
+    Parameters
+    ----------
+    network : NetworkSpec
+        The network so far.
+    schedule : Schedule
+        Length and pace.
+    every : int
+        Train on every so-manyth point of the grid.
+
+    Returns
+    -------
+    Stage
+
+    Examples
+    --------
+    >>> embedding_stage(NetworkSpec(variables=2, located=True), Schedule(updates=100)).network.pooling
+    'patterns'
+    """
+    return Stage(
+        schedule,
+        every,
+        objective=EMBEDDING,
+        network=replace(network, pooling="patterns", outlook=True),
+        learning=("head", "patterns", "outlook"),
+    )
+
+
+_MONTHLY_NETWORK = NetworkSpec(
+    variables=5,
+    hidden=64,
+    bottleneck=16,
+    scales=((3, 1),),
+    attention_every=1,
+    attention_width=64,
+    attention_heads=8,
+    embedding=32,
+    look_back=8,
+    leads=(0, 1, 3),
+    located=True,
+)
+
 MONTHLY = Recipe(
     name="ncep-monthly-2p5deg",
     title="Global monthly reanalysis and observed SST, 2.5 degrees",
@@ -111,19 +178,7 @@ MONTHLY = Recipe(
         VariableSpec("v200", "m s-1", "Northward wind at 200 hPa", level=200.0),
         VariableSpec("t995", "degC", "Air temperature at sigma 0.995"),
     ),
-    network=NetworkSpec(
-        variables=5,
-        hidden=64,
-        bottleneck=16,
-        scales=((3, 1),),
-        attention_every=1,
-        attention_width=64,
-        attention_heads=8,
-        embedding=32,
-        look_back=8,
-        leads=(0, 1, 3),
-        located=True,
-    ),
+    network=_MONTHLY_NETWORK,
     stages=(
         Stage(
             Schedule(updates=5000, batch=8, window=3, learning_rate=2e-2, averaging=0.99, seed=1, blend=True),
@@ -148,6 +203,18 @@ MONTHLY = Recipe(
         Stage(
             Schedule(updates=50, batch=2, window=8, learning_rate=1.5e-3, averaging=0.95, seed=4, blend=True),
             objective=replace(COARSE, warm_steps=3, hidden_weight=2.0, lead_weight=1.5),
+        ),
+        Stage(
+            Schedule(updates=200, batch=4, window=8, learning_rate=1e-2, averaging=0.98, seed=6, blend=True),
+            every=3,
+            objective=replace(COARSE, warm_steps=3, hidden_weight=2.0, lead_weight=1.5),
+            learning=("core.squeeze_excitation",),
+            restart_gates=True,
+        ),
+        embedding_stage(
+            _MONTHLY_NETWORK,
+            Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=7, blend=True),
+            every=2,
         ),
     ),
     train=("1981-12", "2009-12"),
@@ -197,23 +264,25 @@ _DAILY_VARIABLES = (
     ("olr", "W m-2", "Outgoing longwave radiation, upward", None),
 )
 
+_DAILY_NETWORK = NetworkSpec(
+    variables=12,
+    hidden=64,
+    bottleneck=24,
+    scales=((3, 1), (3, 2)),
+    attention_every=1,
+    embedding=32,
+    look_back=8,
+    leads=(0, 1, 3, 10),
+    located=True,
+)
+
 DAILY = Recipe(
     name="amip-daily-5p6deg",
     title="Global daily SIMULATION under observed SST, 5.625 degrees",
     files="amip/amip-daily-5p6deg-*.nc",
     step="1D",
     variables=tuple(VariableSpec(name, units, long, level=level) for name, units, long, level in _DAILY_VARIABLES),
-    network=NetworkSpec(
-        variables=12,
-        hidden=64,
-        bottleneck=24,
-        scales=((3, 1), (3, 2)),
-        attention_every=1,
-        embedding=32,
-        look_back=8,
-        leads=(0, 1, 3, 10),
-        located=True,
-    ),
+    network=_DAILY_NETWORK,
     stages=(
         Stage(
             Schedule(updates=2500, batch=8, window=3, learning_rate=1.5e-2, averaging=0.99, seed=1, blend=True),
@@ -222,6 +291,14 @@ DAILY = Recipe(
         ),
         Stage(Schedule(updates=350, batch=4, window=8, learning_rate=6e-3, averaging=0.98, seed=2)),
         Stage(Schedule(updates=350, batch=4, window=8, learning_rate=5e-3, averaging=0.98, seed=3)),
+        Stage(
+            Schedule(updates=150, batch=4, window=8, learning_rate=1e-2, averaging=0.98, seed=4),
+            learning=("core.squeeze_excitation",),
+            restart_gates=True,
+        ),
+        embedding_stage(
+            _DAILY_NETWORK, Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=5)
+        ),
     ),
     train=("2000-01-01", "2007-12-31"),
     test=("2008-02-01", "2009-12-31"),
@@ -253,6 +330,20 @@ DAILY = Recipe(
     },
 )
 
+_REGIONAL_NETWORK = NetworkSpec(
+    variables=3,
+    hidden=48,
+    bottleneck=16,
+    scales=((3, 1), (3, 2)),
+    attention_every=1,
+    embedding=32,
+    look_back=8,
+    leads=(0, 1, 3),
+    domain=(29.25, 60.75, -20.75, 15.25),
+    periodic=False,
+    located=True,
+)
+
 REGIONAL = Recipe(
     name="erai-natl-daily-1p5deg",
     title="North Atlantic to Mediterranean, daily reanalysis, 1.5 degrees",
@@ -263,25 +354,16 @@ REGIONAL = Recipe(
         VariableSpec("z500", "m2 s-2", "Geopotential at 500 hPa", level=500.0),
         VariableSpec("t850", "K", "Temperature at 850 hPa", level=850.0),
     ),
-    network=NetworkSpec(
-        variables=3,
-        hidden=48,
-        bottleneck=16,
-        scales=((3, 1), (3, 2)),
-        attention_every=1,
-        embedding=32,
-        look_back=8,
-        leads=(0, 1, 3),
-        domain=(29.25, 60.75, -20.75, 15.25),
-        periodic=False,
-        located=True,
-    ),
+    network=_REGIONAL_NETWORK,
     stages=(
         Stage(
             Schedule(updates=2500, batch=8, window=3, learning_rate=2e-2, averaging=0.99, seed=1, blend=True),
             objective=COARSE,
         ),
         Stage(Schedule(updates=500, batch=8, window=8, learning_rate=6e-3, averaging=0.99, seed=2)),
+        embedding_stage(
+            _REGIONAL_NETWORK, Schedule(updates=600, batch=8, window=14, learning_rate=1e-2, averaging=0.98, seed=3)
+        ),
     ),
     train=("2000-01-01", "2007-12-31"),
     test=("2008-02-01", "2009-12-31"),
