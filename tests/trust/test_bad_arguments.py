@@ -215,6 +215,8 @@ OTHERS: list[Row] = [
     ("plot_hidden", {"hidden": None}, ArgumentError, "only a DataArray can be drawn"),
     ("plot_regimes", {"regimes": None}, ArgumentError, "only a DataArray can be drawn"),
     ("plot_teleconnection", {"teleconnection": "x"}, ArgumentError, "only a DataArray can be drawn"),
+    ("plot_attention", {"coastlines": np.zeros(0)}, ArgumentError, "coastlines cannot be used"),
+    ("plot_attention", {"kind": np.zeros(0)}, ArgumentError, "kind cannot be used"),
     ("plot_attention", {"row": "day"}, ArgumentError, "not a dimension that panels can be made of"),
     ("plot_attention", {"col": []}, ArgumentError, "col cannot be used"),
     ("plot_attention", {"col_wrap": 0}, ArgumentError, "col_wrap cannot be used"),

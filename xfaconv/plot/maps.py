@@ -63,7 +63,7 @@ class MapStyle:
     kind: Kind = "pcolormesh"
     projection: str | ccrs.CRS | None = None
     extent: projections.Extent | None = None
-    stippling: xr.DataArray | None = None
+    stippling: xr.DataArray | Literal[False] | None = None
     coastlines: Resolution | Literal[False] = "110m"
     borders: bool = False
     title: str | None = None
@@ -98,7 +98,7 @@ def draw_map(
     _check_dimensions(data, style)
     plain, grid = canonical(data)
     projection = _projection(style, grid, base_longitude)
-    stipples = None if style.stippling is None else matched_stippling(style.stippling, plain)
+    stipples = matched_stippling(style.stippling, plain) if isinstance(style.stippling, xr.DataArray) else None
     drawn = _prepared(plain, grid, projection, style.kind)
     options = _drawing_options(drawn, plain, style)
     method = drawn.plot.contourf if style.kind == "contourf" else drawn.plot.pcolormesh

@@ -140,7 +140,7 @@ def plot_regimes(
     dim = _regime_dimension(composites, shares)
     field, _, row, col = arrange(composites, row, col if row == dim else (col or dim))
     named = field.assign_coords({dim: [f"{label} ({shares[str(label)]:.0%})" for label in field[dim].to_numpy()]})
-    if stippling is not None and dim in stippling.dims:
+    if isinstance(stippling, xr.DataArray) and dim in stippling.dims:
         stippling = stippling.sel({dim: field[dim].to_numpy()}).assign_coords({dim: named[dim].to_numpy()})
     style = MapStyle(
         ax=ax,

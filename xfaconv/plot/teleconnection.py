@@ -124,7 +124,6 @@ def plot_teleconnection(
     name = quantity_name(teleconnection, "teleconnection")
     several = row is not None or col is not None
     heading = map_title(f"{name[:1].upper()}{name[1:]} with", points, period, panels=several)
-    dots = None if stippling is None or stippling is False else stippling
     style = MapStyle(
         ax=ax,
         figsize=figsize,
@@ -146,7 +145,7 @@ def plot_teleconnection(
         kind=kind,
         projection=projection,
         extent=extent,
-        stippling=dots,
+        stippling=stippling,
         coastlines=coastlines,
         borders=borders,
         title=title if title is not None else heading,
