@@ -20,6 +20,7 @@ from xfaconv.analysis import (
     target_points,
     teleconnection,
 )
+from xfaconv.analysis.checks import _claim
 from xfaconv.analysis.planted import Link, Mode, area_under_curve
 from xfaconv.analysis.probe import Probe, Window, find_target, shuffled_copy
 from xfaconv.analysis.randomisation import attention_maps, surrogate_windows
@@ -465,3 +466,20 @@ def test_regimes_of_fields_go_through_the_engine(model: Model, data: xr.Dataset)
     again = regimes(xfaconv.embed(data, **options(model)), 3, repeats=0, surrogates=0)
     xr.testing.assert_equal(out, again)
     assert (out.label[:3] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("passed", "may", "words"),
+    [
+        ((1, 1, 1, 1, 1), True, "uses the regions it attends to, in these data."),
+        ((1, 1, 1, 1, 0), True, "recurrence carries part of the answer"),
+        ((1, 1, 1, 0, 1), False, "as a habit of the network"),
+        ((1, 0, 1, 1, 1), False, "may not claim that attention finds them better"),
+        ((0, 1, 1, 1, 1), False, "as what the network computes"),
+        ((1, 1, 0, 1, 1), False, "No claim"),
+    ],
+)
+def test_what_may_be_claimed_follows_from_what_passed(passed: tuple[int, ...], may: bool, words: str) -> None:
+    found, claim = _claim(*passed)
+    assert found is may
+    assert words in claim

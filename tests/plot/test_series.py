@@ -276,3 +276,58 @@ def test_a_single_winter_has_a_whole_year_on_its_axis():
 def test_regimes_that_never_hold_are_refused():
     with pytest.raises(ArgumentError, match="no time"):
         plot_regimes(make_regimes() * 0 - 1)
+
+
+def test_regimes_with_other_dimensions_are_refused():
+    with pytest.raises(ArgumentError, match="one label for each time"):
+        plot_regimes(make_regimes().expand_dims(member=2))
+
+
+def test_composites_without_regimes_are_refused(make_wave):
+    with pytest.raises(ArgumentError, match="no labelled dimension of regimes"):
+        plot_regimes(make_regimes(), make_wave())
+    with pytest.raises(ArgumentError, match="no labelled dimension of regimes"):
+        plot_regimes(make_regimes(), make_wave().expand_dims(regime=4).drop_vars("regime", errors="ignore"))
+
+
+def test_the_calendar_takes_axes_and_colours_and_leaves_out_what_is_not_wanted():
+    _, ax = plt.subplots()
+    artist = plot_regimes(make_regimes(), ax=ax, cmap="viridis", title="", add_colorbar=False)
+    assert artist.axes is ax
+    assert ax.get_title() == ""
+    assert ax.get_legend() is None
+    expected = plt.get_cmap("viridis")(np.linspace(0, 1, 4))
+    np.testing.assert_allclose(artist.cmap(np.arange(4)), expected)
+
+
+def test_importance_without_its_mean_has_one_panel(make_record):
+    lines = plot_importance(make_record(), kind="line", mean=False, title="Winter")
+    figure = lines[0].axes.figure
+    assert len(figure.axes) == 1
+    assert figure.get_suptitle() == "Winter"
+    assert len(lines[0].axes.get_legend().get_texts()) == len(lines), "the legend names what the mean would"
+
+
+def test_shares_are_not_stacked_in_panels(make_record):
+    members = xr.concat([make_record()] * 2, "member")
+    with pytest.raises(ArgumentError, match="one panel only"):
+        plot_importance(members, kind="area", col="member")
+
+
+def test_a_record_of_more_dimensions_is_refused(make_record):
+    with pytest.raises(ArgumentError, match="time and one other dimension"):
+        plot_importance(xr.concat([make_record()] * 2, "member"))
+    with pytest.raises(ArgumentError, match="one series over time"):
+        plot_embedding(make_record().rename(variable="embedding"), index=make_record())
+
+
+def test_a_heat_map_takes_a_norm_and_an_axis_for_its_colour_bar(make_record):
+    figure, (ax, bar) = plt.subplots(1, 2)
+    norm = plt.Normalize(-1, 3)
+    record = make_record().rename(variable="embedding")
+    artist = plot_embedding(record, ax=ax, norm=norm, cbar_kwargs={"cax": bar})
+    assert (artist.norm.vmin, artist.norm.vmax) == (-1, 3)
+    assert artist.colorbar.ax is bar
+    assert len(figure.axes) == 2
+    bare = plot_embedding(record, add_colorbar=False)
+    assert bare.colorbar is None

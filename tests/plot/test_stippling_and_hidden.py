@@ -75,3 +75,17 @@ def test_hidden_over_time_in_panels(make_wave):
     grid = plot_hidden(hidden, row="time")
     assert grid.axs.shape == (2, 2)
     assert [ax.texts[0].get_text() for ax in grid.axs[:, 0]] == ["Jan 2000", "Feb 2000"]
+
+
+def test_hidden_states_without_channels_are_refused(make_wave):
+    with pytest.raises(ArgumentError, match="no dimension of channels"):
+        plot_hidden(make_wave())
+
+
+def test_channels_under_another_name_and_without_labels_are_counted(make_wave):
+    hidden = xr.concat([make_wave() * scale for scale in (1, 2)], "feature")
+    grid = plot_hidden(hidden, row="feature")
+    assert grid.axs.shape == (2, 1)
+    assert [ax.get_title() for ax in grid.axs[:, 0]] == ["feature 0", "feature 1"]
+    single = plot_hidden(hidden, channels=[1])
+    np.testing.assert_allclose(np.nanmax(single.get_array()), np.nanmax(2 * make_wave()), rtol=1e-6)
