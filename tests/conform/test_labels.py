@@ -18,7 +18,7 @@ def data(longitude: np.ndarray) -> xr.Dataset:
     """Three days, north first, every cell another temperature."""
     time = xr.date_range("2000-01-01", periods=3)
     latitude = np.arange(80.0, -90, -20)
-    values = 280 + np.arange(3.0)[:, None, None] + 0.001 * np.arange(latitude.size)[:, None] + 0.01 * longitude
+    values = 260 + 0.1 * np.arange(3.0 * latitude.size * longitude.size).reshape(3, latitude.size, -1)
     coords = {"time": time, "lat": latitude, "lon": longitude}
     return xr.Dataset({"t2m": (("time", "lat", "lon"), values, {"units": "K"})}, coords)
 
