@@ -266,3 +266,41 @@ def test_the_models_climatology_is_cut_to_the_region_and_refused_elsewhere():
     assert "climatology='data'" in str(error.value)
     with pytest.raises(ArgumentError, match="the model has no climatology"):
         adapt(ds, TARGET)
+
+
+@pytest.mark.usefixtures("any_values")
+@pytest.mark.parametrize("spread_on_levels", [True, False])
+def test_the_level_of_a_given_climatology_is_taken(spread_on_levels):
+    daily = record(TIMES["daily"]).isel(time=slice(0, 90))
+    heights = xr.DataArray([54000.0, 14000.0], {"level": ("level", [500.0, 850.0], {"units": "hPa"})})
+    ds = xr.Dataset(
+        {"z": ((daily.t2m - 280) * 10 + heights).transpose("time", "level", ...).assign_attrs(units="m2 s-2")}
+    )
+    mean = ds.z.groupby("time.month").mean()
+    spread = xr.full_like(mean.isel(month=0, drop=True), 1.0) * xr.DataArray([20.0, 5.0], {"level": [500.0, 850.0]})
+    spread = spread if spread_on_levels else spread.sel(level=500.0, drop=True)
+    mean.level.attrs["units"] = "hPa"
+    climatology = xr.Dataset({"z": mean.assign_attrs(units="m2 s-2"), "z_std": spread})
+    target = Target((VariableSpec("z500", "m2 s-2", "Geopotential", level=500.0),), GRID, None)
+    found = adapt(ds, target, climatology=climatology).data.z500
+    upper = ds.z.sel(level=500.0)
+    np.testing.assert_allclose(found, (upper.groupby("time.month") - mean.sel(level=500.0)) / 20.0, atol=1e-3)
+
+
+@pytest.mark.usefixtures("any_values")
+def test_a_given_climatology_without_seasons_is_the_same_all_year():
+    ds = record(TIMES["daily"]).isel(time=slice(0, 60))
+    mean = ds.mean("time").assign(t2m_std=ds.t2m.std("time"))
+    mean["t2m"].attrs["units"] = "K"
+    found = adapt(ds, TARGET, climatology=mean).data.t2m
+    np.testing.assert_allclose(found, (ds.t2m - mean.t2m) / mean.t2m_std, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["t2m", "t2m_std"])
+def test_a_given_climatology_with_more_dimensions_is_refused(name):
+    ds = record(TIMES["daily"])
+    climatology = given_climatology(ds, "month")
+    climatology[name] = climatology[name].expand_dims(decade=2)
+    with pytest.raises(VariableError, match=f"variable '{name}' of the climatology has other dimensions") as error:
+        adapt(ds, TARGET, climatology=climatology)
+    assert "decade" in str(error.value)

@@ -6,10 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
+from xfaconv.engine.planning import _size
+from xfaconv.models import Model
 from xfaconv.nn import Network
+from xfaconv.specs import VariableSpec
 
 
 @pytest.mark.parametrize("mode", ["windowed", "stateful"])
@@ -77,3 +81,30 @@ def test_absent_variables_are_said():
     assert plan.absent == ("msl",)
     assert "msl" in repr(plan)
     assert np.isfinite(plan.peak_memory)
+
+
+@pytest.mark.parametrize("level", [1, -1])
+def test_of_a_variable_with_levels_one_is_counted_and_its_blocks_are_judged(level):
+    tiny = worlds.model()
+    card = dataclasses.replace(
+        tiny.card, variables=(*worlds.VARIABLES[:2], VariableSpec("z500", "m2 s-2", "Geopotential", level=500.0))
+    )
+    model = Model.from_network(card, tiny.network(), tiny.climatology)
+    ds = worlds.world(40)
+    levels = xr.DataArray([1.0, 2.0, 3.0], {"level": ("level", [250.0, 500.0, 850.0], {"units": "hPa"})})
+    z = (ds.t2m * levels).transpose("time", "level", ...).astype("f4").assign_attrs(units="m2 s-2")
+    ds = ds.drop_vars("sst").assign(z=z)
+    with xfaconv.set_options(implausible="ignore"):
+        plan = xfaconv.plan(ds.chunk(time=7, level=level), model=model)
+    assert plan.bytes_read == ds.t2m.nbytes + ds.msl.nbytes + z.nbytes // 3
+    assert plan.largest_block == 7 * 8 * 16 * 4 * (3 if level == -1 else 1)
+    said = [note for note in plan.notes if "blocks of z hold several levels" in note]
+    assert len(said) == (1 if level == -1 else 0)
+    assert "blocks of z" in str(plan) or level == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(12, "12 B"), (1.5e6, "1.5 MB"), (999.9e9, "999.9 GB"), (25e12, "25.0 TB"), (4e15, "4000.0 TB")]
+)
+def test_sizes_are_written_for_people(size, words):
+    assert _size(size) == words

@@ -121,14 +121,15 @@ def corrupt(block: np.ndarray, block_info=None) -> np.ndarray:
 corrupt.broken = True
 
 
-def test_a_corrupt_chunk_costs_only_what_reads_it(tmp_path):
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_a_corrupt_chunk_costs_only_what_reads_it(tmp_path, blocks):
     ds = worlds.world(60).chunk(time=9)
     undisturbed = lazy(ds).compute()
     ds["t2m"] = ds.t2m.copy(data=ds.t2m.data.map_blocks(corrupt, dtype="f4", meta=ds.t2m.data._meta))
     result = lazy(ds)
     corrupt.broken = True
     with pytest.raises(XFaconvError, match="blocks could not be computed") as caught:
-        write_zarr(result, tmp_path / "out.zarr", blocks_per_part=4)
+        write_zarr(result, tmp_path / "out.zarr", blocks_per_part=blocks)
     assert "checksum mismatch" in str(caught.value)
     # Positions 27 to 36 cannot be read; the blocks of output are 8 steps long.
     assert str(ds.time.values[24]) in str(caught.value)

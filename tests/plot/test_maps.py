@@ -367,3 +367,39 @@ def test_no_lasting_change_of_parameters_or_backend(make_attention):
         plot_attention(make_attention(), col="time")
         assert dict(mpl.rcParams) == inside
     assert (dict(mpl.rcParams), plt.get_backend()) == before
+
+
+def test_axes_cannot_be_given_for_panels(make_wave):
+    ax = plt.axes(projection=ccrs.Robinson())
+    fields = xr.concat([make_wave()] * 2, "member").assign_coords(member=[1, 2])
+    with pytest.raises(ArgumentError, match="ax cannot be combined with row or col"):
+        plot_teleconnection(fields, ax=ax, col="member")
+
+
+@pytest.mark.parametrize("panels", [False, True])
+def test_an_empty_title_is_no_title(make_wave, panels):
+    fields = xr.concat([make_wave()] * 2, "member").assign_coords(member=[1, 2]) if panels else make_wave()
+    found = plot_teleconnection(fields, title="")
+    figure = found.fig if panels else found.axes.figure
+    assert figure.get_suptitle() == ""
+    assert [ax.get_title() for ax in figure.axes if isinstance(ax, GeoAxes)] == (
+        ["member 1", "member 2"] if panels else [""]
+    )
+
+
+def test_contours_take_levels_or_a_norm_as_they_are(make_wave):
+    levels = [-1.0, -0.25, 0.5, 1.0]
+    np.testing.assert_array_equal(plot_teleconnection(make_wave(), kind="contourf", levels=levels).levels, levels)
+    norm = BoundaryNorm([-1, 0, 1], 256)
+    assert plot_teleconnection(make_wave(), kind="contourf", norm=norm).norm is norm
+
+
+@pytest.mark.parametrize(("extent", "width"), [((-60, 60, -30, 30), 120), ((150, -150, -30, 30), 60)])
+def test_a_part_is_shown_on_other_projections_too(make_wave, extent, width):
+    ax = plot_teleconnection(make_wave(), projection="Robinson", extent=extent).axes
+    centre = extent[0] + width / 2
+    inside = ax.projection.transform_point(centre, 0.0, ccrs.PlateCarree())
+    outside = ax.projection.transform_point(centre + 0.7 * width, 0.0, ccrs.PlateCarree())
+    low, high = ax.get_xlim()
+    assert low < inside[0] < high
+    assert not low < outside[0] < high

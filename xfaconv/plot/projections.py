@@ -73,8 +73,8 @@ def choose(grid: Grid, centre: float, extent: Extent | None = None) -> ccrs.Proj
     south, north = float(grid.latitude_edges[0]), float(grid.latitude_edges[-1])
     width = 360.0 if grid.periodic else float(grid.longitude_edges[-1] - grid.longitude_edges[0])
     if extent is not None:
-        west, east, south, north = extent
-        width, centre = (east - west) % 360 or 360.0, west + ((east - west) % 360 or 360.0) / 2
+        _, _, south, north = extent
+        width, centre = _width_and_middle(extent)
     if width > 300:
         if south > -5 and north > 75:
             return ccrs.NorthPolarStereo(central_longitude=0.0)
@@ -94,6 +94,13 @@ def choose(grid: Grid, centre: float, extent: Extent | None = None) -> ccrs.Proj
             cutoff=-30 if middle > 0 else 30,
         )
     return ccrs.PlateCarree(central_longitude=_half_turn(centre) if west_of_date_line(centre, width) else 0.0)
+
+
+def _width_and_middle(extent: Extent) -> tuple[float, float]:
+    """Degrees of longitude that are shown, 360 for the full circle, and the meridian in their middle."""
+    west, east, _, _ = extent
+    width = (east - west) % 360 or 360.0
+    return width, west + width / 2
 
 
 def west_of_date_line(centre: float, width: float) -> bool:
@@ -163,7 +170,9 @@ def resolve(projection: str | ccrs.CRS | None, grid: Grid, centre: float, extent
         )
     centred = "central_longitude" in inspect.signature(found).parameters
     if centred and found not in _POLAR:
-        return found(central_longitude=_half_turn(centre))
+        width, middle = (360.0, centre) if extent is None else _width_and_middle(extent)
+        # A part is in the middle of its map, so that the map's edge does not cut it.
+        return found(central_longitude=_half_turn(middle if width < 360 else centre))
     return found()
 
 
@@ -246,7 +255,7 @@ def frame(ax: GeoAxes, grid: Grid, extent: Extent | None) -> None:
     west, east = float(grid.longitude_edges[0]), float(grid.longitude_edges[-1])
     if extent is not None:
         west, east, south, north = extent
-        east = west + ((east - west) % 360 or 360.0)
+        east = west + _width_and_middle(extent)[0]
     low, high = visible_latitudes(projection)
     if isinstance(projection, _POLAR):
         ax.set_extent((-180, 180, max(south, low), min(north, high)), ccrs.PlateCarree())
