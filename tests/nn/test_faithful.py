@@ -113,6 +113,23 @@ def test_fast_and_plain_agree_in_float32_through_a_long_sequence():
     torch.testing.assert_close(again, plain.refined, atol=1e-5, rtol=0)
 
 
+def test_a_start_from_one_number_is_like_any_other():
+    grid = GRIDS["regional"]
+    cell = disturbed(FAConvLSTMCell(3, 4, bottleneck=2, scales=((3, 1),)))
+    number = torch.full((1,), 0.7, dtype=torch.float64)
+    state, fields = number.expand(2, *grid.shape, 4), noise(2, 1, *grid.shape, 3)
+    ends = []
+    for start in (state, state.clone(memory_format=torch.contiguous_format)):
+        with torch.no_grad():
+            run = FastRun(cell, None, geometry_of(grid), start, start)
+            run.prepare(fields)
+            run.advance(0)
+        ends.append((run.hidden, run.cell))
+    torch.testing.assert_close(ends[0], ends[1], atol=1e-14, rtol=0)
+    assert number.item() == 0.7
+    assert ends[0][0].std() > 0.01
+
+
 def test_a_cell_drops_nothing_unless_asked():
     grid = GRIDS["regional"]
     cell = FAConvLSTMCell(3, 4, bottleneck=2, scales=((3, 1),))

@@ -121,12 +121,23 @@ class FastCell:
         pooled = torch.matmul(self._area, mixed).squeeze(1)
         return mixed, torch.addmm(self._squeeze_bias, pooled, self._squeeze_input)
 
-    def take_state(self) -> None:
-        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed."""
+    def take_state(self, *, uniform: bool = False) -> None:
+        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed.
+
+        Parameters
+        ----------
+        uniform : bool
+            Whether it is the same in all cells.
+        """
+        if uniform:
+            interior = self._state.interior
+            self._project_hidden(self._tiles[0].hidden[None, :1], interior[:, :1, :1])
+            interior.copy_(interior[:, :1, :1].clone())
+            return
         for tile in self._tiles:
             self._project_hidden(tile.hidden[None], tile.target)
 
-    def step(self, prepared: Tensor, squeezed: Tensor) -> Tensor:
+    def step(self, prepared: Tensor, squeezed: Tensor, *, changing: bool = False) -> Tensor:
         """Advance the state by one step, in place; `take_state` or `step` has seen H_{t-1}.
 
         Parameters
@@ -135,6 +146,8 @@ class FastCell:
             This step's input branch.
         squeezed : Tensor (C_s,)
             Its half of the squeeze-excitation's middle.
+        changing : bool
+            Whether H_t is about to be changed from outside, so that `take_state` must see it anyway.
 
         Returns
         -------
@@ -153,7 +166,8 @@ class FastCell:
             torch.addmm(centred, mixed_part, from_state, out=centred)
             self._normalise(centred)
             self._update(tile)
-            self._project_hidden(tile.hidden[None], tile.target)
+            if not changing:
+                self._project_hidden(tile.hidden[None], tile.target)
         return excitation[:, 0]
 
     def _update(self, tile: _Tile) -> None:

@@ -226,8 +226,9 @@ class FAConvLSTM(nn.Module):
         for first in range(0, steps, block):
             run.prepare(fields[:, first : first + block])
             for step in range(first, min(first + block, steps)):
-                run.advance(step - first)
-                if self.attention_every and (index + step) % self.attention_every == 0:
+                due = self.attention_every > 0 and (index + step) % self.attention_every == 0
+                run.advance(step - first, refining=due)
+                if due:
                     run.refine()
                 if self.return_sequences:
                     kept.add(run.hidden)

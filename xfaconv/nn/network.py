@@ -192,11 +192,12 @@ class Network(nn.Module):
             phases = year_phase[:, part], day_phase[:, part]
             run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
             for step in range(first, min(first + block, steps)):
-                excitation = run.advance(step - first)
+                due = self._attends(first_index + step)
+                excitation = run.advance(step - first, refining=due)
                 if step >= keep_from:
                     kept_hidden.add(run.hidden)
                     kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
-                if self._attends(first_index + step):
+                if due:
                     run.refine()
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)

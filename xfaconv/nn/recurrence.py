@@ -49,8 +49,11 @@ class Run(Protocol):
     def prepare(self, fields: Tensor) -> None:
         """Take the input (batch, time, lat, lon, C) of the next steps."""
 
-    def advance(self, step: int) -> Tensor | None:
-        """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any."""
+    def advance(self, step: int, *, refining: bool = False) -> Tensor | None:
+        """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any.
+
+        With `refining` the caller promises that `refine` comes next.
+        """
 
     def refine(self) -> None:
         """Add the axial attention to the hidden state."""
@@ -102,7 +105,7 @@ class PlainRun:
         """Take the input (batch, time, lat, lon, C) of the next steps."""
         self._prepared = self._core.prepare(fields, self._geometry)
 
-    def advance(self, step: int) -> Tensor | None:
+    def advance(self, step: int, *, refining: bool = False) -> Tensor | None:  # noqa: ARG002 - nothing to gain here
         """Advance by one step of the block."""
         arguments = (self._prepared[:, step], self.hidden, self.cell, self._geometry, *self._masks)
         if self._checkpointed:
@@ -144,14 +147,14 @@ class FastRun:
     def __init__(
         self, core: FAConvLSTMCell, attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, cell: Tensor
     ) -> None:
-        self.hidden = hidden.clone(memory_format=torch.contiguous_format)
-        self.cell = cell.clone(memory_format=torch.contiguous_format)
+        self.hidden, self.cell = _copied(hidden), _copied(cell)
         geometry = geometry.to(hidden.device, hidden.dtype)
         self._cores = [
             FastCell(core, geometry, *states)
             for states in zip(self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True)
         ]
-        self._take_states()
+        for fast in self._cores:
+            fast.take_state(uniform=_is_one_number(hidden))
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
         self._prepared: list[tuple[Tensor, Tensor]] = []
@@ -164,11 +167,12 @@ class FastRun:
         """Take the input (batch, time, lat, lon, C) of the next steps."""
         self._prepared = [core.prepare(sample) for core, sample in zip(self._cores, fields, strict=True)]
 
-    def advance(self, step: int) -> Tensor:
+    def advance(self, step: int, *, refining: bool = False) -> Tensor:
         """Advance by one step of the block, in place."""
+        leave = refining and self._attention is not None
         return torch.stack(
             [
-                core.step(mixed[step], squeezed[step])
+                core.step(mixed[step], squeezed[step], changing=leave)
                 for core, (mixed, squeezed) in zip(self._cores, self._prepared, strict=True)
             ]
         )
@@ -181,9 +185,6 @@ class FastRun:
             self._fast_attention = FastAttention(self._attention, self._geometry)
         for sample in self.hidden:
             self._fast_attention.add_to(sample)
-        self._take_states()
-
-    def _take_states(self) -> None:
         for core in self._cores:
             core.take_state()
 
@@ -267,6 +268,18 @@ def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
+
+
+def _copied(state: Tensor) -> Tensor:
+    """Contiguous copy; a state of one number, which any sequence starts from, is written without being read."""
+    if _is_one_number(state):
+        return torch.full_like(state, float(state[0, 0, 0, 0]), memory_format=torch.contiguous_format)
+    return state.clone(memory_format=torch.contiguous_format)
+
+
+def _is_one_number(state: Tensor) -> bool:
+    """Whether all of a state is the same place in memory."""
+    return state.numel() > 0 and not any(state.stride())
 
 
 class Collected:
