@@ -10,7 +10,7 @@ from tests.nn import oracle
 from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
 from xfaconv.errors import ArgumentError, ModelError
 from xfaconv.grid import Grid
-from xfaconv.nn import Geometry, build_network
+from xfaconv.nn import Geometry, build_network, fast_attention
 from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.fast_attention import FastAttention, attend
 from xfaconv.specs import NetworkSpec
@@ -83,6 +83,19 @@ def test_fast_attention_equals_plain_for_small_and_for_huge_logits(kind, size):
         fast = hidden[0].clone()
         FastAttention(attention, geometry).add_to(fast)
     torch.testing.assert_close(fast, plain[0], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("cells", [1, 25, 40])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_fast_attention_tile_by_tile(kind, cells, monkeypatch):
+    grid = GRIDS[kind]
+    attention, geometry, hidden = _module(), geometry_of(grid), _hidden(grid)
+    monkeypatch.setattr(fast_attention, "_TILE_CELLS", cells)
+    with torch.no_grad():
+        fast = hidden[0].clone()
+        FastAttention(attention, geometry).add_to(fast)
+        expected = hidden[0] + attention(hidden, geometry)[0]
+    torch.testing.assert_close(fast, expected, atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("space", [7 * 7 * 3, 7 * 7 * 2 + 1, 7 * 4, 7 * 7])

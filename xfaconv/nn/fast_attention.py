@@ -10,9 +10,9 @@ from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.geometry import Geometry
 
 _CACHE_BYTES_PER_THREAD = 2**20
-_LINES_AT_LEAST = 4
+_LINES_PER_THREAD = 2
 _LEAST_TOTAL, _GREATEST_TOTAL = 1e-20, 1e28
-_TILE_CELLS = 8192
+_TILE_CELLS = 12288
 _SAME = 1e-6
 
 
@@ -55,13 +55,17 @@ def attend(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tens
 def _sum_weighted(query: Tensor, key: Tensor, values: Tensor, out: Tensor, scores: Tensor, shifted: bool) -> None:
     """Write values times exponentials of the logits, block by block."""
     lines, _, cells = query.shape
-    at_once = max(1, min(lines, max(_LINES_AT_LEAST, len(scores) // (cells * cells)), len(scores) // cells))
+    least = _LINES_PER_THREAD * torch.get_num_threads()
+    at_once = max(1, min(lines, max(least, len(scores) // (cells * cells)), len(scores) // cells))
     width = max(1, min(cells, len(scores) // (at_once * cells)))
-    blocks = zip(*(part.split(at_once) for part in (query, key.transpose(1, 2), values, out)), strict=True)
-    for asked, keys, read, sums in blocks:
+    whole = scores[: at_once * cells * width].view(at_once, cells, width)
+    for asked, keys, read, sums in zip(
+        *(part.split(at_once) for part in (query, key.transpose(1, 2), values, out)), strict=True
+    ):
         for first in range(0, cells, width):
-            part = asked[..., first : first + width]
-            block = scores[: len(part) * cells * part.shape[2]].view(len(part), cells, -1)
+            part = asked if width == cells else asked[..., first : first + width]
+            fits = len(part) == at_once and part.shape[2] == width
+            block = whole if fits else scores[: len(part) * cells * part.shape[2]].view(len(part), cells, -1)
             torch.bmm(keys, part, out=block)
             if shifted:
                 block.sub_(block.amax(dim=1, keepdim=True))
@@ -75,8 +79,8 @@ def _sum_weighted(query: Tensor, key: Tensor, values: Tensor, out: Tensor, score
 class FastAttention:
     """What `AxialAttention` computes, without gradients and faster.
 
-    All projections belong to the row pass, where the cells of a few rows are at hand. The column pass finds its
-    queries, keys and values cell by cell, so that it reads whole cache lines and nothing is transposed.
+    Every projection is one product per tile, and the product also brings its outcome into the order that the attention
+    reads: cells innermost. Only the column pass's queries are read cell by cell, which is cheaper than sorting them.
 
     Parameters
     ----------
@@ -88,35 +92,38 @@ class FastAttention:
 
     def __init__(self, attention: AxialAttention, geometry: Geometry) -> None:
         heads = attention.heads
-        width, channels = attention.value.weight.shape
+        width = len(attention.value.weight)
         scale = (width // heads) ** -0.5
         rows, columns = geometry.shape
         weight = attention.value.weight
         self._norm = attention.norm
-        self._heads = heads
+        self._heads, self._width = heads, width
         self._rows, self._columns = rows, columns
         # A last feature of ones carries the biases of the queries.
         self._features = F.pad(attention.position_features(geometry), (0, 1), value=1.0)
         row_query, row_key, column_query, column_key = attention.position.weight.split(width)
         row_query = torch.cat([row_query, attention.row_query.bias[:, None]], dim=1) * scale
         column_query = torch.cat([column_query, attention.column_query.bias[:, None]], dim=1) * scale
-        self._row = _by_head(heads, attention.row_query.weight * scale, attention.row_key.weight)
-        self._row_position = _by_head(heads, row_query, F.pad(row_key, (0, 1)))
-        self._value = _by_head(heads, weight, weight.new_zeros(heads, channels))
+        asked = attention.row_query.weight * scale
+        self._row = torch.cat([self._by_channel(part) for part in (asked, attention.row_key.weight, weight)])
+        self._row_position = torch.cat([self._by_channel(part) for part in (row_query, F.pad(row_key, (0, 1)))])
         self._column_query, self._column_query_position = attention.column_query.weight.T * scale, column_query.T
-        gathered = attention.column_key.weight.T
-        self._column_key = _by_head(heads, gathered, gathered.new_zeros(heads, width))
-        self._column_key_position = F.pad(column_key, (0, 1)).T
-        out = attention.out.weight.T
-        self._out = _by_head(heads, out, out.new_zeros(heads, channels))
-        self._out[width // heads] = attention.out.bias
+        # What was gathered is followed by a one, head by head.
+        self._column_key = F.pad(attention.column_key.weight.unflatten(1, (heads, -1)), (0, 1)).flatten(1)
+        # One product per column: cells innermost, as the column pass reads them.
+        places = self._features[..., :-1].permute(1, 2, 0)
+        self._column_key_position = torch.bmm(column_key.expand(columns, -1, -1), places)
+        self._same = torch.eye(width + heads, dtype=weight.dtype, device=weight.device)
+        out = F.pad(attention.out.weight.unflatten(1, (heads, -1)), (0, 1))
+        out[:, 0, -1] = attention.out.bias
+        self._out = out.flatten(1).T
         self._row_area = None if _uniform(geometry.log_column_width) else geometry.log_column_width.exp()
         self._column_area = None if _uniform(geometry.log_row_area) else geometry.log_row_area.exp()
-        self._tile_rows = max(1, min(rows, _TILE_CELLS // columns))
-        self._tile_columns = max(1, min(columns, _TILE_CELLS // rows))
-        cache = _CACHE_BYTES_PER_THREAD * torch.get_num_threads() // weight.element_size()
-        self._scores = weight.new_empty(max(cache, _LINES_AT_LEAST * rows, _LINES_AT_LEAST * columns))
-        self._query, self._key = weight.new_empty(2, rows, columns, width)
+        self._row_tiles = _tiles(rows, _TILE_CELLS // columns)
+        self._column_tiles = _tiles(columns, _TILE_CELLS // rows)
+        per_thread = max(_CACHE_BYTES_PER_THREAD // weight.element_size(), _LINES_PER_THREAD * max(rows, columns))
+        self._scores = weight.new_empty(torch.get_num_threads() * per_thread)
+        self._query = weight.new_empty(rows, columns, width)
         self._gathered = weight.new_empty(rows, columns, width + heads)
         self._shifted = False
 
@@ -128,56 +135,59 @@ class FastAttention:
         hidden : Tensor (lat, lon, F)
             Hidden state of one sample.
         """
-        for start in range(0, self._rows, self._tile_rows):
-            self._read_rows(hidden, slice(start, min(start + self._tile_rows, self._rows)))
-        for start in range(0, self._columns, self._tile_columns):
-            self._read_columns(hidden, slice(start, min(start + self._tile_columns, self._columns)))
+        for part in self._row_tiles:
+            self._read_rows(hidden, part)
+        for part in self._column_tiles:
+            self._read_columns(hidden, part)
 
     def _read_rows(self, hidden: Tensor, part: slice) -> None:
-        """Row pass of some rows; keeps the column pass's queries, keys and values."""
-        normed, features = self._norm(hidden[part]), self._features[part]
-        lines = len(normed)
-        asked = torch.bmm(self._row.expand(lines, -1, -1), normed.transpose(1, 2))
-        asked.baddbmm_(self._row_position.expand(lines, -1, -1), features.transpose(1, 2))
-        query, key = asked.view(lines * self._heads, -1, self._columns).chunk(2, dim=1)
-        values = torch.bmm(self._value.expand(lines, -1, -1), normed.transpose(1, 2))
-        values = values.view(lines * self._heads, -1, self._columns)
-        values[:, -1] = 1.0
+        """Row pass of some rows; keeps what it gathers and the column pass's queries."""
+        normed, places = self._norm(hidden[part]).flatten(0, 1), self._features[part].flatten(0, 1)
+        projected = normed.new_empty(3 * self._width + self._heads, len(normed))
+        torch.mm(self._row, normed.T, out=projected[: 3 * self._width])
+        projected[: 2 * self._width].addmm_(self._row_position, places.T)
+        projected[3 * self._width :] = 1.0
+        lines = projected.view(-1, self._heads * (part.stop - part.start), self._columns).transpose(0, 1)
+        query, key, values = lines.tensor_split((self._width // self._heads, 2 * (self._width // self._heads)), dim=1)
         if self._row_area is not None:
             values *= self._row_area
-        read = torch.empty_like(values)
+        read = values.new_empty(values.shape)
         self._attend(query, key, values, read)
-        gathered = self._gathered[part]
-        gathered.copy_(read.view(lines, -1, self._columns).transpose(1, 2))
-        places = features.flatten(0, 1)
-        torch.mm(normed.flatten(0, 1), self._column_query, out=self._query[part].flatten(0, 1))
-        self._query[part].flatten(0, 1).addmm_(places, self._column_query_position)
-        torch.mm(gathered.flatten(0, 1), self._column_key, out=self._key[part].flatten(0, 1))
-        self._key[part].flatten(0, 1).addmm_(places, self._column_key_position)
-        if self._column_area is not None:
-            gathered *= self._column_area[part, None, None]
+        by_head = zip(self._gathered[part].chunk(self._heads, dim=2), read.chunk(self._heads), strict=True)
+        for gathered, found in by_head:
+            gathered.copy_(found.transpose(1, 2))
+        asked = self._query[part].flatten(0, 1)
+        torch.mm(normed, self._column_query, out=asked).addmm_(places, self._column_query_position)
 
     def _read_columns(self, hidden: Tensor, part: slice) -> None:
         """Column pass of some columns, and the output projection."""
-        query, key, values = (self._of_columns(kept[:, part]) for kept in (self._query, self._key, self._gathered))
+        lines = part.stop - part.start
+        gathered = self._gathered[:, part].permute(1, 2, 0)
+        key = torch.baddbmm(self._column_key_position[part], self._column_key.expand(lines, -1, -1), gathered)
+        values = torch.bmm(self._same.expand(lines, -1, -1), gathered)
+        if self._column_area is not None:
+            values *= self._column_area
+        query = self._query[:, part].unflatten(2, (self._heads, -1)).flatten(1, 2).permute(1, 2, 0)
+        key, values = (operand.view(lines * self._heads, -1, self._rows) for operand in (key, values))
         read = values.new_empty(values.shape)
         self._attend(query, key, values, read)
-        read = read.view(part.stop - part.start, -1, self._rows)
-        change = torch.bmm(read.transpose(1, 2), self._out.expand(len(read), -1, -1))
+        read = read.view(lines, -1, self._rows)
+        change = torch.bmm(read.transpose(1, 2), self._out.expand(lines, -1, -1))
         hidden[:, part] += change.transpose(0, 1)
 
     def _attend(self, query: Tensor, key: Tensor, values: Tensor, out: Tensor) -> None:
         # Where logits are great once they will be again: what failed is not tried a second time.
         self._shifted = attend(query, key, values, out, self._scores, self._shifted)
 
-    def _of_columns(self, cells: Tensor) -> Tensor:
-        """(lat, lon, channel) to (lon * head, channel of one head, lat), without copying."""
-        return cells.unflatten(2, (self._heads, -1)).flatten(1, 2).permute(1, 2, 0)
+    def _by_channel(self, weight: Tensor) -> Tensor:
+        """Sort rows (head, channel) by channel, so that lines of one head after the other make one axis."""
+        return weight.unflatten(0, (self._heads, -1)).transpose(0, 1).flatten(0, 1)
 
 
-def _by_head(heads: int, *weights: Tensor) -> Tensor:
-    """Sort the rows of several weights (heads * channel, ...) by head."""
-    return torch.cat([weight.unflatten(0, (heads, -1)) for weight in weights], dim=1).flatten(0, 1)
+def _tiles(lines: int, most: int) -> list[slice]:
+    """Cut lines into parts of at most so many, as equal as can be: a small last one would be slow."""
+    each = -(-lines // max(1, -(-lines // max(1, most))))
+    return [slice(start, min(start + each, lines)) for start in range(0, lines, each)]
 
 
 def _uniform(logarithm: Tensor) -> bool:
