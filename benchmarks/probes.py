@@ -1,21 +1,24 @@
 """What a linear reader finds in the embeddings: ``python benchmarks/probes.py --data ../shared/data``.
 
 Ridge regression from the embeddings of the packaged monthly model to published indices of Nino3.4, NAO and PNA some
-months ahead, verified on blocks of time, beside as many EOF principal components, random weights and the time of
-year; and from the smaller networks of benchmarks/skill.py, where their runs are in --networks. Writes
-docs/reference/probes.md.
+months ahead, and of the packaged daily ones to the leading component of their own sea level pressure some days ahead,
+verified on blocks of time, beside as many EOF principal components (xeofs), random weights and the time of year; and
+from the smaller networks of benchmarks/skill.py, where their runs are in --networks. Writes docs/reference/probes.md.
+Needs xeofs (``pip install ".[bench]"``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+import xeofs
 from numpy.typing import NDArray
 
 import xfaconv
@@ -23,46 +26,89 @@ from xfaconv.analysis.ridge_probe import blocked_ridge, seasonal_features
 from xfaconv.models import Model
 from xfaconv.nn import build_network
 from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import MONTHLY
+from xfaconv.training.recipes import DAILY, MONTHLY, REGIONAL, Recipe
 from xfaconv.training.skill import block_bootstrap
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "probes.md"
 LEADS = (0, 1, 3, 6)
-FOLDS, GAP, BLOCK = 10, 12, 24
+FOLDS = 10
 OURS, EOFS, RANDOM, SEASON = "embedding", "EOF components", "random weights", "time of year alone"
 TEXT = """\
-# Probes of the monthly embeddings
+# Probes of the embeddings
 
 Written by `python benchmarks/probes.py --data ../shared/data`.
 
-Target: CPC's Nino3.4 (ERSSTv5), NAO and PNA, {steps} months from {first} to {last}. Features: the embeddings of
-`{model}` ({size} numbers a month; weights {weights}), as many principal components of the same standardised anomalies
-(EOFs of the training years, area-weighted), the same network with random weights, and the time of year alone; two
+Features: the embeddings of a packaged model, as many principal components of the same standardised anomalies (EOFs of
+the training years by xeofs, area-weighted), the same network with random weights, and the time of year alone; two
 harmonics of the year are given to all. Ridge regression; {folds} blocks of the record are predicted in turn from the
-months more than {gap} months (and the lead) away from them, the penalty chosen by the same cross-validation among
+steps farther than a gap (and the lead) away from them, the penalty chosen by the same cross-validation among
 these. A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
-{train} only.
+its training years only.
 
-*Explained* is the share of the index' variance; *unseen* is the same over {test} alone, the years that the network was
-not trained on. *Gain* is the explained share less that of the EOFs, with a 95% interval from a bootstrap over blocks of
-{block} months: above 0 the embedding says more than EOFs of equal number, and clearly so where the whole interval is.
+*Explained* is the share of the target's variance over the record, *unseen* the same over the years alone that the
+network was not trained on. *Gain* is the explained share less that of the EOFs, with a 95% interval from a bootstrap
+over blocks of time: above 0 the embedding says more than EOFs of equal number, and clearly so where the whole interval
+is. The network learned to foretell the fields of its training years, so its gain over the record flatters it; the gain
+over the unseen years does not, but they are few.
+"""
+MONTHS = """\
+## Months
+
+Target: CPC's Nino3.4 (ERSSTv5), NAO and PNA. `{model}` (weights {weights}): {size} numbers a month, {steps} months from
+{first} to {last}, of which {test} unseen. Gap {gap} months, bootstrap over blocks of {block}.
+"""
+DAYS = """\
+## Days: {title}
+
+Target: the leading principal component of sea level pressure {where}, training years. `{model}` (weights {weights}):
+{size} numbers a day, {steps} days from {first} to {last}, of which {test} unseen. Gap {gap} days, bootstrap over blocks
+of {block}.
 """
 SMALLER = """\
 ## Networks trained alike
 
-The same for the networks of [skill](skill.md), from the runs that `benchmarks/skill.py` keeps: 10 degrees, {size}
-numbers a month, trained to forecast the next month and to rebuild the present one; seed 0.
+The monthly targets from the networks of [skill](skill.md), the runs that `benchmarks/skill.py` keeps: 10 degrees,
+{size} numbers a month, trained to forecast the next month and to rebuild the present one; seed 0.
 """
 
 
-def principal_components(prepared: Prepared, number: int, every: int = 1) -> NDArray[np.float64]:
-    """Components (time, number) of area-weighted anomalies on EOFs of the training years."""
+@dataclass(frozen=True)
+class Case:
+    """A model with its record, and how its probes are verified."""
+
+    recipe: Recipe
+    gap: int
+    block: int
+
+
+MONTHLY_CASE = Case(MONTHLY, gap=12, block=24)
+DAILY_CASES = (
+    (Case(REGIONAL, gap=20, block=60), "ERA-Interim, North Atlantic", "of the region, NAO-like"),
+    (Case(DAILY, gap=20, block=60), "simulation, globe", "north of 20 degrees north, AO-like"),
+)
+
+
+def leading_components(rows: NDArray[np.floating], trained: slice, number: int) -> NDArray[np.float64]:
+    """Components (time, number) of rows (time, value) on the EOFs of some of them."""
+    field = xr.DataArray(np.asarray(rows, dtype=np.float64), dims=("time", "value"), coords={"time": range(len(rows))})
+    eofs = xeofs.single.EOF(n_modes=number, random_state=0).fit(field[trained], dim="time")
+    return np.asarray(eofs.transform(field).transpose("time", "mode").values)
+
+
+def principal_components(prepared: Prepared, trained: slice, number: int, every: int = 1) -> NDArray[np.float64]:
+    """Components (time, number) of area-weighted anomalies of all variables on EOFs of the training years."""
     area = np.sqrt(np.asarray(prepared.thinned_grid(every).area))
     rows = np.nan_to_num(prepared.anomalies[:, :, ::every, ::every] * area).reshape(len(prepared.anomalies), -1)
-    trained = rows[prepared.stretch(MONTHLY.train)].astype(np.float64)
-    _, vectors = np.linalg.eigh(trained @ trained.T)
-    patterns = vectors[:, ::-1][:, :number].T @ trained
-    return np.asarray(rows @ (patterns / np.linalg.norm(patterns, axis=1, keepdims=True)).T)
+    return leading_components(rows, trained, number)
+
+
+def pressure_component(prepared: Prepared, recipe: Recipe) -> NDArray[np.float64]:
+    """Leading component (time,) of sea level pressure; of a globe, north of 20 degrees north."""
+    position = [variable.name for variable in recipe.variables].index("msl")
+    latitude = np.asarray(prepared.grid.latitude)
+    north = latitude > (20 if prepared.grid.is_global else -90)
+    rows = prepared.anomalies[:, position] * np.sqrt(np.asarray(prepared.grid.area))
+    return leading_components(rows[:, north].reshape(len(rows), -1), prepared.stretch(recipe.train), 1)[:, 0]
 
 
 def indices(folder: Path, dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
@@ -80,10 +126,13 @@ def indices(folder: Path, dates: NDArray[np.datetime64]) -> dict[str, NDArray[np
     return {name: np.where(row < -90, np.nan, row) for name, row in values.items()}
 
 
-def embeddings(data: Path, model: Model) -> NDArray[np.float64]:
-    """Embeddings (time, number) of the monthly record."""
-    with xr.open_dataset(data / MONTHLY.files) as ds:
-        return np.asarray(xfaconv.embed(ds[[v.name for v in MONTHLY.variables]], model=model).values, dtype=np.float64)
+def embeddings(data: Path, recipe: Recipe, model: Model) -> NDArray[np.float64]:
+    """Embeddings (time, number) of a record."""
+    names = [variable.name for variable in recipe.variables]
+    with xr.open_mfdataset(
+        sorted(data.glob(recipe.files)), data_vars="minimal", join="outer", compat="no_conflicts"
+    ) as ds:
+        return np.asarray(xfaconv.embed(ds[names], model=model).values, dtype=np.float64)
 
 
 def random_model(model: Model, seed: int) -> Model:
@@ -99,49 +148,82 @@ def probe(
     targets: dict[str, NDArray[np.float64]],
     phase: NDArray[np.float64],
     unseen: slice,
-    reference: str,
+    case: Case,
 ) -> list[str]:
     """Probe every target at every lead; rows of a table in Markdown."""
     season = seasonal_features(phase)
     sets = {**{name: np.concatenate([rows, season], axis=1) for name, rows in features.items()}, SEASON: season}
-    lines = ["| index | lead [months] | from | explained | unseen | gain |", "|---|---|---|---|---|---|"]
+    lines = ["| target | lead | from | explained | gain | unseen | gain, unseen |", "|---|---|---|---|---|---|---|"]
     for target, values in targets.items():
         for lead in LEADS:
-            guesses = {name: blocked_ridge(rows, values, lead, folds=FOLDS, gap=GAP) for name, rows in sets.items()}
+            guesses = {
+                name: blocked_ridge(rows, values, lead, folds=FOLDS, gap=case.gap) for name, rows in sets.items()
+            }
             known = np.isfinite(values) & np.isfinite(guesses[SEASON])
-            total = (values - values[known].mean()) ** 2
-            errors = {name: (values - guess) ** 2 for name, guess in guesses.items()}
             later = known & np.isin(np.arange(len(values)), np.arange(unseen.start, unseen.stop))
-            for name, error in errors.items():
-                explained, fresh = (1 - error[part].sum() / total[part].sum() for part in (known, later))
-                gain = ""
-                if name not in (reference, SEASON):
-                    pair = np.stack([errors[reference], error, total], axis=1)[known]
-                    low, high = block_bootstrap(pair, lambda sums: (sums[:, 0] - sums[:, 1]) / sums[:, 2], BLOCK)
-                    middle = (pair[:, 0].sum() - pair[:, 1].sum()) / pair[:, 2].sum()
-                    gain = f"{middle:+.3f} ({low:+.3f} to {high:+.3f})"
-                lines.append(f"| {target} | {lead} | {name} | {explained:.3f} | {fresh:.3f} | {gain} |")
+            for name, guess in guesses.items():
+                cells = [f"{target} | {lead} | {name}"]
+                for part in (known, later):
+                    total = (values - values[part].mean())[part] ** 2
+                    error, reference = ((values - made)[part] ** 2 for made in (guess, guesses[EOFS]))
+                    cells.append(f"{1 - error.sum() / total.sum():.3f}")
+                    cells.append(_gain(error, reference, total, case.block) if name not in (EOFS, SEASON) else "")
+                lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
+def _gain(error: NDArray[np.float64], reference: NDArray[np.float64], total: NDArray[np.float64], block: int) -> str:
+    """Gain in explained share over the reference, with its interval."""
+    rows = np.stack([reference, error, total], axis=1)
+    low, high = block_bootstrap(rows, lambda sums: (sums[:, 0] - sums[:, 1]) / sums[:, 2], block)
+    return f"{(reference.sum() - error.sum()) / total.sum():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def verdict(lines: list[str], name: str) -> str:
-    """Say at which leads of which index the gain's whole interval is above or below 0."""
-    better, worse, held = [], [], 0
-    for line in lines[2:]:
-        target, lead, method, *_, gain = (cell.strip() for cell in line.strip("|").split("|"))
-        if method == name:
-            low, high = (float(part.strip("()")) for part in gain.split(" ", 1)[1].split(" to "))
-            if low > 0:
-                better.append(f"{target} at {lead}")
-            elif high < 0:
-                worse.append(f"{target} at {lead}")
-            else:
-                held += 1
-    return (
-        f"Clearly better than EOFs: {', '.join(better) or 'nowhere'}. Clearly worse: {', '.join(worse) or 'nowhere'}. "
-        "Elsewhere the interval holds 0, to three decimals. "
-        f"Of {len(better) + len(worse) + held} such intervals one may well miss 0 by chance."
+    """Say at which leads of which target the gain's whole interval is above or below 0."""
+    words = []
+    for column, years in ((-3, "over the record"), (-1, "over the unseen years")):
+        better, worse, held = [], [], 0
+        for line in lines[2:]:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if cells[2] == name:
+                low, high = (float(part.strip("()")) for part in cells[column].split(" ", 1)[1].split(" to "))
+                if low > 0:
+                    better.append(f"{cells[0]} at {cells[1]}")
+                elif high < 0:
+                    worse.append(f"{cells[0]} at {cells[1]}")
+                else:
+                    held += 1
+        words.append(
+            f"{years.capitalize()}, clearly better than EOFs: {', '.join(better) or 'nowhere'}; clearly worse: "
+            f"{', '.join(worse) or 'nowhere'}; the other {held} intervals hold 0."
+        )
+    return "\n".join([*words, "Of twenty intervals one may miss 0 by chance."])
+
+
+def section(data: Path, case: Case, model: Model, targets: dict[str, NDArray[np.float64]], text: str) -> list[str]:
+    """Probe a packaged model; lines of the page."""
+    recipe, prepared = case.recipe, prepare(case.recipe, data)
+    ours, unseen = embeddings(data, recipe, model), prepared.stretch(recipe.test)
+    features = {
+        OURS: ours,
+        EOFS: principal_components(prepared, prepared.stretch(recipe.train), ours.shape[1]),
+        RANDOM: embeddings(data, recipe, random_model(model, 0)),
+    }
+    table = probe(features, targets, prepared.year_phase, unseen, case)
+    dates = prepared.dates.astype("datetime64[M]" if recipe.step == "1M" else "datetime64[D]")
+    made = text.format(
+        model=model.card.name,
+        weights=model.sha256[:12],
+        size=ours.shape[1],
+        steps=len(dates),
+        first=dates[0],
+        last=dates[-1],
+        test=unseen.stop - unseen.start,
+        gap=case.gap,
+        block=case.block,
     )
+    return [made, verdict(table, OURS), "", *table, ""]
 
 
 def smaller_networks(folder: Path) -> dict[str, NDArray[np.float64]]:
@@ -159,43 +241,25 @@ def main() -> None:
     """Embed, probe and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the reanalysis files and indices")
-    parser.add_argument("--model", default=MONTHLY.name, help="model to probe")
     parser.add_argument(
         "--networks", type=Path, default=Path("training-runs/alike"), help="runs of benchmarks/skill.py"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = xfaconv.load_model(given.model)
+    lines = [TEXT.format(folds=FOLDS)]
     prepared = prepare(MONTHLY, given.data)
-    ours = embeddings(given.data, model)
     targets = indices(given.data / "indices", prepared.dates)
-    unseen = prepared.stretch(MONTHLY.test)
-    features = {
-        OURS: ours,
-        EOFS: principal_components(prepared, ours.shape[1]),
-        RANDOM: embeddings(given.data, random_model(model, 0)),
-    }
-    table = probe(features, targets, prepared.year_phase, unseen, EOFS)
-    months = prepared.dates.astype("datetime64[M]")
-    head = TEXT.format(
-        steps=len(months),
-        first=months[0],
-        last=months[-1],
-        model=model.card.name,
-        weights=model.sha256[:12],
-        size=ours.shape[1],
-        folds=FOLDS,
-        gap=GAP,
-        block=BLOCK,
-        train=" to ".join(MONTHLY.train),
-        test=" to ".join(MONTHLY.test),
-    )
-    lines = [head, verdict(table, OURS), "", *table, ""]
+    lines += section(given.data, MONTHLY_CASE, xfaconv.load_model(MONTHLY.name), targets, MONTHS)
+    for case, title, where in DAILY_CASES:
+        target = {"pressure": pressure_component(prepare(case.recipe, given.data), case.recipe)}
+        text = DAYS.replace("{title}", title).replace("{where}", where)
+        lines += section(given.data, case, xfaconv.load_model(case.recipe.name), target, text)
     others = smaller_networks(given.networks)
     if others:
         number = next(iter(others.values())).shape[1]
-        parts = {**others, EOFS: principal_components(prepared, number, every=4)}
-        table = probe(parts, targets, prepared.year_phase, unseen, EOFS)
+        eofs = principal_components(prepared, prepared.stretch(MONTHLY.train), number, every=4)
+        unseen = prepared.stretch(MONTHLY.test)
+        table = probe({**others, EOFS: eofs}, targets, prepared.year_phase, unseen, MONTHLY_CASE)
         lines += [SMALLER.format(size=number), verdict(table, "FAConvLSTM"), "", *table, ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
