@@ -318,7 +318,7 @@ DAILY = Recipe(
             "Precipitation is predicted as a Gaussian anomaly; its extremes are not.",
             "What attention adds to the inference of hidden parts is small: 4% of the error.",
             "Its attention is knowledge of places more than of events: 3% of the variance of its maps is in time.",
-            "Its gates hardly change from day to day: ask occlusion or gradients which variables matter in an event.",
+            "Its gates see means over the globe, which hardly change from day to day: ask occlusion or gradients.",
             "The recipe was revised once after its scores on the test years were seen: they flatter it a little.",
         ),
     },
