@@ -39,12 +39,15 @@ def fields_for(name: str, data: Path | None) -> xr.Dataset | None:
 def main() -> None:
     """Measure, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="models to measure, by default all")
     parser.add_argument("--samples", type=int, default=6, help="times that are looked at")
     parser.add_argument("--data", type=Path, help="folder with the fields of the regional models")
     parser.add_argument("--write", action="store_true", help="write the numbers into the cards of the packaged models")
     arguments = parser.parse_args()
     for path in sorted(WEIGHTS.glob("*.safetensors")):
         name = path.stem
+        if arguments.names and name not in arguments.names:
+            continue
         fields = fields_for(name, arguments.data)
         if fields is None:
             print(f"\n{name}: no fields at hand")
