@@ -1,8 +1,8 @@
-"""Case study: the coastal El Ninos of 1983 and 1998 in ERA5 over Peru, against normal years.
+"""Case study: the coastal El Niños of 1983 and 1998 in ERA5 over Peru, against normal years.
 
     python examples/case_studies/coastal_el_nino.py --data ../shared/data --out docs/case-studies
 
-Data: ERA5 monthly means 1960 to 2015, 0.25 degrees (u10, v10, t2m, tp), and CPC's Nino 1+2 to say which years are
+Data: ERA5 monthly means 1960 to 2015, 0.25 degrees (u10, v10, t2m, tp), and CPC's Niño 1+2 to say which years are
 normal. The packaged model `era5-peru-monthly-0p25deg` is used as it is.
 """
 
@@ -30,7 +30,7 @@ COAST_REGION = (-8.0, 0.0, -83.0, -79.0)
 
 
 def normal_years(table: Path, first: int, last: int) -> list[int]:
-    """Years whose January to May Nino 1+2 lies within half a degree of its mean of 1991-2020."""
+    """Years whose January to May Niño 1+2 lies within half a degree of its mean of 1991-2020."""
     index = pd.read_csv(table, sep=r"\s+", skiprows=1)
     season = index[index["MON"] <= 5].groupby("YR").mean()
     anomaly = season["ANOM"]

@@ -1,4 +1,4 @@
-"""Case study: where Nino 3.4 and two centres of the Pacific-North American pattern look in El Nino and La Nina winters.
+"""Case study: where Niño 3.4 and two centres of the Pacific-North American pattern look in El Niño and La Niña winters.
 
     python examples/case_studies/enso.py --data ../shared/data --out docs/case-studies
 
@@ -23,7 +23,7 @@ from xfaconv.analysis.places import great_circle
 
 FILE = "ncep-oisst-monthly-global-1981-2018.nc"
 MODEL = "ncep-monthly-2p5deg"
-PLACES = {"Nino 3.4": (0.0, -140.0), "Aleutian low": (45.0, -165.0), "western Canada": (55.0, -115.0)}
+PLACES = {"Niño 3.4": (0.0, -140.0), "Aleutian low": (45.0, -165.0), "western Canada": (55.0, -115.0)}
 TROPICAL_PACIFIC = (-10.0, 10.0, 160.0, 270.0)
 THRESHOLD = 1.0
 INFLUENCE_SAMPLES = 4
@@ -31,13 +31,13 @@ NEAR = 15.0
 
 
 def winters(index: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Mark December to February of El Nino, La Nina and other winters by the mean index [K] of the winter."""
+    """Mark December to February of El Niño, La Niña and other winters by the mean index [K] of the winter."""
     year = index.time.dt.year + (index.time.dt.month == 12)
     winter = index.time.dt.month.isin([12, 1, 2])
     mean = index.where(winter).groupby(year.rename("year")).mean().sel(year=year)
     return {
-        "El Nino": winter & (mean >= THRESHOLD),
-        "La Nina": winter & (mean <= -THRESHOLD),
+        "El Niño": winter & (mean >= THRESHOLD),
+        "La Niña": winter & (mean <= -THRESHOLD),
         "other": winter & (abs(mean) < THRESHOLD),
     }
 
@@ -75,7 +75,7 @@ def main() -> None:
     draw_nino(ds, maps, index, phases, warm, arguments.out)
     draw_arc(ds, maps, index, phases, warm, arguments.out)
     report_influence(ds, model, inside / cell_area(ds.z500))
-    for place in ("Nino 3.4", "Aleutian low"):
+    for place in ("Niño 3.4", "Aleutian low"):
         checked(ds, PLACES[place], place, "DJF", arguments.samples, model)
 
 
@@ -101,37 +101,37 @@ def draw_nino(
     warm: np.ndarray,
     out: Path,
 ) -> None:
-    """Attention from Nino 3.4 in both phases, their difference with its significance, and what correlates."""
-    nino = maps.sel(base_point="Nino 3.4")
+    """Attention from Niño 3.4 in both phases, their difference with its significance, and what correlates."""
+    nino = maps.sel(base_point="Niño 3.4")
     mean = {name: nino.isel(time=np.flatnonzero(warm & months.values)).mean("time") for name, months in phases.items()}
-    winter = np.flatnonzero(warm & (phases["El Nino"] | phases["La Nina"]).values)
-    test = analysis.membership_test(density(nino.isel(time=winter)), phases["El Nino"][winter])
+    winter = np.flatnonzero(warm & (phases["El Niño"] | phases["La Niña"]).values)
+    test = analysis.membership_test(density(nino.isel(time=winter)), phases["El Niño"][winter])
     found = analysis.correlation_map(ds.z200, index, season="DJF")
-    far = great_circle(nino, *PLACES["Nino 3.4"]) > NEAR
-    print("\nNino 3.4, December to February")
+    far = great_circle(nino, *PLACES["Niño 3.4"]) > NEAR
+    print("\nNiño 3.4, December to February")
     for name, one in mean.items():
         like = analysis.pattern_correlation(density(one), abs(found.correlation), kind="rank", where=far)
         print(f"  {name}: rank correlation of attention with the size of the correlation of z200 {float(like):+.2f}")
     differing = float(test.significant.mean())
-    print(f"  cells in which El Nino and La Nina attention differ (false discovery rate 5%): {differing:.1%}")
-    print(f"  cells in which z200 correlates with Nino 3.4 (same): {float(found.significant.mean()):.1%}")
+    print(f"  cells in which El Niño and La Niña attention differ (false discovery rate 5%): {differing:.1%}")
+    print(f"  cells in which z200 correlates with Niño 3.4 (same): {float(found.significant.mean()):.1%}")
     projection = ccrs.Robinson(central_longitude=-160)
     figure, axes = plt.subplots(2, 2, figsize=(13, 7), layout="constrained", subplot_kw={"projection": projection})
-    marked = {"": PLACES["Nino 3.4"]}
-    for ax, name in zip(axes[0], ("El Nino", "La Nina"), strict=True):
+    marked = {"": PLACES["Niño 3.4"]}
+    for ax, name in zip(axes[0], ("El Niño", "La Niña"), strict=True):
         xfaconv.plot_attention(mean[name], ax=ax, base_point=marked, vmin=0, vmax=4, title=f"Attention, {name} winters")
-    difference = mean["El Nino"] - mean["La Nina"]
+    difference = mean["El Niño"] - mean["La Niña"]
     xfaconv.plot_attention(
-        difference, ax=axes[1, 0], base_point=marked, stippling=test.significant, title="El Nino less La Nina"
+        difference, ax=axes[1, 0], base_point=marked, stippling=test.significant, title="El Niño less La Niña"
     )
     xfaconv.plot_teleconnection(
         found.correlation,
         ax=axes[1, 1],
         base_point=marked,
         stippling=found.significant,
-        title="Correlation of 200 hPa height with Nino 3.4, DJF",
+        title="Correlation of 200 hPa height with Niño 3.4, DJF",
     )
-    figure.suptitle("Where Nino 3.4 looks, and what correlates with it")
+    figure.suptitle("Where Niño 3.4 looks, and what correlates with it")
     save(out / "enso_nino34.png")
 
 
@@ -144,12 +144,12 @@ def draw_arc(
     out: Path,
 ) -> None:
     """Attention from the two centres of the Pacific-North American pattern, beside their own correlation maps."""
-    winter = np.flatnonzero(warm & (phases["El Nino"] | phases["La Nina"] | phases["other"]).values)
+    winter = np.flatnonzero(warm & (phases["El Niño"] | phases["La Niña"] | phases["other"]).values)
     pacific = analysis.pna(ds)
     joined = xr.align(index, pacific, join="inner")
     months = joined[0].time.dt.month.isin([12, 1, 2])
     tie = float(xr.corr(joined[0][months], joined[1][months]))
-    print(f"\ncorrelation of Nino 3.4 with the PNA index, DJF: {tie:+.2f}")
+    print(f"\ncorrelation of Niño 3.4 with the PNA index, DJF: {tie:+.2f}")
     projection = ccrs.Robinson(central_longitude=-160)
     figure, axes = plt.subplots(2, 2, figsize=(13, 7), layout="constrained", subplot_kw={"projection": projection})
     for row, place in zip(axes, ("Aleutian low", "western Canada"), strict=True):

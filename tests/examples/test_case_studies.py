@@ -28,8 +28,8 @@ def test_winters_are_those_of_the_mean_index(monkeypatch: pytest.MonkeyPatch) ->
     index.loc["1991-12":"1992-02"] = -1.5
     index.loc["1993-01"] = 2.5
     phases = script("enso", monkeypatch).winters(index)
-    assert phases["El Nino"].values.nonzero()[0].tolist() == [0, 1, 2]
-    assert phases["La Nina"].values.nonzero()[0].tolist() == [12, 13, 14]
+    assert phases["El Niño"].values.nonzero()[0].tolist() == [0, 1, 2]
+    assert phases["La Niña"].values.nonzero()[0].tolist() == [12, 13, 14]
     assert phases["other"].values.nonzero()[0].tolist() == [24, 25, 26]
 
 
