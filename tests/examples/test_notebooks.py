@@ -25,8 +25,8 @@ CLAIMS = {
         assert float(abs(warm.attention.sum(("lat", "lon")) - 1).max()) < 1e-4
         assert float(warm.importance.std("time").max()) < 1e-4
         measured = xfaconv.load_model("ncep-monthly-2p5deg").card.metrics
-        assert measured["hidden_sectors"]["all"] < measured["hidden_sectors_linear"]["all"]
-        assert max(measured["hidden_sectors"][name] for name in ("v200", "sst")) < 0.2
+        assert 0 < measured["hidden_sectors"]["all"] - measured["hidden_sectors_linear"]["all"] < 0.03
+        assert max(measured["hidden_sectors"][name] for name in ("v200", "sst")) < 0.25
         assert measured["attention_variance_in_time"] < 0.1
     """,
     "02-your-own-era5-file": """
@@ -58,9 +58,11 @@ CLAIMS = {
         table = pd.Series(skill).unstack()
         now = table.loc[("Niño 3.4", "0 months ahead")]
         chance = np.tanh(1.96 / np.sqrt(float(analysis.effective_sample_size(*[indices["Niño 3.4"]] * 2)) - 3))
-        assert now["EOF components"] > chance > now["embedding"] > now["untrained"]
-        assert abs(table.loc["NAO", "embedding"]).max() < spread  # the last to be printed is that of the NAO
-        assert (table["EOF components"] - table["embedding"]).xs("0 months ahead", level=1).min() > 0.25
+        assert now["EOF components"] > now["embedding"] > chance > now["untrained"]
+        later = table.loc[("NAO", "3 months ahead")]
+        assert later.max() < spread  # the last to be printed is that of the NAO
+        ahead = table["EOF components"] - table["embedding"]
+        assert ahead.min() > 0 and ahead.xs("0 months ahead", level=1).max() < 0.1
     """,
 }
 
