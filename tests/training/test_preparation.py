@@ -18,7 +18,9 @@ from xfaconv.training.recipes import RECIPES
 def test_every_recipe_has_its_packaged_model(name: str) -> None:
     recipe, card = RECIPES[name], load_model(name).card
     assert name in list_models()
-    assert card.network == recipe.network
+    assert card.network == [recipe.network, *(stage.network for stage in recipe.stages if stage.network)][-1]
+    assert card.metrics["updates"] == sum(stage.schedule.updates for stage in recipe.stages)
+    assert (card.known_failures, card.description) == (recipe.text["known_failures"], recipe.text["description"])
     assert card.variables == recipe.variables
     assert (card.segment, card.warmup, card.step) == (recipe.segment, recipe.warmup, recipe.step)
 
