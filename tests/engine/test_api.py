@@ -135,6 +135,18 @@ def test_the_users_data_stay_as_they_are():
     assert {name: dict(variable.encoding) for name, variable in ds.variables.items()} == encodings
 
 
+def test_attention_carries_how_little_the_maps_of_its_model_change():
+    model = worlds.model()
+    measured = model.updated(metrics={"attention_variance_in_time": 0.06})
+    found = xfaconv.encode(worlds.world(12), model=measured, base_points={"a": (0, 0)})
+    assert found.attention.attrs["variance_in_time"] == 0.06
+    assert not any("variance_in_time" in found[name].attrs for name in ("embeddings", "importance"))
+    for metrics in ({}, {"attention_variance_in_time": "not measured"}):
+        unmeasured = model.updated(metrics=metrics)
+        attention = xfaconv.attention(worlds.world(12), base_points={"a": (0, 0)}, model=unmeasured)
+        assert "variance_in_time" not in attention.attrs
+
+
 def test_attributes_say_how_it_was_made():
     model = worlds.model()
     found = xfaconv.embed(worlds.world(12), model=model, missing="propagate").attrs

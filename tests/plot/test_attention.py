@@ -96,6 +96,22 @@ def test_title_says_where_and_when(make_attention):
     assert plot_attention(make_attention(), title="mine").axes.get_title() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("in_time", "said"), [(0.06, True), (0.199, True), (0.2, False), (0.5, False), ("little", False), (None, False)]
+)
+def test_the_label_says_where_the_maps_of_the_model_hardly_change(make_attention, in_time, said):
+    attention = make_attention().assign_attrs({} if in_time is None else {"variance_in_time": in_time})
+    for result in (plot_attention(attention), plot_attention(attention, row="season")):
+        bar = result.cbar if hasattr(result, "cbar") else result.colorbar
+        label = bar.ax.get_xlabel() + bar.ax.get_ylabel()
+        assert label.startswith("attention [times uniform]")
+        assert ("of the variance of this model's maps is in time" in label) == said
+        assert not said or f"\nhabit: {in_time:.0%} of" in label
+    mine = plot_attention(attention, cbar_kwargs={"label": "mine"})
+    assert mine.colorbar.ax.get_xlabel() + mine.colorbar.ax.get_ylabel() == "mine"
+    assert plot_attention(attention, add_colorbar=False).colorbar is None
+
+
 def test_the_mean_over_time_is_what_is_drawn(make_attention):
     attention = make_attention(grid=Grid.regular(3.0))
     drawn = np.asarray(plot_attention(attention).get_array())

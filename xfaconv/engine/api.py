@@ -350,7 +350,7 @@ def _finish(
     """Attach the attributes, and compute at once where the input was in memory."""
     shared = _described(ready, call, ds, arguments, asked or {})
     for kind, output in outputs.items():
-        output.attrs = attributes(kind, shared)
+        output.attrs = attributes(kind, shared, ready.model.card.metrics)
     result = xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"})
     if ready.lazy:
         return result

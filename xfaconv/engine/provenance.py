@@ -105,7 +105,7 @@ def describe(
     }
 
 
-def attributes(kind: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+def attributes(kind: str, shared: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Give the attributes of one output.
 
     Parameters
@@ -114,6 +114,8 @@ def attributes(kind: str, shared: Mapping[str, Any]) -> dict[str, Any]:
         Which output.
     shared : Mapping
         As `describe` gives it.
+    metrics : Mapping
+        Of the model's card; the share of the variance of its maps that is in time goes with attention.
 
     Returns
     -------
@@ -121,7 +123,9 @@ def attributes(kind: str, shared: Mapping[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> attributes("hidden", {"model": "tiny"})["units"]
-    '1'
+    >>> attributes("attention", {"model": "tiny"}, {"attention_variance_in_time": 0.06})["variance_in_time"]
+    0.06
     """
-    return {**_KINDS[kind], **shared}
+    in_time = metrics.get("attention_variance_in_time") if kind == "attention" else None
+    measured = {"variance_in_time": in_time} if isinstance(in_time, float) else {}
+    return {**_KINDS[kind], **measured, **shared}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 UNIFORM_UNITS = "times uniform"
 _SUM_TOLERANCE = 1e-2
+# Below this share of the variance in time, what a map shows is said to be mostly the same whenever one looks.
+_HABIT = 0.2
 
 
 def plot_attention(
@@ -99,7 +101,7 @@ def plot_attention(
     cmap, center, robust, levels, vmin, vmax, norm : optional
         Colours, as in xarray; `robust` is on, so that a peak at the base point does not drown the rest.
     add_colorbar : bool, default True
-        Draw one colour bar for all panels.
+        Draw one colour bar for all panels; where the model's card says that its maps hardly change, its label does too.
     cbar_kwargs, subplot_kws : mapping, optional
         Passed to the colour bar and to the axes.
     **kwargs
@@ -166,6 +168,8 @@ def plot_attention(
     result = draw_map(field, style, base_longitude=middle_of(points), decorate=marking(points, great_circles))
     if marks_uniform and add_colorbar:
         _mark_uniform(result)
+    if add_colorbar and "label" not in (cbar_kwargs or {}):
+        _say_habit(result, attention)
     return result
 
 
@@ -209,6 +213,15 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
     share = xr.DataArray(grid.area / grid.area.sum(), dims=(latitude, longitude)).astype(field.dtype)
     out = (field / share).assign_attrs({**attention.attrs, "long_name": "attention", "units": UNIFORM_UNITS})
     return out.rename(attention.name)
+
+
+def _say_habit(result: Any, attention: xr.DataArray) -> None:
+    """Say below the colour bar that the maps of this model hardly change, where its card says so."""
+    in_time = attention.attrs.get("variance_in_time")
+    if isinstance(in_time, float) and in_time < _HABIT:
+        bar = result.cbar if hasattr(result, "cbar") else result.colorbar
+        label = bar.ax.xaxis.label if bar.orientation == "horizontal" else bar.ax.yaxis.label
+        bar.set_label(f"{label.get_text()}\nhabit: {in_time:.0%} of the variance of this model's maps is in time")
 
 
 def _mark_uniform(result: Any) -> None:
