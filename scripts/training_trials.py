@@ -36,11 +36,17 @@ def trials() -> dict[str, Recipe]:
         return replace(recipe, name=f"trial-{tag}", stages=(stage,), train=BEFORE, test=HELD_BACK)
 
     unplaced = replace(MONTHLY, network=replace(MONTHLY.network, located=False))
+    middle, narrow = (
+        replace(MONTHLY, network=replace(MONTHLY.network, attention_width=width, attention_heads=heads))
+        for width, heads in ((32, 4), (16, 2))
+    )
     return {
         "packaged recipe": trial("packaged"),
         "windows not blended": trial("plain", blend=False),
         "learning rate 0.004 instead of 0.02": trial("slow", learning_rate=4e-3),
         "read-out without place": trial("unplaced", unplaced),
+        "attention 32 wide, 4 heads, instead of 64 and 8": trial("middle", middle),
+        "attention 16 wide, 2 heads": trial("narrow", narrow),
         "trained without attention": trial("bare", control_recipe(MONTHLY)),
     }
 
