@@ -15,6 +15,8 @@ import xarray as xr
 from tests.conftest import raise_if_dask_computes
 from xfaconv.climatology import Climatology
 from xfaconv.conform import Target, adapt
+from xfaconv.conform.anomalies import standardise_block
+from xfaconv.conform.selection import squeeze
 from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError, UnitsError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.options import set_options
@@ -177,6 +179,37 @@ def test_a_given_climatology_is_taken_as_it_is(season, lazy):
         told = climatology.chunk(latitude=2, longitude=3), ds.chunk(time=100)
         conformed = adapt(told[1] if lazy else ds, TARGET, climatology=told[0] if lazy else climatology)
     np.testing.assert_allclose(conformed.data.t2m, oracle.transpose("time", ...), atol=1e-4)
+
+
+@pytest.mark.parametrize("season", ["month", "dayofyear"])
+def test_seasons_without_labels_begin_at_one(season):
+    ds = record(TIMES["daily"])
+    climatology = given_climatology(ds, season)
+    labelled = adapt(ds, TARGET, climatology=climatology).data.t2m
+    found = adapt(ds, TARGET, climatology=climatology.drop_vars(season)).data.t2m
+    np.testing.assert_array_equal(found, labelled)
+
+
+def test_each_member_is_standardised_by_itself():
+    random = np.random.default_rng(5)
+    block, coefficients = random.normal(280, 5, (3, 7, *GRID.shape)), random.normal(280, 1, (1, *GRID.shape))
+    scale, basis = random.uniform(1, 2, GRID.shape), np.ones((7, 1))
+    given = {"basis": basis, "coefficients": coefficients, "scale": scale}
+    found = standardise_block(block, **given)
+    assert found.shape == block.shape
+    np.testing.assert_allclose(found, (block - coefficients[0]) / scale, rtol=1e-5, atol=1e-5)
+    for member in range(3):
+        np.testing.assert_array_equal(found[member], standardise_block(block[member], **given))
+
+
+@pytest.mark.parametrize("dim", ["surface", "height", "ensemble"])
+def test_a_dimension_of_one_entry_is_dropped_and_a_date_is_not(dim):
+    ds = record(TIMES["monthly"])
+    plain = adapt(ds, TARGET, climatology="data").data.t2m
+    wrapped = adapt(ds.expand_dims({dim: [2.0]}), TARGET, climatology="data").data.t2m
+    np.testing.assert_array_equal(wrapped, plain)
+    dated = squeeze(ds.isel(time=[0]).rename(time="stamp").expand_dims({dim: [2.0]}))
+    assert dated.t2m.dims == ("stamp", "latitude", "longitude")
 
 
 def test_a_given_climatology_may_be_finer_and_in_other_units_and_names():
