@@ -14,7 +14,7 @@ import xarray as xr
 
 from tests.conftest import raise_if_dask_computes
 from xfaconv.climatology import Climatology
-from xfaconv.conform import Target, adapt
+from xfaconv.conform import Target, adapt, recognise
 from xfaconv.conform.anomalies import standardise_block
 from xfaconv.conform.selection import squeeze
 from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError, UnitsError, VariableError
@@ -200,6 +200,13 @@ def test_each_member_is_standardised_by_itself():
     np.testing.assert_allclose(found, (block - coefficients[0]) / scale, rtol=1e-5, atol=1e-5)
     for member in range(3):
         np.testing.assert_array_equal(found[member], standardise_block(block[member], **given))
+
+
+def test_the_plan_says_first_how_the_grid_changes():
+    goal = replace(TARGET, grid=Grid.regular(90.0))
+    grid, variable = recognise(record(TIMES["monthly"]), goal, regrid="model").plan
+    assert grid.startswith("grid: ")
+    assert variable == "t2m [K] from t2m: as it is"
 
 
 @pytest.mark.parametrize("dim", ["surface", "height", "ensemble"])
