@@ -135,7 +135,11 @@ def test_recovery_tells_a_map_of_the_driver_from_a_flat_one() -> None:
     out = link_recovery(maps, truth)
     assert float(out.auroc.min()) == pytest.approx(1)
     assert float(out.unlinked_auroc.max()) < 0.6
+    assert float(out.share.min()) > 5
+    assert float(out.unlinked_share.max()) < 1
     np.testing.assert_allclose(link_recovery(maps * 0, truth).auroc, 0.5)
+    flat = link_recovery(maps * 0 + 7, truth)
+    np.testing.assert_allclose([flat.share, flat.unlinked_share], 1, rtol=1e-6)
     with pytest.raises(CoordinateError, match="lack a driven region"):
         link_recovery(maps[:3], truth)
     assert len(target_points(truth)) == truth.sizes["link"]

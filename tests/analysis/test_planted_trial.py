@@ -41,12 +41,13 @@ def test_planted_links_are_found_and_noise_is_least(script: ModuleType) -> None:
         assert scores[kind] >= script.LEAST_AUROC, kind
         assert scores[kind] > chance[kind] + 0.2, kind
     assert scores["unlinked"] <= MOST_UNLINKED_AUROC
+    assert scores["unlinked, share"] < 1 < scores["linked, share"]
     for method in ("occlusion", "gradient"):
         values = importance[method]
         assert values["noise"] < min(values[name] for name in script.DRIVERS), method
 
 
 def test_verdicts_name_every_threshold(script: ModuleType) -> None:
-    scores = {"zonal": 0.9, "meridional": 0.79, "diagonal": 0.8, "unlinked": 0.56}
+    scores = {"zonal": 0.9, "meridional": 0.79, "diagonal": 0.8, "unlinked": 0.56, "unlinked, share": 0.6}
     importance = {"gate": {"driver_a": 0.3, "driver_b": 0.2, "noise": 0.25}}
-    assert list(script.verdicts(scores, importance).values()) == [True, False, True, False, False]
+    assert list(script.verdicts(scores, importance).values()) == [True, False, True, False, True, False]

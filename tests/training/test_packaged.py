@@ -105,7 +105,7 @@ def test_the_control_differs_in_its_attention_alone(prepared: Prepared, tmp_path
 def test_a_stage_with_another_network_takes_over_what_both_have(prepared: Prepared, tmp_path: Path) -> None:
     schedule = Schedule(updates=2, batch=1, window=7, seed=5)
     start = replace(NETWORK, located=True)
-    recipe = replace(RECIPE, network=start, stages=(RECIPE.stages[0], embedding_stage(start, schedule)))
+    recipe = replace(RECIPE, network=start, stages=(RECIPE.stages[0], embedding_stage(schedule)))
     first = train_recipe(recipe, prepared, tmp_path, stages=1).state_dict()
     network = train_recipe(recipe, prepared, tmp_path)
     assert (network.spec.pooling, network.spec.outlook) == ("patterns", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from xfaconv.training.recipes import RECIPES
 def test_every_recipe_has_its_packaged_model(name: str) -> None:
     recipe, card = RECIPES[name], load_model(name).card
     assert name in list_models()
-    assert card.network == [recipe.network, *(stage.network for stage in recipe.stages if stage.network)][-1]
+    changes = {name: value for stage in recipe.stages for name, value in stage.changes.items()}
+    assert card.network == replace(recipe.network, **changes)
     assert card.metrics["updates"] == sum(stage.schedule.updates for stage in recipe.stages)
     assert (card.known_failures, card.description) == (recipe.text["known_failures"], recipe.text["description"])
     assert card.variables == recipe.variables

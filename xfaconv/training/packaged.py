@@ -54,11 +54,11 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
         source, grid = prepared.source(recipe.train, stage.every), prepared.thinned_grid(stage.every)
         torch.manual_seed(stage.schedule.seed)
         if network is None:
-            network = build_network(stage.network or recipe.network)
+            network = build_network(replace(recipe.network, **stage.changes))
             if recipe.start_from_persistence:
                 start_from_damped_persistence(network, source, grid, stage.schedule.seed)
-        elif stage.network is not None and stage.network != network.spec:
-            network = taken_over(network, stage.network)
+        elif stage.changes:
+            network = taken_over(network, replace(network.spec, **stage.changes))
         if stage.restart_gates and isinstance(network.core, FAConvLSTMCell):
             network.core.squeeze_excitation.restart()
         train(
@@ -199,11 +199,8 @@ def control_recipe(recipe: Recipe) -> Recipe:
     >>> control_recipe(RECIPES["amip-daily-5p6deg"]).network.attention_every
     0
     """
-    stages = tuple(
-        replace(stage, network=stage.network and replace(stage.network, attention_every=0)) for stage in recipe.stages
-    )
     network = replace(recipe.network, attention_every=0)
-    return replace(recipe, name=f"{recipe.name}-control", network=network, stages=stages)
+    return replace(recipe, name=f"{recipe.name}-control", network=network)
 
 
 def attention_variation(recipe: Recipe, prepared: Prepared, network: Network) -> float:

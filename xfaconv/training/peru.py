@@ -10,22 +10,6 @@ from xfaconv.training.recipes import COARSE, Recipe, Stage, embedding_stage
 
 _SHORT = replace(COARSE, hidden_weight=2.0, lead_weight=1.5)
 
-_NETWORK = NetworkSpec(
-    variables=4,
-    hidden=48,
-    bottleneck=16,
-    scales=((3, 1), (5, 1)),
-    attention_every=1,
-    attention_width=32,
-    attention_heads=4,
-    embedding=32,
-    look_back=6,
-    leads=(0, 1, 3),
-    domain=(-20.125, 2.125, -85.125, -64.875),
-    periodic=False,
-    located=True,
-)
-
 PERU = Recipe(
     name="era5-peru-monthly-0p25deg",
     title="Western South America and eastern Pacific, monthly ERA5, 0.25 degrees",
@@ -37,7 +21,21 @@ PERU = Recipe(
         VariableSpec("t2m", "K", "2 metre temperature"),
         VariableSpec("tp", "m", "Total precipitation, monthly mean of daily totals"),
     ),
-    network=_NETWORK,
+    network=NetworkSpec(
+        variables=4,
+        hidden=48,
+        bottleneck=16,
+        scales=((3, 1), (5, 1)),
+        attention_every=1,
+        attention_width=32,
+        attention_heads=4,
+        embedding=32,
+        look_back=6,
+        leads=(0, 1, 3),
+        domain=(-20.125, 2.125, -85.125, -64.875),
+        periodic=False,
+        located=True,
+    ),
     stages=(
         Stage(
             Schedule(updates=2500, batch=8, window=3, learning_rate=2e-2, averaging=0.99, seed=1, blend=True),
@@ -55,7 +53,6 @@ PERU = Recipe(
             objective=_SHORT,
         ),
         embedding_stage(
-            _NETWORK,
             Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=4, blend=True),
             every=3,
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from xfaconv.specs import NetworkSpec, VariableSpec
 from xfaconv.training.loop import Schedule
@@ -21,8 +23,8 @@ class Stage:
         Train on every so-manyth point of the grid in both directions; 1 is the whole grid.
     objective : Objective, optional
         What this stage asks for, by default what the recipe does.
-    network : NetworkSpec, optional
-        A network with other parts to go on with: it takes over all weights of the same name and shape.
+    changes : mapping of str to object
+        Entries of the network's spec that are others from here on; weights of the same name and shape are taken over.
     learning : tuple of str
         Names of the parts that learn, such as ``"head"``, while the others stay; by default all do.
     restart_gates : bool
@@ -32,7 +34,7 @@ class Stage:
     schedule: Schedule
     every: int = 1
     objective: Objective | None = None
-    network: NetworkSpec | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
     learning: tuple[str, ...] = ()
     restart_gates: bool = False
 
@@ -122,13 +124,11 @@ EMBEDDING = Objective(
 )
 
 
-def embedding_stage(network: NetworkSpec, schedule: Schedule, every: int = 1) -> Stage:
+def embedding_stage(schedule: Schedule, every: int = 1) -> Stage:
     """Give the last stage of a recipe: a new head, pooled through patterns and asked for the leads, learns alone.
 
     Parameters
     ----------
-    network : NetworkSpec
-        The network so far.
     schedule : Schedule
         Length and pace.
     every : int
@@ -140,31 +140,17 @@ def embedding_stage(network: NetworkSpec, schedule: Schedule, every: int = 1) ->
 
     Examples
     --------
-    >>> embedding_stage(NetworkSpec(variables=2, located=True), Schedule(updates=100)).network.pooling
+    >>> embedding_stage(Schedule(updates=100)).changes["pooling"]
     'patterns'
     """
     return Stage(
         schedule,
         every,
         objective=EMBEDDING,
-        network=replace(network, pooling="patterns", outlook=True),
+        changes={"pooling": "patterns", "outlook": True},
         learning=("head", "patterns", "outlook"),
     )
 
-
-_MONTHLY_NETWORK = NetworkSpec(
-    variables=5,
-    hidden=64,
-    bottleneck=16,
-    scales=((3, 1),),
-    attention_every=1,
-    attention_width=64,
-    attention_heads=8,
-    embedding=32,
-    look_back=8,
-    leads=(0, 1, 3),
-    located=True,
-)
 
 MONTHLY = Recipe(
     name="ncep-monthly-2p5deg",
@@ -178,7 +164,19 @@ MONTHLY = Recipe(
         VariableSpec("v200", "m s-1", "Northward wind at 200 hPa", level=200.0),
         VariableSpec("t995", "degC", "Air temperature at sigma 0.995"),
     ),
-    network=_MONTHLY_NETWORK,
+    network=NetworkSpec(
+        variables=5,
+        hidden=64,
+        bottleneck=16,
+        scales=((3, 1),),
+        attention_every=1,
+        attention_width=64,
+        attention_heads=8,
+        embedding=32,
+        look_back=8,
+        leads=(0, 1, 3),
+        located=True,
+    ),
     stages=(
         Stage(
             Schedule(updates=5000, batch=8, window=3, learning_rate=2e-2, averaging=0.99, seed=1, blend=True),
@@ -206,7 +204,6 @@ MONTHLY = Recipe(
             objective=replace(COARSE, warm_steps=3, hidden_weight=2.0, lead_weight=1.5),
         ),
         embedding_stage(
-            _MONTHLY_NETWORK,
             Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=7, blend=True),
             every=2,
         ),
@@ -258,25 +255,23 @@ _DAILY_VARIABLES = (
     ("olr", "W m-2", "Outgoing longwave radiation, upward", None),
 )
 
-_DAILY_NETWORK = NetworkSpec(
-    variables=12,
-    hidden=64,
-    bottleneck=24,
-    scales=((3, 1), (3, 2)),
-    attention_every=1,
-    embedding=32,
-    look_back=8,
-    leads=(0, 1, 3, 10),
-    located=True,
-)
-
 DAILY = Recipe(
     name="amip-daily-5p6deg",
     title="Global daily SIMULATION under observed SST, 5.625 degrees",
     files="amip/amip-daily-5p6deg-*.nc",
     step="1D",
     variables=tuple(VariableSpec(name, units, long, level=level) for name, units, long, level in _DAILY_VARIABLES),
-    network=_DAILY_NETWORK,
+    network=NetworkSpec(
+        variables=12,
+        hidden=64,
+        bottleneck=24,
+        scales=((3, 1), (3, 2)),
+        attention_every=1,
+        embedding=32,
+        look_back=8,
+        leads=(0, 1, 3, 10),
+        located=True,
+    ),
     stages=(
         Stage(
             Schedule(updates=2500, batch=8, window=3, learning_rate=1.5e-2, averaging=0.99, seed=1, blend=True),
@@ -290,9 +285,7 @@ DAILY = Recipe(
             learning=("core.squeeze_excitation",),
             restart_gates=True,
         ),
-        embedding_stage(
-            _DAILY_NETWORK, Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=5)
-        ),
+        embedding_stage(Schedule(updates=500, batch=4, window=14, learning_rate=1e-2, averaging=0.98, seed=5)),
     ),
     train=("2000-01-01", "2007-12-31"),
     test=("2008-02-01", "2009-12-31"),
@@ -324,20 +317,6 @@ DAILY = Recipe(
     },
 )
 
-_REGIONAL_NETWORK = NetworkSpec(
-    variables=3,
-    hidden=48,
-    bottleneck=16,
-    scales=((3, 1), (3, 2)),
-    attention_every=1,
-    embedding=32,
-    look_back=8,
-    leads=(0, 1, 3),
-    domain=(29.25, 60.75, -20.75, 15.25),
-    periodic=False,
-    located=True,
-)
-
 REGIONAL = Recipe(
     name="erai-natl-daily-1p5deg",
     title="North Atlantic to Mediterranean, daily reanalysis, 1.5 degrees",
@@ -348,16 +327,26 @@ REGIONAL = Recipe(
         VariableSpec("z500", "m2 s-2", "Geopotential at 500 hPa", level=500.0),
         VariableSpec("t850", "K", "Temperature at 850 hPa", level=850.0),
     ),
-    network=_REGIONAL_NETWORK,
+    network=NetworkSpec(
+        variables=3,
+        hidden=48,
+        bottleneck=16,
+        scales=((3, 1), (3, 2)),
+        attention_every=1,
+        embedding=32,
+        look_back=8,
+        leads=(0, 1, 3),
+        domain=(29.25, 60.75, -20.75, 15.25),
+        periodic=False,
+        located=True,
+    ),
     stages=(
         Stage(
             Schedule(updates=2500, batch=8, window=3, learning_rate=2e-2, averaging=0.99, seed=1, blend=True),
             objective=COARSE,
         ),
         Stage(Schedule(updates=500, batch=8, window=8, learning_rate=6e-3, averaging=0.99, seed=2)),
-        embedding_stage(
-            _REGIONAL_NETWORK, Schedule(updates=600, batch=8, window=14, learning_rate=1e-2, averaging=0.98, seed=3)
-        ),
+        embedding_stage(Schedule(updates=600, batch=8, window=14, learning_rate=1e-2, averaging=0.98, seed=3)),
     ),
     train=("2000-01-01", "2007-12-31"),
     test=("2008-02-01", "2009-12-31"),
