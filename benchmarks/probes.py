@@ -68,7 +68,8 @@ SMALLER = """\
 ## Networks trained alike
 
 The monthly targets from the networks of [skill](skill.md), the runs that `benchmarks/skill.py` keeps: 10 degrees,
-{size} numbers a month, trained to forecast the next month and to rebuild the present one; seed 0.
+{size} numbers a month, trained on blended windows to forecast the next month, and to rebuild it and the present one
+from their embedding; seed 0.
 """
 
 
@@ -230,7 +231,7 @@ def smaller_networks(folder: Path) -> dict[str, NDArray[np.float64]]:
     """Embeddings of the networks trained alike, where their runs are there."""
     found: dict[str, NDArray[np.float64]] = {}
     for title, name in (("FAConvLSTM", "faconvlstm"), ("ConvLSTM", "convlstm")):
-        file = folder / f"skill-{name}-0.json"
+        file = folder / f"skill-{MONTHLY.name}-blended-{name}-0.json"
         made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         if "embedding" in made:
             found[title] = np.asarray(made["embedding"])
