@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.climatology import Climatology
-from xfaconv.errors import ArgumentError, TimeError, VariableError
+from xfaconv.errors import ArgumentError, ModelFileError, TimeError, VariableError
+from xfaconv.training.objective import Objective
 from xfaconv.training.seasonal import fit_record_climatology
 
 SMALL = {
@@ -172,3 +174,151 @@ def test_members_are_refused() -> None:
     ds = xr.concat([record(), record()], xr.DataArray([0, 1], dims="number", name="number"))
     with pytest.raises(ArgumentError, match="fit takes one member"):
         trained(ds)
+
+
+def test_a_checkpoint_of_other_data_or_another_question_is_refused(tmp_path: Path) -> None:
+    """Whatever decides the run: were it taken, the card would describe what the weights never saw."""
+    ds = record()
+    model = trained(ds)
+    file = tmp_path / "run.checkpoint"
+    trained(ds, checkpoint=file)
+    assert same(trained(ds, checkpoint=file), model), "that of the same run is taken"
+    moved = ds.assign_coords(time=xr.date_range("1990-01-01", periods=ds.sizes["time"], freq="MS"))
+    others: list[tuple[str, xr.Dataset, dict[str, Any]]] = [
+        ("data", ds.assign(t2m=ds.t2m + 0.5 * ds.t2m.isel(longitude=slice(None, None, -1)).values), {}),
+        ("network", ds.assign_coords(latitude=ds.latitude + 1), {}),
+        ("network", ds, {"leads": (0, 2)}),
+        ("network", ds, {"network": {**SMALL, "hidden": 12}}),
+        ("objective", ds, {"objective": Objective(warm_steps=4, sector_share=0.1)}),
+        ("stretches", ds, {"validation": 0.3}),
+        ("years", moved, {}),
+        ("variables", ds.rename(t2m="skt"), {"variables": ["skt", "sst"]}),
+    ]
+    for what, other, changes in others:
+        with pytest.raises(ModelFileError, match=f"belongs to a run with another {what}"):
+            trained(other, checkpoint=file, **changes)
+    tuned = tmp_path / "tuned.checkpoint"
+    trained(ds, model, checkpoint=tuned)
+    with pytest.raises(ModelFileError, match="another model to start from"):
+        trained(ds, trained(ds, seed=9), checkpoint=tuned)
+
+
+def test_one_missing_step_costs_a_variable_nothing_and_a_missing_variable_is_refused() -> None:
+    ds = record()
+    holes = ds.assign(t2m=ds.t2m.where(ds.time != ds.time[7]))
+    phase = (ds.time.dt.month.values - 0.5) / 12
+    found = fit_record_climatology(holes[["t2m"]].chunk(time=11), phase, 2)
+    there = np.arange(80) != 7
+    expected = fit_record_climatology(ds[["t2m"]].isel(time=there), phase[there], 2)
+    assert np.allclose(found.coefficients, expected.coefficients, atol=1e-3)
+    assert np.allclose(found.scale, expected.scale, atol=1e-4)
+    with pytest.raises(VariableError, match="'t2m' is missing in more than half of the training steps everywhere"):
+        trained(ds.assign(t2m=ds.t2m.where(ds.time < ds.time[20])))
+
+
+def test_the_forecast_of_variables_that_are_missing_or_constant_is_left_out() -> None:
+    """Without some of the model's variables, and with one that is constant, cards can be written."""
+    ds = record(160)
+    start = trained(ds)
+    with xfaconv.set_options(absent="climatology"), pytest.warns(UserWarning, match="the data lack sst"):
+        tuned = trained(ds[["t2m"]], start)
+    assert list(tuned.card.metrics["forecast"]["lead 1"]) == ["t2m"]
+    still = trained(ds.assign(sst=ds.sst * 0 + 280))
+    assert set(still.card.metrics["forecast"]["lead 1"]["sst"]) == {
+        "rmse", "rmse_persistence", "rmse_damped_persistence"
+    }  # fmt: skip
+
+
+def test_fine_tuning_on_a_part_of_the_models_grid_gives_a_model_of_that_part() -> None:
+    ds = record()
+    start = trained(ds)
+    part = ds.isel(latitude=slice(1, 5), longitude=slice(2, 9))
+    tuned = trained(part, start)
+    assert tuned.card.grid.shape == (4, 7)
+    assert tuned.card.network.domain == start.card.network.domain
+    found = xfaconv.embed(part, model=tuned).compute()
+    assert np.isfinite(found).all()
+
+
+def test_validation_stands_behind_a_gap_that_the_card_tells() -> None:
+    time = record(80).time.values
+    for steps, validation, gap in ((80, 0.2, 6), (80, 0.1, 2)):
+        card = trained(record(steps), validation=validation).card
+        held = round(validation * steps)
+        assert card.years["gap"] == f"{gap} steps between training and validation"
+        assert card.years["validation"].startswith(str(time[steps - held + gap])[:10])
+        assert any("flatter" in text for text in card.known_failures)
+    with pytest.raises(TimeError, match="what is held back is too short to validate on"):
+        trained(record(60), validation=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"look_back": 0}, {"pooling": "max"}, {"hidden": 0}, {"architecture": "foo"}, {"variables": 3},
+        {"leads": (0, 1)}, {"seasonal_harmonics": -1}, {"daily_cycle": True},
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_is_refused_before_it_is_trained(changes: dict[str, Any]) -> None:
+    module = importlib.import_module("xfaconv.training.fit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train", lambda *_, **__: pytest.fail("it was trained first"))
+        with pytest.raises(ArgumentError, match="network"):
+            trained(record(), network={**SMALL, **changes})
+
+
+def test_a_fine_tuned_card_keeps_the_words_of_the_first_model_apart() -> None:
+    ds = record()
+    start = trained(ds).updated(
+        description="Nothing in it has seen an observation.", known_failures=("It knows little.",)
+    )
+    card = trained(ds, start).card
+    assert card.description.startswith("Fine-tuned by its user on: planted waves.")
+    assert "Of the model that it began with: Nothing in it has seen an observation." in card.description
+    assert "The model that it began with: It knows little." in card.known_failures
+    assert any("2000-01-01 to 2005-04-01" in text for text in card.known_failures), "years that are not new to it"
+
+
+def test_arguments_that_would_be_ignored_are_refused() -> None:
+    ds = record()
+    start = trained(ds)
+    with pytest.raises(ArgumentError, match="network is the model's own"):
+        xfaconv.fit(ds, start, updates=1, window=5, network=SMALL)
+    with pytest.raises(ArgumentError, match="variables is the model's own"):
+        xfaconv.fit(ds, start, updates=1, window=5, variables=["t2m"])
+    with pytest.raises(ArgumentError, match="patience needs years held back"):
+        trained(ds, validation=0, patience=2)
+    with pytest.raises(ArgumentError, match="mixed_precision cannot be used"):
+        trained(ds, mixed_precision="bfloat16")
+
+
+def test_mixed_precision_learns_alike_and_keeps_weights_in_single_precision() -> None:
+    """On a CPU as on a GPU by torch's autocast: other digits, the same weights to a percent of their updates' size."""
+    ds = record()
+    plain, mixed = trained(ds, updates=20), trained(ds, updates=20, mixed_precision=True)
+    assert not same(plain, mixed)
+    first, second = plain.trainable_network().state_dict(), mixed.trainable_network().state_dict()
+    assert all(value.dtype == torch.float32 for value in second.values())
+    losses = [model.card.metrics["history"][-1]["loss"] for model in (plain, mixed)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) < 0.05
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for() -> None:
+    from xfaconv.training import loop
+
+    norms: list[float] = []
+    original = torch.nn.utils.clip_grad_norm_
+
+    def watching(parameters: Any, largest: float) -> Any:
+        parameters = list(parameters)
+        out = original(parameters, largest)
+        grads = [value.grad for value in parameters if value.grad is not None]
+        norms.append(float(torch.stack([grad.norm() for grad in grads]).norm()))
+        return out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.nn.utils, "clip_grad_norm_", watching)
+        trained(record().map(lambda field: field + 30 * np.sin(field)))
+    assert len(norms) == 3
+    assert max(norms) <= 1.0 + 1e-4

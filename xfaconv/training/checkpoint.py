@@ -24,7 +24,7 @@ def write_checkpoint(
     best: dict[str, torch.Tensor],
     update: int,
     history: list[dict[str, float]],
-    schedule: dict[str, Any],
+    run: dict[str, Any],
 ) -> None:
     """Write a checkpoint in one move, so that an interruption leaves the former one whole.
 
@@ -42,8 +42,8 @@ def write_checkpoint(
         Updates done.
     history : list of dict
         Logged losses.
-    schedule : dict
-        The schedule that they belong to.
+    run : dict
+        All that decides the run that they belong to, as plain data.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def write_checkpoint(
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"update": str(update), "history": json.dumps(history), "schedule": json.dumps(schedule)}
+    metadata = {"update": str(update), "history": json.dumps(history), "run": json.dumps(run)}
     partial = path.with_suffix(f".partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def read_checkpoint(
     optimizer: torch.optim.AdamW,
     average: dict[str, torch.Tensor],
     best: dict[str, torch.Tensor],
-    schedule: dict[str, Any],
+    run: dict[str, Any],
 ) -> tuple[int, list[dict[str, float]]]:
     """Put a run back to where a checkpoint was written.
 
@@ -88,8 +88,8 @@ def read_checkpoint(
         Checkpoint file.
     network, optimizer, average, best
         Filled in place.
-    schedule : dict
-        The schedule of the present run.
+    run : dict
+        All that decides the present run.
 
     Returns
     -------
@@ -107,12 +107,14 @@ def read_checkpoint(
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if json.loads(metadata["schedule"]) != json.loads(json.dumps(schedule)):
+        written, present = json.loads(metadata["run"]), json.loads(json.dumps(run))
+        others = [name for name in (*present, *written) if written.get(name) != present.get(name)]
+        if others:
             raise ModelFileError(
-                f"checkpoint {path} belongs to a run with another schedule",
-                expected=json.dumps(schedule),
-                found=metadata["schedule"],
-                fix=f"Path({str(path)!r}).unlink()  # to begin anew",
+                f"checkpoint {path} belongs to a run with another {others[0]}",
+                expected=json.dumps(present.get(others[0]))[:500],
+                found=json.dumps(written.get(others[0]))[:500],
+                fix=f"Path({str(path)!r}).unlink()  # to begin anew, or another checkpoint=",
             )
         network.load_state_dict(_part(tensors, "network."))
         for kind, kept in (("average.", average), ("best.", best)):

@@ -16,6 +16,7 @@ from xfaconv.training.objective import hidden_sector, network_input
 from xfaconv.training.sampling import WindowSource
 
 _BATCH = 4
+_BLOCK_STEPS = 256
 
 
 def four_digits(value: float) -> float:
@@ -72,12 +73,19 @@ def damping(source: WindowSource, part: slice, lead: int, area: NDArray[np.float
     Returns
     -------
     ndarray (variable,)
+        0 for a variable that never leaves 0 or is missing altogether.
     """
     coefficients = []
     for field in source.fields:
-        now = np.nan_to_num(np.asarray(field[part.start : part.stop - lead], dtype=np.float64))
-        later = np.nan_to_num(np.asarray(field[part.start + lead : part.stop], dtype=np.float64))
-        coefficients.append(float((area * now * later).sum() / (area * now * now).sum()))
+        product = square = 0.0
+        # A block at a time: the record may be larger than the memory.
+        for first in range(part.start, part.stop - lead, _BLOCK_STEPS):
+            last = min(first + _BLOCK_STEPS, part.stop - lead)
+            both = np.nan_to_num(np.asarray(field[first : last + lead], dtype=np.float64))
+            now, later = both[: last - first], both[lead:]
+            product += float((area * now * later).sum())
+            square += float((area * now * now).sum())
+        coefficients.append(product / square if square else 0.0)
     return np.asarray(coefficients)
 
 
@@ -187,7 +195,8 @@ def forecast_skill(
     -------
     dict
         For each lead and variable: RMSE in the units of the variable, and the ratio of the mean squared standardised
-        error to that of persistence and of damped persistence.
+        error to that of persistence and of damped persistence. Variables that are missing throughout are left out, and
+        ratios to a reference without any error.
     """
     geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic)
     area = np.asarray(grid.area, dtype=np.float32)
@@ -218,14 +227,19 @@ def forecast_skill(
 def _skill_table(sums: dict[str, NDArray[np.float64]], names: list[str]) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for position, name in enumerate(names):
-        error = {kind: sums[kind][position] / sums["weight"][position] for kind in sums if kind != "weight"}
+        weight = sums["weight"][position]
+        if not weight:
+            continue
+        error = {kind: float(sums[kind][position] / weight) for kind in sums if kind != "weight"}
         table[name] = {
             "rmse": four_digits(error["model_units"] ** 0.5),
             "rmse_persistence": four_digits(error["persistence_units"] ** 0.5),
             "rmse_damped_persistence": four_digits(error["damped_units"] ** 0.5),
-            "standardised_rmse_to_persistence": four_digits((error["model"] / error["persistence"]) ** 0.5),
-            "standardised_rmse_to_damped_persistence": four_digits((error["model"] / error["damped"]) ** 0.5),
         }
+        for reference, label in (("persistence", "persistence"), ("damped", "damped_persistence")):
+            if error[reference]:
+                ratio = (error["model"] / error[reference]) ** 0.5
+                table[name][f"standardised_rmse_to_{label}"] = four_digits(ratio)
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,38 +14,22 @@ import torch
 import xarray as xr
 
 from xfaconv.arguments import check_arguments
-from xfaconv.climatology import Climatology, harmonic_basis
-from xfaconv.conform import Conformed, Target, adapt
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import Settings
-from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, load_model
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.options import get_options
-from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
+from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.evaluation import forecast_skill
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
-from xfaconv.training.sampling import WindowSource
-from xfaconv.training.seasonal import fit_record_climatology
-from xfaconv.training.variables import chosen_variables
+from xfaconv.training.record import HARMONICS, Record, split_record
 
 _VALIDATION_WINDOWS = 8
-_HARMONICS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class _Record:
-    """The user's data as standardised anomalies, split in time."""
-
-    variables: tuple[VariableSpec, ...]
-    conformed: Conformed
-    climatology: Climatology
-    source: WindowSource
-    held_back: WindowSource
-    train: slice
-    test: slice
+# Entries of a network that follow from the data, or from an argument of their own.
+_DECIDED_BY_THE_DATA = ("variables", "leads", "daily_cycle")
 
 
 def fit(
@@ -67,12 +51,15 @@ def fit(
     blend: bool = False,
     checkpoint: str | PathLike[str] | None = None,
     device: str | None = None,
+    mixed_precision: bool | None = None,
     progress: bool | None = None,
 ) -> Model:
     """Train on a Dataset: infer hidden regions from the rest, and forecast some leads ahead.
 
     Windows are read as they are needed, so a lazy record never has to fit into memory. The last part of the record is
-    held back for validation behind a gap of one window.
+    held back for validation behind a gap of one window and its leads, or of as much of it as leaves room for one
+    window; the card says how many steps. The weights that did best there are kept, so that scores of these years
+    flatter them.
 
     Parameters
     ----------
@@ -106,9 +93,12 @@ def fit(
         Blend each window with another one of the same time of year, at a random angle, so that a short record is not
         so easily learned by heart. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
-        File to go on from after an interruption.
+        File to go on from after an interruption; it is written every 50 updates, and one of another run is refused.
     device : str, optional
         Torch device, by default the option ``device``.
+    mixed_precision : bool, optional
+        Multiply matrices in bfloat16 where torch's autocast finds that safe, by default on a CUDA device only. Weights
+        and the sums of the loss stay in single precision.
     progress : bool, optional
         Show a progress bar, by default the option ``progress``.
 
@@ -152,6 +142,16 @@ def fit(
         checkpoint=checkpoint,
         progress=shown,
     )
+    if mixed_precision not in (None, True, False):
+        raise ArgumentError(
+            "mixed_precision cannot be used", expected="True, False or None", found=repr(mixed_precision)
+        )
+    if patience is not None and not validation:
+        raise ArgumentError(
+            "patience needs years held back", found="validation=0", fix="validation=0.2, or patience=None"
+        )
+    if model is not None:
+        _refuse_what_the_model_decides(variables=variables, network=network)
     wanted = Objective(warm_steps=min(4, window - 1)) if objective is None else objective
     if not isinstance(wanted, Objective):
         raise ArgumentError(
@@ -162,12 +162,14 @@ def fit(
         )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     span = window + max(start.card.network.leads if start else leads)
-    record = _record(ds, start, variables, validation, span)
+    record = split_record(ds, start, variables, validation, span)
     grid = record.conformed.grid
     seeded = _new_network(record, leads, network, seed) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(Settings(device=device).filled().device or "auto")
+    card = _card(name, ds, start, record, seeded, window)
+    _check_before_training(card, seeded, record, network)
     with _progress(updates, shown) as report:
         history = train(
             seeded,
@@ -176,14 +178,28 @@ def fit(
             schedule,
             wanted,
             checkpoint=None if checkpoint is None else Path(checkpoint),
+            identity={
+                "variables": ", ".join(variable.name for variable in card.variables),
+                "years": str(dict(card.years)),
+                "model to start from": start.sha256 if start else "none",
+            },
             device=device,
+            mixed_precision=device.startswith("cuda") if mixed_precision is None else mixed_precision,
             validate=_validator(record, grid, wanted, span, device) if validation else None,
             patience=patience,
             report=report,
         )
     seeded.to("cpu")
-    card = _card(name, ds, start, record, seeded, window)
-    metrics: dict[str, Any] = {"command": f"xfaconv.fit(ds, updates={updates}, seed={seed}, ...)", "history": history}
+    settings = {
+        "updates": updates, "batch": batch, "window": window, "leads": seeded.spec.leads, "learning_rate": rate,
+        "validation": validation, "patience": patience, "seed": seed, "network": network, "blend": blend,
+    }  # fmt: skip
+    written = ", ".join(f"{key}={value!r}" for key, value in settings.items() if key != "leads" or start is None)
+    metrics: dict[str, Any] = {
+        "command": f"xfaconv.fit(ds, {'model, ' if start else ''}{written})",
+        "updates": int(history[-1]["update"]),
+        "history": history,
+    }
     if validation and record.test.stop - record.test.start >= card.segment + max(seeded.spec.leads):
         metrics["forecast"] = forecast_skill(
             seeded,
@@ -199,79 +215,28 @@ def fit(
     return Model.from_network(card.updated(metrics=metrics), seeded, record.climatology)
 
 
-def _record(
-    ds: xr.Dataset, start: Model | None, variables: Sequence[str] | None, validation: float, span: int
-) -> _Record:
-    """Conform the data, split them in time and standardise them with the climatology of the training part."""
-    if start is not None:
-        card = start.card
-        target = Target(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
-        conformed = adapt(ds, target, absent=get_options()["absent"])
-    else:
-        target = Target(chosen_variables(ds, variables), harmonics=_HARMONICS)
-        conformed = adapt(ds, target, regrid=None, climatology=None)
-    if "member" in conformed.data.dims:
+def _refuse_what_the_model_decides(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ArgumentError(
+                f"{name} is the model's own and cannot be chosen for it", fix=f"fit(ds, {name}=...) without model="
+            )
+
+
+def _check_before_training(card: ModelCard, network: Network, record: Record, changes: dict[str, Any] | None) -> None:
+    """Make the model once before it is trained: what cannot be written afterwards is refused now."""
+    try:
+        Model.from_network(card, network, record.climatology)
+    except ModelFileError as problem:
         raise ArgumentError(
-            "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
-        )
-    steps = len(conformed.time.index)
-    held = round(validation * steps)
-    split = steps - held
-    if split - span < 1:
-        raise TimeError(
-            "the record is too short to train on",
-            expected=f"more than {span} steps besides the {held} that are held back",
-            found=f"{steps} steps",
-            fix="a smaller window=, smaller leads=, or validation=0",
-        )
-    train = tuple(slice(run.start, min(run.stop, split)) for run in conformed.time.runs if run.start < split)
-    test = slice(min(split + span, steps), steps)
-    climatology = conformed.climatology
-    data = conformed.data
-    if start is None or climatology is None:
-        known = slice(0, split)
-        climatology = fit_record_climatology(data.isel(time=known), conformed.time.year_phase[known], _HARMONICS)
-        data = _standardised(data, climatology, conformed)
-    fields = [data[name].transpose("time", "latitude", "longitude").data for name in data.data_vars]
-    source = WindowSource(fields, conformed.time.year_phase, conformed.time.day_phase, train)
-    later = tuple(
-        slice(max(run.start, split), run.stop) for run in conformed.time.runs if run.stop - max(run.start, split) > 0
-    )
-    return _Record(
-        _marked(target.variables, climatology),
-        conformed,
-        climatology,
-        source,
-        replace(source, stretches=later),
-        slice(0, split),
-        test,
-    )
+            "no model can be made of these entries of the network",
+            found=f"{changes}: {problem}"[:500],
+            fix="network={'hidden': 32}",
+        ) from problem
 
 
-def _marked(variables: tuple[VariableSpec, ...], climatology: Climatology) -> tuple[VariableSpec, ...]:
-    """Say of each variable whether a part of the grid is always missing."""
-    return tuple(
-        replace(spec, partly_missing=bool(np.isnan(scale).any()))
-        for spec, scale in zip(variables, climatology.scale, strict=True)
-    )
-
-
-def _standardised(data: xr.Dataset, climatology: Climatology, conformed: Conformed) -> xr.Dataset:
-    """Take the seasonal mean away and divide by the spread, lazily."""
-    basis = xr.DataArray(harmonic_basis(conformed.time.year_phase, climatology.harmonics), dims=("time", "term"))
-    out = {}
-    for position, name in enumerate(data.data_vars):
-        field = data[name]
-        if field.chunks is not None:
-            basis = basis.chunk(time=field.chunksizes["time"])
-        mean = xr.DataArray(climatology.coefficients[position], dims=("term", "latitude", "longitude"))
-        scale = xr.DataArray(climatology.scale[position], dims=("latitude", "longitude"))
-        out[name] = ((field - xr.dot(basis, mean, dim="term")) / scale).astype("float32")
-    return xr.Dataset(out)
-
-
-def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
-    known = [entry.name for entry in fields(NetworkSpec)]
+def _new_network(record: Record, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
+    known = [entry.name for entry in fields(NetworkSpec) if entry.name not in _DECIDED_BY_THE_DATA]
     strange = sorted(set(changes or {}) - set(known))
     if strange:
         raise ArgumentError(
@@ -295,7 +260,7 @@ def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] 
         torch.manual_seed(seed)
         try:
             built = build_network(replace(spec, **(changes or {})))
-        except (TypeError, ValueError, RuntimeError, ArithmeticError) as problem:
+        except (TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
             raise ArgumentError(
                 "no network can be built of these entries",
                 found=f"{changes}: {problem}"[:300],
@@ -305,10 +270,9 @@ def _new_network(record: _Record, leads: Sequence[int], changes: dict[str, Any] 
     return built
 
 
-def _validator(record: _Record, grid: Grid, objective: Objective, span: int, device: str) -> Callable[[Network], float]:
+def _validator(record: Record, grid: Grid, objective: Objective, span: int, device: str) -> Callable[[Network], float]:
     """Give a function for the loss on fixed windows of the held-back years, with fixed masks."""
     starts = record.held_back.starts(span)
-    starts = starts[starts >= record.test.start] if (starts >= record.test.start).any() else starts
     chosen = starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))].tolist()
 
     def validate(network: Network) -> float:
@@ -324,21 +288,32 @@ def _validator(record: _Record, grid: Grid, objective: Objective, span: int, dev
     return validate
 
 
-def _card(name: str, ds: xr.Dataset, start: Model | None, record: _Record, network: Network, window: int) -> ModelCard:
+def _card(name: str, ds: xr.Dataset, start: Model | None, record: Record, network: Network, window: int) -> ModelCard:
     time = record.conformed.time
     first, last = str(time.values[0])[:10], str(time.values[record.train.stop - 1])[:10]
     years = {"train": f"{first} to {last}"}
+    failures: tuple[str, ...] = ()
     if record.test.start < record.test.stop:
         years["validation"] = f"{str(time.values[record.test.start])[:10]} to {str(time.values[-1])[:10]}"
+        years["gap"] = f"{record.test.start - record.train.stop} steps between training and validation"
+        failures = ("The weights that did best on the validation years were kept: its scores of them flatter it.",)
     title = str(ds.attrs.get("title", "the user's own data"))
     if start is not None:
-        return start.card.updated(
+        before = start.card
+        if record.test.start < record.test.stop:
+            known = before.years.get("train", "years that its card does not name")
+            failures += (
+                f"The model it began with learned from {known}: validation years among them are not new to it.",
+            )
+        return before.updated(
             name=name,
             source="user",
-            title=f"{start.card.title}, fine-tuned",
-            description=f"{start.card.description} Fine-tuned by its user on: {title}",
-            data=f"{start.card.data}; then {title}",
-            years={**years, "before": start.card.years.get("train", "")},
+            title=f"{before.title}, fine-tuned",
+            description=f"Fine-tuned by its user on: {title}. Of the model that it began with: {before.description}",
+            data=f"{before.data}; then {title}",
+            years={**years, "before": before.years.get("train", "")},
+            grid=record.conformed.grid,
+            known_failures=(*failures, *(f"The model that it began with: {text}" for text in before.known_failures)),
         )
     return ModelCard(
         name=name,
@@ -353,7 +328,8 @@ def _card(name: str, ds: xr.Dataset, start: Model | None, record: _Record, netwo
         segment=2 * window,
         warmup=window,
         network=network.spec,
-        climatology_harmonics=_HARMONICS,
+        climatology_harmonics=HARMONICS,
+        known_failures=failures,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,8 +88,10 @@ def train(
     *,
     learning: Sequence[str] = (),
     checkpoint: Path | None = None,
+    identity: Mapping[str, str] | None = None,
     log: Path | None = None,
     device: str = "cpu",
+    mixed_precision: bool = False,
     validate: Callable[[Network], float] | None = None,
     patience: int | None = None,
     stop: Callable[[int], bool] | None = None,
@@ -113,11 +117,18 @@ def train(
     learning : sequence of str
         Names of the network's parts that learn, such as ``"head"``, while the others stay; by default all do.
     checkpoint : Path, optional
-        File to go on from and to write every 50 updates.
+        File to go on from and to write every 50 updates. It is refused where the schedule, objective, network, grid,
+        learning parts, stretches or data (of some windows) are others than those that it was written with.
+    identity : mapping of str to str, optional
+        What else must be the same for the checkpoint to belong to this run, such as the hash of the model that training
+        starts from.
     log : Path, optional
         JSON lines, one for every 10 updates.
     device : str
         Torch device.
+    mixed_precision : bool
+        Multiply matrices in bfloat16 where torch's autocast finds that safe; weights, their updates and the sums of the
+        loss stay in single precision. Worth it on a GPU.
     validate : callable, optional
         Gives the loss on validation data; called with the averaged weights every 50 updates. The run then ends with
         the averaged weights that did best.
@@ -150,8 +161,9 @@ def train(
     best = {name: value.clone() for name, value in average.items()}
     first = 0
     history: list[dict[str, float]] = []
+    run = _run(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
     if checkpoint is not None and checkpoint.exists():
-        first, history = read_checkpoint(checkpoint, network, optimizer, average, best, asdict(schedule))
+        first, history = read_checkpoint(checkpoint, network, optimizer, average, best, run)
     began = time.perf_counter()
     if _exhausted(_validations(history), patience):
         first = schedule.updates
@@ -165,7 +177,8 @@ def train(
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
-            loss, parts = training_loss(network, batch, geometry, grid, objective, random)
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed_precision):
+                loss, parts = training_loss(network, batch, geometry, grid, objective, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -183,9 +196,9 @@ def train(
             history.append({**entry, "seconds": round(time.perf_counter() - began, 1)})
             if log is not None:
                 _append(log, history[-1])
-        ended = (stop is not None and stop(update + 1)) or _exhausted(_validations(history), patience)
+        ended = _exhausted(_validations(history), patience) or (stop is not None and stop(update + 1))
         if checkpoint is not None and (at_checkpoint or ended):
-            write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, asdict(schedule))
+            write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, run)
         if ended:
             break
     network.load_state_dict(best if _validations(history) else average)
@@ -221,6 +234,32 @@ def start_from_damped_persistence(network: Network, source: WindowSource, grid: 
         network.persistence.copy_(torch.from_numpy(products / np.maximum(squares, 1e-12)))
         for parameter in network.read_out[-1].parameters():
             parameter.mul_(_SMALL)
+
+
+def _run(
+    network: Network,
+    source: WindowSource,
+    grid: Grid,
+    schedule: Schedule,
+    objective: Objective,
+    learning: Sequence[str],
+) -> dict[str, Any]:
+    """Collect all that decides a run as plain data; of the data themselves the first, a middle and the last step."""
+    sample = hashlib.sha256()
+    for part in source.stretches:
+        for step in sorted({part.start, (part.start + part.stop) // 2, part.stop - 1}):
+            for field in source.fields:
+                sample.update(np.ascontiguousarray(field[step], dtype=np.float32).tobytes())
+    places = np.asarray([*grid.latitude, *grid.longitude], dtype=np.float64)
+    return {
+        "schedule": asdict(schedule),
+        "objective": asdict(objective),
+        "network": asdict(network.spec),
+        "grid": [*grid.shape, hashlib.sha256(places.tobytes()).hexdigest()],
+        "learning": list(learning),
+        "stretches": [[part.start, part.stop] for part in source.stretches],
+        "data": sample.hexdigest(),
+    }
 
 
 def _let_learn(network: Network, parts: Sequence[str]) -> list[nn.Parameter]:
