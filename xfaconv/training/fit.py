@@ -150,8 +150,6 @@ def fit(
         raise ArgumentError(
             "patience needs years held back", found="validation=0", fix="validation=0.2, or patience=None"
         )
-    if model is not None:
-        _refuse_what_the_model_decides(variables=variables, network=network)
     wanted = Objective(warm_steps=min(4, window - 1)) if objective is None else objective
     if not isinstance(wanted, Objective):
         raise ArgumentError(
@@ -161,6 +159,8 @@ def fit(
             fix="objective=Objective(sector_share=0.5)",
         )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
+    if start is not None:
+        _refuse_what_the_model_decides(variables=variables, network=network)
     span = window + max(start.card.network.leads if start else leads)
     record = split_record(ds, start, variables, validation, span)
     grid = record.conformed.grid
