@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.analysis.clustering import surrogate_vectors, transitions
+from xfaconv.analysis.clustering import recoloured, surrogate_vectors, transitions
 from xfaconv.analysis.regimes import choose_count, regime_composites, regimes
-from xfaconv.errors import ArgumentError, MissingDataError, VariableError
+from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fields import autoregressive, gridded
@@ -64,6 +64,40 @@ def test_noise_is_not_believed(method: Any) -> None:
         for seed in range(5)
     ]
     assert np.median(values) > 0.1
+
+
+def test_noise_of_a_season_is_judged_by_the_covariance_of_the_season() -> None:
+    """Winters of stretched noise in years of round noise hold no regimes: about one in ten is at a tenth or below."""
+    times = xr.date_range("2000-01-01", periods=6 * 365, freq="D")
+    winter = np.isin(times.month, [12, 1, 2])
+    spread = np.where(winter[:, None], [4.0, 1, 1, 1], [1.0, 2, 2, 2])
+    found = [
+        float(
+            regimes(
+                xr.DataArray(autoregressive(4, len(times), seed=seed).T * spread, {"time": times}, ("time", "e"))[::3],
+                3,
+                season="DJF",
+                repeats=0,
+                surrogates=9,
+            ).p_value
+        )
+        for seed in range(20)
+    ]
+    assert np.sum(np.array(found) <= 0.1) <= 5
+    assert np.median(found) > 0.2
+
+
+def test_recoloured_vectors_have_the_covariance_asked_for_where_there_is_one() -> None:
+    rng = np.random.default_rng(0)
+    like = rng.normal(size=(50, 5)) @ rng.normal(size=(5, 5)) + 3
+    like[:, 4] = like[:, 0]  # one direction without variance
+    made = recoloured(rng.normal(size=(70, 5)), like)
+    np.testing.assert_allclose(np.cov(made.T), np.cov(like.T), atol=1e-10)
+    np.testing.assert_allclose(made.mean(0), like.mean(0))
+    few = rng.normal(size=(4, 6))  # fewer vectors than components
+    np.testing.assert_allclose(np.cov(recoloured(rng.normal(size=(9, 6)), few).T), np.cov(few.T), atol=1e-10)
+    np.testing.assert_allclose(recoloured(like, like), like)
+    assert np.isfinite(recoloured(np.ones((9, 5)), like)).all()
 
 
 def test_scores_equal_scikit_learn() -> None:
@@ -183,5 +217,9 @@ def test_bad_input_is_refused() -> None:
         regimes(data, 3, model="ncep")
     with pytest.raises(ArgumentError, match="lazy DataArray"):
         regime_composites(gridded(autoregressive(4, 100), 2, 2, "D"), regimes(data.chunk(), 3).label)
+    with pytest.raises(TimeError, match="no steps in the season"):
+        regimes(data, 3, season="JJA")
+    with pytest.raises(MissingDataError, match="whole warm-up"):
+        regimes(data.assign_coords(full_warmup=("time", np.zeros(100, dtype=bool))), 3)
     with pytest.raises(ArgumentError, match="no candidates"):
         choose_count(data, ())

@@ -17,6 +17,8 @@ METHODS: tuple[Method, ...] = ("kmeans", "mixture", "hierarchical")
 
 # A silhouette costs the square of the number of vectors: beyond this many a fixed sample stands for all.
 _SILHOUETTE_SAMPLE = 1500
+# Spread of a direction, as a share of the widest, below which it is rounding of single precision.
+_RANK_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +162,45 @@ def surrogate_vectors(vectors: NDArray[np.float64], seed: int) -> NDArray[np.flo
     if len(vectors) % 2 == 0:
         phase[-1] = 0
     return np.asarray(np.fft.irfft(spectrum * np.exp(1j * phase), n=len(vectors), axis=0))
+
+
+def recoloured(vectors: NDArray[np.float64], like: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give vectors the mean and the covariance of others by the linear map that changes them least.
+
+    A season cut out of a surrogate of the whole year has the covariance of the year; clusters depend on it.
+
+    Parameters
+    ----------
+    vectors : ndarray (sample, component)
+        Part of a surrogate.
+    like : ndarray (other_sample, component)
+        Whose mean and covariance are wanted; directions in which they do not vary are left without variance.
+
+    Returns
+    -------
+    ndarray (sample, component)
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> like = rng.normal(size=(80, 2)) * [3, 1]
+    >>> bool(np.allclose(np.cov(recoloured(rng.normal(size=(60, 2)), like).T), np.cov(like.T)))
+    True
+    """
+    mean = like.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(like - mean, full_matrices=False)
+    # Directions that hold nothing but rounding have no covariance to give, nor one to divide by.
+    basis = directions[sizes > sizes.max(initial=0) * _RANK_TOLERANCE].T
+    inside = (vectors - vectors.mean(axis=0)) @ basis
+    have, want = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (inside, (like - mean) @ basis))
+    return np.asarray(mean + inside @ _power(have, -0.5) @ _power(want, 0.5) @ basis.T)
+
+
+def _power(covariance: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Power of a covariance on the directions in which it is not zero, zero on the others."""
+    values, directions = np.linalg.eigh(covariance)
+    kept = values > values.max(initial=0) * _RANK_TOLERANCE**2
+    return np.asarray((directions[:, kept] * values[kept] ** exponent) @ directions[:, kept].T)
 
 
 def transitions(

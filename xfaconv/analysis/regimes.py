@@ -15,6 +15,7 @@ from xfaconv.analysis.clustering import (
     METHODS,
     Method,
     cluster,
+    recoloured,
     separation,
     stability,
     surrogate_vectors,
@@ -52,6 +53,7 @@ def _regimes(
     *,
     usable: NDArray[np.bool_],
     follows: NDArray[np.bool_],
+    cut: bool,
     count: int,
     method: Method,
     seed: int,
@@ -77,6 +79,8 @@ def _regimes(
     for number in range(surrogates):
         # The surrogate is made of the whole complete record, so that a season is cut out of even steps.
         turned = surrogate_vectors(vectors[complete], seed + 7919 * (number + 1))[usable[complete]]
+        # The year's covariance is not the season's: elongated clouds separate better, regimes or not.
+        turned = recoloured(turned, sample) if cut else turned
         null.append(separation(turned, cluster(turned, count, method, seed, starts=3).labels)[0])
     p_value = (1 + np.sum(np.array(null) >= silhouette)) / (1 + surrogates) if surrogates else np.nan
     centre, spread = (np.mean(null), np.std(null, ddof=min(len(null) - 1, 1))) if null else (np.nan, np.nan)
@@ -113,8 +117,10 @@ def regimes(
 ) -> xr.Dataset:
     """Cluster embeddings into regimes and say how far they are to be believed.
 
-    k-means finds clusters in any noise: look at ``p_value``, the share of phase-randomised surrogates (same spectra
-    and covariance) that separate as well, and at the two stabilities before naming anything.
+    k-means finds clusters in any noise: look at ``p_value``, the share of phase-randomised surrogates that
+    separate as well, and at the two stabilities before naming anything. Surrogates have the spectra and the covariance
+    of the record; where a season is given they are made from the whole record, cut to the season, and given the
+    season's mean and covariance, so that their spectra are only near the season's.
 
     Parameters
     ----------
@@ -129,7 +135,8 @@ def regimes(
     seed : int
         The same seed gives the same regimes.
     repeats : int
-        Refits of each kind for the stabilities; 0 leaves them NaN.
+        Refits of each kind for the stabilities; 0 leaves them NaN. The hierarchy has no random start: its stability
+        over seeds is always 1 and says nothing.
     surrogates : int
         Phase-randomised surrogates; 0 leaves them NaN.
     **arguments
@@ -150,8 +157,10 @@ def regimes(
         If n or the method cannot be used.
     VariableError
         If embeddings have other dims than time and one more.
+    TimeError
+        If no step is in the season.
     MissingDataError
-        When computed, if too few steps are complete.
+        If too few steps are warmed up or, when computed, complete.
 
     Examples
     --------
@@ -172,11 +181,26 @@ def regimes(
         )
     component = next(str(dim) for dim in embedding.dims if dim != time)
     selected = in_season(embedding[time], season)
+    if not selected.any():
+        raise TimeError(
+            "no steps in the season",
+            expected=f"steps in {season or 'the year'}",
+            found=f"{embedding.sizes[time]} steps, none of them in it",
+            fix="season=None for all months, or give a record that holds the season",
+        )
     usable = selected.copy()
     if "full_warmup" in embedding.coords:
         usable &= np.asarray(embedding["full_warmup"].values, dtype=bool)
-    if not is_whole(n, 2, usable.sum() - 1):
-        raise ArgumentError("impossible number of regimes", expected=f"2 to {int(usable.sum()) - 1}", found=str(n))
+    most = int(usable.sum()) - 1
+    if most < 2:
+        raise MissingDataError(
+            "too few steps to find regimes in",
+            expected="at least 3 steps with their whole warm-up inside the data",
+            found=f"{most + 1} of {int(selected.sum())} steps",
+            fix="give a longer record",
+        )
+    if not is_whole(n, 2, most):
+        raise ArgumentError("impossible number of regimes", expected=f"2 to {most}", found=str(n))
     follows = (
         is_adjacent(embedding[time]) if time in embedding.coords else np.ones(embedding.sizes[time] - 1, dtype=bool)
     )
@@ -199,6 +223,7 @@ def regimes(
         kwargs={
             "usable": usable,
             "follows": follows,
+            "cut": not selected.all(),
             "count": n,
             "method": method,
             "seed": seed,
