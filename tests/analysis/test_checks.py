@@ -209,6 +209,14 @@ def test_influence_is_lazy_labelled_and_what_the_probe_gives(model: Model, data:
     )
 
 
+def test_the_embedding_has_no_place(model: Model, data: xr.Dataset) -> None:
+    """No star is drawn for it; a base point's own is where its cell is."""
+    whole = influence(data, target="embedding", samples=2, **options(model))
+    assert not {"base_latitude", "base_longitude"} & (set(whole.attrs) | set(whole.coords))
+    place = influence(data, (0, 90), samples=2, **options(model))
+    assert (place.attrs["base_latitude"], place.attrs["base_longitude"]) == pytest.approx((0, 90), abs=12)
+
+
 def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
     """What influence differentiates, for many inputs (case, step, variable, latitude, longitude)."""
     import torch

@@ -83,7 +83,8 @@ def influence(
         The place [degrees]; not needed for ``target="embedding"``.
     target : "hidden", "embedding" or (variable, lead)
         Length of the state of the base point after attention, length of the embedding, or the forecast of a variable
-        at the base point, such as ``("z500", 3)``, with a lead of the model.
+        at the base point, such as ``("z500", 3)``, with a lead of the model; the forecast counts in standard
+        deviations of that variable's anomalies at the base point, as the model's climatology has them.
     lag : int, sequence of int, or None
         Steps before the target. None: all together, the root of the sum of squares over the window.
     samples : int, optional
@@ -97,7 +98,8 @@ def influence(
     -------
     DataArray (time, [lag,] variable, latitude, longitude), float32
         With a lag: derivative per standard deviation, signed. Without: its size, non-negative. On the model's grid,
-        labelled as the data are. One backward pass per time; lazy if the data are.
+        labelled as the data are. `xfaconv.plot_attention` draws it, summed over the variables. One backward pass per
+        time; lazy if the data are.
 
     Raises
     ------
@@ -138,8 +140,10 @@ def influence(
         "lag": "all, root of the sum of squares" if lag is None else str(lag),
         "model": windows.model.card.name,
         "weights_sha256": windows.model.sha256,
-        "base_latitude": float(windows.grid.latitude[windows.cell[0]]),
-        "base_longitude": float(windows.grid.longitude[windows.cell[1]]),
     }
+    if wanted.kind != "embedding":
+        # The embedding is of the whole domain: a place among its attributes would be drawn as a star.
+        labelled.attrs["base_latitude"] = float(windows.grid.latitude[windows.cell[0]])
+        labelled.attrs["base_longitude"] = float(windows.grid.longitude[windows.cell[1]])
     found: xr.DataArray = windows.finished(labelled.to_dataset())["influence"]
     return found

@@ -1,4 +1,4 @@
-"""Maps of attention: where a base point looks, as times the attention that uniform looking would give."""
+"""Maps of attention and influence: where a base point looks, as times what uniform looking would give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from xfaconv.errors import ArgumentError
 from xfaconv.plot.arrangement import arrange, map_title
 from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
 from xfaconv.plot.colours import INK, is_diverging
-from xfaconv.plot.coordinates import canonical
+from xfaconv.plot.coordinates import canonical, horizontal_dimensions
+from xfaconv.plot.labels import is_influence
 from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
@@ -62,20 +63,21 @@ def plot_attention(
     subplot_kws: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Draw where a base point looks.
+    """Draw where a base point looks, or what it depends on.
 
     Parameters
     ----------
     attention : DataArray ([base_point,] [head,] [time,] latitude, longitude) [1]
         As `xfaconv.attention` gives it: each map sums to 1 over the domain. A difference of two such (sums to 0) is
-        drawn about zero. Time is averaged over unless it is `row` or `col`; another dimension becomes `col`.
+        drawn about zero. Time is averaged over unless it is `row` or `col`; another dimension becomes `col`. What
+        `xfaconv.influence` gives, known by its name, is drawn in the same way: each map's size over its sum.
     base_point : (float, float), mapping of name to (float, float) or False, optional
         Latitude and longitude [degrees] to mark; by default as the coordinates of `attention` say; False for none.
     great_circles : int, default 0
         Draw the great circles to this many of the strongest places at least 2,500 km away.
     relative : bool, default True
         Divide by the attention that the cell's area alone would get: 1 is uniform, 5 is five times as much. False
-        draws the weights as they are.
+        draws the weights (or the influence, with its sign) as they are.
     stippling : DataArray ([row,] [col,] latitude, longitude), bool, optional
         Dots where True.
     projection : str or cartopy.crs.CRS, optional
@@ -132,8 +134,12 @@ def plot_attention(
     """
     check_looks(locals())
     points = base_points(attention, base_point)
-    shown, period, row, col = arrange(attention, row, col)
-    field = times_uniform(shown) if relative else shown
+    influence = is_influence(attention)
+    # Derivatives of both signs would cancel in the mean over time.
+    shown, period, row, col = arrange(abs(attention) if influence and relative else attention, row, col)
+    field = times_uniform(_shares(shown) if influence else shown) if relative else shown
+    if influence and relative:
+        field = field.assign_attrs(long_name="influence")
     marks_uniform = relative and not is_diverging(field.values)
     style = MapStyle(
         ax=ax,
@@ -162,7 +168,9 @@ def plot_attention(
         borders=borders,
         title=title
         if title is not None
-        else map_title("Attention from", points, period, panels=row is not None or col is not None),
+        else map_title(
+            "Influence on" if influence else "Attention from", points, period, panels=row is not None or col is not None
+        ),
         extra=kwargs,
     )
     result = draw_map(field, style, base_longitude=middle_of(points), decorate=marking(points, great_circles))
@@ -213,6 +221,12 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
     share = xr.DataArray(grid.area / grid.area.sum(), dims=(latitude, longitude)).astype(field.dtype)
     out = (field / share).assign_attrs({**attention.attrs, "long_name": "attention", "units": UNIFORM_UNITS})
     return out.rename(attention.name)
+
+
+def _shares(influence: xr.DataArray) -> xr.DataArray:
+    """Each map over its sum, so that it can be set against a uniform one; a map of zeros stays one."""
+    total = influence.astype(np.float64).sum(horizontal_dimensions(influence), skipna=False)
+    return influence / total.where(total != 0, 1.0)
 
 
 def _say_habit(result: Any, attention: xr.DataArray) -> None:

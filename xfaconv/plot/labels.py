@@ -200,6 +200,26 @@ def quantity_name(data: xr.DataArray, fallback: str, longest: int = 60) -> str:
     return name.replace("_", " ")
 
 
+def is_influence(data: xr.DataArray) -> bool:
+    """Whether a DataArray is what `xfaconv.influence` gives, or a part or sum of it.
+
+    Parameters
+    ----------
+    data : DataArray
+        Its name stays through sums and selections, whatever xarray does with attributes.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_influence(xr.DataArray([0.1, 0.2], dims="variable", name="influence").sum("variable"))
+    True
+    """
+    return bool(data.name == "influence" or str(data.attrs.get("long_name", "")).startswith("sensitivity of the "))
+
+
 def units_text(units: str) -> str:
     """Write units as in print.
 

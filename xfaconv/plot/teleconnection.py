@@ -9,7 +9,7 @@ import xarray as xr
 
 from xfaconv.plot.arrangement import arrange, map_title
 from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
-from xfaconv.plot.labels import quantity_name
+from xfaconv.plot.labels import is_influence, quantity_name
 from xfaconv.plot.looks import check_looks
 from xfaconv.plot.maps import Kind, MapStyle, draw_map
 
@@ -58,7 +58,8 @@ def plot_teleconnection(
     Parameters
     ----------
     teleconnection : DataArray ([lag,] [season,] [time,] latitude, longitude)
-        Time is averaged over unless it is `row` or `col`; another dimension becomes `col`.
+        Time is averaged over unless it is `row` or `col`; another dimension becomes `col`. The influence of
+        `xfaconv.influence` keeps its sign here; its size is for `plot_attention`.
     base_point : (float, float), mapping of name to (float, float) or False, optional
         Latitude and longitude [degrees] to mark; by default as the coordinates say; False for none.
     great_circles : int, default 0
@@ -86,7 +87,8 @@ def plot_teleconnection(
     col_wrap : int, optional
         Panels in a row; by default at most three.
     cmap, center, robust, levels, vmin, vmax, norm : optional
-        Colours, as in xarray; zero is in the middle.
+        Colours, as in xarray; zero is in the middle. Influence is always robust: it is so large at the base point
+        that the rest would be white.
     add_colorbar : bool, default True
         Draw one colour bar for all panels.
     cbar_kwargs, subplot_kws : mapping, optional
@@ -121,9 +123,16 @@ def plot_teleconnection(
     if stippling is None and "significant" in teleconnection.coords:
         stippling = teleconnection.coords["significant"].reset_coords(drop=True)
     field, period, row, col = arrange(teleconnection.drop_vars("significant", errors="ignore"), row, col)
-    name = quantity_name(teleconnection, "teleconnection")
+    influence = is_influence(teleconnection)
+    if influence:
+        # Its long name fills two lines beside a bar; the sign and the unit are what the bar needs.
+        field = field.assign_attrs(long_name="influence per standard deviation")
+        what = "Influence on"
+    else:
+        name = quantity_name(teleconnection, "teleconnection")
+        what = f"{name[:1].upper()}{name[1:]} with"
     several = row is not None or col is not None
-    heading = map_title(f"{name[:1].upper()}{name[1:]} with", points, period, panels=several)
+    heading = map_title(what, points, period, panels=several)
     style = MapStyle(
         ax=ax,
         figsize=figsize,
@@ -134,7 +143,7 @@ def plot_teleconnection(
         col_wrap=col_wrap,
         cmap=cmap,
         center=center if norm is None else None,
-        robust=robust,
+        robust=robust or (influence and vmin is None and vmax is None),
         levels=levels,
         vmin=vmin,
         vmax=vmax,
