@@ -21,7 +21,7 @@ _COLUMNS = (
     "variables",
     "trained on; tested on",
     "parameters",
-    "one-step RMSE over persistence's",
+    "one-step RMSE of standardised anomalies over persistence's",
     "over damped persistence's",
     "hidden sectors explained",
     "with attention removed",
