@@ -20,7 +20,7 @@ from xfaconv.analysis import (
     target_points,
     teleconnection,
 )
-from xfaconv.analysis.checks import _claim
+from xfaconv.analysis.checks import _claim, check_skill
 from xfaconv.analysis.planted import Link, Mode, area_under_curve
 from xfaconv.analysis.probe import Probe, Window, find_target, shuffled_copy
 from xfaconv.analysis.randomisation import attention_maps, surrogate_windows
@@ -420,6 +420,11 @@ def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr
     np.testing.assert_allclose(out.attention.sum(["latitude", "longitude"]), 1, rtol=1e-4)
     assert (out.deletion >= 0).all()
     assert out.effect.isnull().any()
+    for name in set(out.data_vars) - {"passed", "verdict", "claim"}:
+        assert out[name].attrs["units"] == "1", name
+        assert "standard_name" not in out[name].attrs
+        assert len(out[name].attrs["long_name"]) > 10
+    assert np.isnan(out.insertion.sel(order=["distance", "latitude", "variance"])).all()
     with pytest.raises(ArgumentError, match="too few samples"):
         check_attention(data, (0, 90), samples=2, **options(model))
 
@@ -440,6 +445,23 @@ def test_a_network_that_attends_nowhere_in_particular_is_not_believed(data: xr.D
     np.testing.assert_allclose(density, density.mean(), rtol=1e-3)
     assert not bool(out.passed.sel(check="skill"))
     assert not str(out.claim.values).startswith("You may claim that this base point uses")
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_verdict_on_skill_names_the_best_trivial_order_and_does_not_judge_by_it(good: bool) -> None:
+    """Planted numbers: nearness changes more than attention does, whichever way the check goes."""
+    orders = ["attention", "least", "random", "distance", "latitude", "variance"]
+    deletion = np.broadcast_to(np.array([0.71, 0.1, 0.5, 0.78, 0.2, 0.4])[None, :, None], (3, 6, 5))
+    predictors = ["attention", "distance", "latitude", "variance", "attention beyond the rest"]
+    skill = np.array([0.8, 0.6, 0.1, 0.2, 0.7]) * (1 if good else -1) + np.array([[0.0], [0.01], [0.02]])
+    faithful = xr.Dataset(
+        {"deletion": (("time", "order", "share"), deletion), "skill": (("time", "predictor"), skill)},
+        {"order": orders, "predictor": predictors},
+    )
+    out = check_skill(faithful)
+    assert bool(out.passed) is good
+    assert "in the order of distance, the best trivial order, changes the base point by 0.78" in out.verdict.item()
+    assert out.verdict.item().endswith("in the order of attention by 0.71")
 
 
 def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset, model: Model) -> None:

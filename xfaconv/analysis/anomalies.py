@@ -193,4 +193,7 @@ def standardised(data: xr.DataArray, *, base_period: BasePeriod | None = None, d
     variance = _month_means(departure.astype(np.float64) ** 2, name, weight)
     spread = _of_month(variance, data, name).drop_vars([name, "month"], errors="ignore") ** 0.5
     out = (departure / spread.where(spread > 0)).astype(departure.dtype)
-    return out.transpose(*data.dims).assign_attrs({**data.attrs, "units": "1"})
+    out = out.transpose(*data.dims).assign_attrs({**data.attrs, "units": "1"})
+    # A standard name says which units there may be, and no longer holds.
+    out.attrs.pop("standard_name", None)
+    return out

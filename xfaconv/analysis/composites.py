@@ -111,9 +111,8 @@ def membership_test(
     indicator = inside.astype(field.dtype).reset_coords(drop=True)
     if test == "effective":
         effective = effective_sample_of_events(field, inside, dim=time).astype(field.dtype)
-        p_value = correlation_p_value(correlate(indicator, field, dim=time).correlation, effective).assign_attrs(
-            null="Student t with the effective sample size given the events", units="1", long_name="two-sided p-value"
-        )
+        p_value = correlation_p_value(correlate(indicator, field, dim=time).correlation, effective)
+        null = "Student t with the effective sample size given the events"
     else:
         lazy = field.chunks is not None
         p_value = xr.apply_ufunc(
@@ -124,10 +123,14 @@ def membership_test(
             dask="parallelized",
             output_dtypes=[field.dtype],
             kwargs={"table": _year_table(field[time], season), "count": shuffles, "seed": seed},
-        ).assign_attrs(null=f"{shuffles} shuffles of whole years", units="1", long_name="two-sided p-value")
-    mean = mean.assign_attrs(units=field.attrs.get("units", "1"), long_name="mean anomaly")
+        )
+        null = f"{shuffles} shuffles of whole years"
+    p_value.attrs = {"long_name": "two-sided p-value", "units": "1", "null": null}
+    mean.attrs = {"long_name": "mean anomaly", "units": field.attrs.get("units", "1")}
+    number = inside.sum(time)
+    number.attrs = {"long_name": "number of steps in the mean", "units": "1"}
     found = false_discovery(p_value, alpha=alpha, dim=horizontal_axes(field).both)
-    return xr.Dataset({"mean": mean, "count": inside.sum(time), "p_value": p_value, **found}, attrs=found.attrs)
+    return xr.Dataset({"mean": mean, "count": number, "p_value": p_value, **found}, attrs=found.attrs)
 
 
 def composite(

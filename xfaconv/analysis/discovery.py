@@ -116,9 +116,9 @@ def false_discovery(
     }
     if not lazy:
         attrs["number_of_tests"] = int(tests) if tests.ndim == 0 else [int(count) for count in tests.values.ravel()]
-    significant = (adjusted <= alpha).assign_attrs(long_name="significant at the false discovery rate", **attrs)
-    adjusted = adjusted.assign_attrs(long_name="p-value adjusted for the false discovery rate", units="1", **attrs)
-    return xr.Dataset(
-        {"adjusted_p_value": adjusted, "significant": significant, "number_of_tests": tests.assign_attrs(units="1")},
-        attrs=attrs,
-    )
+    significant = adjusted <= alpha
+    # Set whole: what the p-values were called is not what is made of them.
+    significant.attrs = {"long_name": "significant at the false discovery rate", **attrs}
+    adjusted.attrs = {"long_name": "p-value adjusted for the false discovery rate", "units": "1", **attrs}
+    tests.attrs = {"long_name": "number of tests in the family", "units": "1"}
+    return xr.Dataset({"adjusted_p_value": adjusted, "significant": significant, "number_of_tests": tests}, attrs=attrs)

@@ -73,6 +73,5 @@ def effective_sample_of_events(field: xr.DataArray, members: xr.DataArray, *, di
         kwargs={"numbers": numbers},
     )
     effective: xr.DataArray = (count / inflation).where(memory.notnull())
-    return effective.rename("effective_sample_size").assign_attrs(
-        long_name="effective sample size given the events", units="1"
-    )
+    effective.attrs = {"long_name": "effective sample size given the events", "units": "1"}
+    return effective.rename("effective_sample_size")

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 ORDERS = ("attention", "least", "random", "distance", "latitude", "variance")
 CONTROLS = ("distance", "latitude", "variance")
+_LONG_NAMES = {
+    "deletion": "change of the base point when the first boxes of an order are hidden, 1 when all are",
+    "insertion": "change of the base point when only the first boxes of an order are shown, 1 when none are",
+    "effect": "relative change of the base point's state when a box is hidden alone",
+    "skill": "rank correlation of a map with the effect of hiding a box",
+    "attention": "share of attention",
+}
 _RANDOM_DRAWS = 3
 _PREFERENCE_DIGITS = 4
 
@@ -130,7 +137,8 @@ def faithfulness(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     -------
     Dataset
         ``deletion`` (time, order, share): change when the first share of the area in an order is hidden, 1 being the
-        change when all boxes are; ``insertion``: the change that is left when only that share is shown; ``effect``
+        change when all boxes are; ``insertion``: the change that is left when only that share is shown
+        (attention, least and random alone; NaN for the trivial orders, which are only hidden by); ``effect``
         (time, latitude, longitude): relative change when a box is hidden alone; ``skill`` (time, predictor): rank
         correlation of a map with that effect over boxes, ``"attention beyond the rest"`` being the partial one;
         ``attention`` (time, latitude, longitude). Lazy.
@@ -161,4 +169,7 @@ def faithfulness(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     out = xr.Dataset(
         {"deletion": deletion, "insertion": insertion, "effect": effect, "skill": skill, "attention": attention}
     )
-    return out.assign_coords(coords).astype(np.float32)
+    out = out.assign_coords(coords).astype(np.float32)
+    for name, words in _LONG_NAMES.items():
+        out[name].attrs = {"long_name": words, "units": "1"}
+    return out

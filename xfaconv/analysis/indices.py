@@ -26,11 +26,10 @@ PNA_POINTS = ((20.0, -160.0, 0.25), (45.0, -165.0, -0.25), (55.0, -115.0, 0.25),
 
 
 def _named(index: xr.DataArray, name: str, definition: str, units: str = "1") -> xr.DataArray:
-    return (
-        index.reset_coords(drop=True)
-        .rename(name)
-        .assign_attrs(long_name=name.upper(), units=units, definition=definition)
-    )
+    out = index.reset_coords(drop=True).rename(name)
+    # What the field was called and measured in is not what the index is.
+    out.attrs = {"long_name": name.upper(), "units": units, "definition": definition}
+    return out
 
 
 def _nino(data: xr.Dataset | xr.DataArray, name: str, base_period: BasePeriod | None) -> xr.DataArray:

@@ -112,4 +112,5 @@ def pattern_correlation(
         output_dtypes=[np.result_type(x.dtype, y.dtype, np.float32)],
         kwargs={"kind": kind},
     )
-    return out.assign_attrs(units="1", long_name=f"area-weighted {kind} correlation of two maps")
+    out.attrs = {"long_name": f"area-weighted {kind} correlation of two maps", "units": "1"}
+    return out

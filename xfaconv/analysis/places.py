@@ -82,4 +82,5 @@ def great_circle(data: xr.DataArray | xr.Dataset, latitude: float, longitude: fl
     # The half-angle form keeps its digits at small distances.
     half = np.sin((rows - place[0]) / 2) ** 2 + np.cos(rows) * np.cos(place[0]) * np.sin((columns - place[1]) / 2) ** 2
     distance: xr.DataArray = np.rad2deg(2 * np.arcsin(np.sqrt(half.clip(0, 1)))).transpose(*axes.both)
-    return distance.assign_attrs(units="degree", long_name="great-circle distance from the point")
+    distance.attrs = {"units": "degree", "long_name": "great-circle distance from the point"}
+    return distance

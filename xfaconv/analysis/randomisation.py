@@ -115,6 +115,7 @@ def check_parameters(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     ]
     names = xr.Variable("stage", [name for name, _ in CASCADE])
     similarity = xr.concat(stages, names, join="exact").assign_coords(stage=names)
+    similarity.attrs = {"long_name": "rank correlation with the maps of shuffled weights", "units": "1"}
     out = xr.Dataset({"similarity": similarity})
 
     def judge(last: float) -> tuple[bool, str]:
@@ -186,6 +187,8 @@ def check_data(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     changed = density(attention_maps(surrogate_windows(windows, seed=seed)))
     similarity = pattern_correlation(original, changed, kind="rank")
     together = pattern_correlation(original.mean("time"), changed.mean("time"), kind="rank")
+    similarity.attrs = {"long_name": "rank correlation with the maps on phase-randomised data", "units": "1"}
+    together.attrs = {"long_name": "rank correlation of the mean maps on data and on surrogates", "units": "1"}
     out = xr.Dataset({"similarity": similarity, "mean_similarity": together})
 
     def judge(mean: float) -> tuple[bool, str]:

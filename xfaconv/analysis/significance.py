@@ -91,7 +91,9 @@ def lag_one_autocorrelation(series: xr.DataArray, *, dim: str | None = None) -> 
     valid = series.notnull()
     steps = is_adjacent(series[name]) if name in series.coords else np.ones(series.sizes[name] - 1, dtype=bool)
     shifted, mean, squares = _spread(series, valid, valid.sum(name), name)
-    return _lag_one(shifted, mean, squares, valid, xr.DataArray(steps, dims=(name,)), name)
+    memory = _lag_one(shifted, mean, squares, valid, xr.DataArray(steps, dims=(name,)), name)
+    memory.attrs = {"long_name": "lag-one autocorrelation", "units": "1"}
+    return memory
 
 
 def _pair(x: xr.DataArray, y: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
@@ -169,7 +171,9 @@ def effective_sample_size(x: xr.DataArray, y: xr.DataArray | None = None, *, dim
     other = x if y is None else y
     _check_time(x, other, name)
     effective = _pair(x, other, name)[2]
-    return effective.astype(np.result_type(x.dtype, other.dtype, np.float32)).rename("effective_sample_size")
+    out = effective.astype(np.result_type(x.dtype, other.dtype, np.float32)).rename("effective_sample_size")
+    out.attrs = {"long_name": "effective sample size (Bretherton et al. 1999)", "units": "1"}
+    return out
 
 
 def _two_sided(correlation: NDArray[np.floating], effective: NDArray[np.floating]) -> NDArray[np.floating]:

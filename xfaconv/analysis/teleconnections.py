@@ -194,8 +194,11 @@ def teleconnectivity(field: xr.DataArray, *, deseasonalise: bool = True) -> xr.D
     located = {
         name: xr.apply_ufunc(
             place, partner, dask="parallelized", output_dtypes=[np.float64], kwargs={"coordinate": axis, "along": along}
-        ).assign_attrs(units="degrees")
+        )
         for name, axis, along in (("partner_latitude", rows, "row"), ("partner_longitude", meridians, "column"))
     }
-    strength = (-best).assign_attrs(units="1", long_name="strongest negative correlation with any other cell")
+    for part in located.values():
+        part.attrs = {"long_name": "place of the cell with that correlation", "units": "degrees"}
+    strength = -best
+    strength.attrs = {"long_name": "strongest negative correlation with any other cell", "units": "1"}
     return xr.Dataset({"teleconnectivity": strength, **located})
