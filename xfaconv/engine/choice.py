@@ -1,12 +1,13 @@
-"""Chooses the packaged model that fits a Dataset by step, domain and variables, and says why."""
+"""Chooses the packaged model that fits a Dataset by step, domain, resolution and variables, and says why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from xfaconv.errors import ModelError
+from xfaconv.conform.regrid import _refuse_finer
+from xfaconv.errors import GridError, ModelError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, list_models, load_model
 from xfaconv.specs import ModelCard, VariableSpec
@@ -83,14 +84,21 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
             fix=_way_out(grid, step, lacking),
         )
     *_, model = min(fitting, key=lambda entry: entry[:3])
-    gone, count = lacking(model.card.variables), len(model.card.variables)
+    return Choice(model, _reason(model.card, step, lacking(model.card.variables)))
+
+
+def _reason(card: ModelCard, step: str, gone: Sequence[str]) -> str:
+    """Say why a model was chosen, and what a reader of the results must know of it at once."""
+    count = len(card.variables)
     found = f"{count - len(gone)} of its {count} variables found, absent: {', '.join(gone)}"
-    domain = "global" if grid.is_global else "regional"
-    return Choice(model, f"chosen: step {step}, {domain} data, {found if gone else 'all its variables found'}")
+    # The data may be global and the model not: its own domain is what the results cover.
+    domain = "a global model" if card.grid.is_global else f"a regional model ({card.grid.describe()})"
+    learned = "; it learned from a simulation, not observations" if card.source == "simulation" else ""
+    return f"chosen: step {step}, {domain}, {found if gone else 'all its variables found'}{learned}"
 
 
 def _way_out(grid: Grid, step: str, lacking: Lacking) -> str:
-    """Say what to do where no model fits: often only one variable is in the way."""
+    """Say what to do where no model fits: often only one thing is in the way."""
     for model in packaged_models():
         gone = lacking(model.card.variables)
         if gone and misfit(model.card, grid, step, lacking, absent="climatology") is None:
@@ -100,7 +108,7 @@ def _way_out(grid: Grid, step: str, lacking: Lacking) -> str:
 
 
 def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str) -> str | None:
-    """Say why a model does not fit some data, None where it does.
+    """Say all that keeps a model from fitting some data, None where it fits.
 
     Examples
     --------
@@ -108,16 +116,30 @@ def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: 
     >>> model is None or misfit(model.card, model.card.grid, "1s", lambda specs: [], absent="raise") is not None
     True
     """
+    return " and ".join(_misfits(card, grid, step, lacking(card.variables), absent)) or None
+
+
+def _misfits(card: ModelCard, grid: Grid, step: str, gone: Sequence[str], absent: str) -> Iterator[str]:
     if card.step != step:
-        return f"its step is {card.step}"
+        yield f"its step is {card.step}"
     if card.grid.is_global and not grid.is_global:
-        return "it is global"
+        yield "it is global"
     if not card.grid.is_global and not _covers(grid, card.grid):
-        return f"its domain is {card.grid.describe()}"
-    names = lacking(card.variables)
-    if len(names) == len(card.variables) or (names and absent == "raise"):
-        return f"it needs {', '.join(names)}"
-    return None
+        yield f"its domain is {card.grid.describe()}"
+    if _is_coarser(grid, card.grid):
+        south_north, west_east = card.grid.resolution
+        yield f"its grid of {south_north:g} x {west_east:g} degrees is finer than the data's"
+    if len(gone) == len(card.variables) or (gone and absent == "raise"):
+        yield f"it needs {', '.join(gone)}"
+
+
+def _is_coarser(data: Grid, model: Grid) -> bool:
+    """Whether conform would refuse to bring the data to the model's grid, by its own rule."""
+    try:
+        _refuse_finer(data, model)
+    except GridError:
+        return True
+    return False
 
 
 def _covers(outer: Grid, inner: Grid) -> bool:
