@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import cloudpickle
@@ -17,7 +18,7 @@ from dask.base import tokenize
 
 from tests.models.conftest import SPEC, make_tiny_model, tiny_card, tiny_climatology
 from xfaconv import nn
-from xfaconv.errors import ModelError, XFaconvError
+from xfaconv.errors import ModelError, ModelFileError, XFaconvError
 from xfaconv.models import Model, load_model
 from xfaconv.models.storage import seal
 
@@ -156,6 +157,47 @@ def test_the_hash_follows_what_is_computed_and_nothing_else(tiny_model: Model) -
 def test_a_changed_card_must_fit(tiny_model: Model) -> None:
     with pytest.raises(XFaconvError, match="segment"):
         tiny_model.updated(segment=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": replace(SPEC, hidden=16)},
+        {"network": replace(SPEC, architecture="convlstm")},
+        {"network": replace(SPEC, look_back=3), "variables": ()},
+        {"network": replace(SPEC, leads=(0, 1, 2))},
+        {"network": {"hidden": 8}},
+        {"network": None},
+        {"grid": 3},
+        {"variables": 3},
+        {"years": "2000"},
+        {"known_failures": "a single text"},
+        {"known_failures": 3},
+        {"licence": None},
+        {"license": "MIT"},
+    ],
+    ids=str,
+)
+def test_a_changed_card_that_no_file_could_hold_is_refused(changes: dict[str, object], tiny_model: Model) -> None:
+    with pytest.raises(ModelFileError):
+        tiny_model.updated(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": replace(SPEC, look_back=5)},
+        {"network": replace(SPEC, dropout=0.5), "metrics": {}},
+        {"licence": "CC-BY-4.0", "citation": "Ours, 2026", "known_failures": ("Rain is too weak.",)},
+    ],
+    ids=str,
+)
+def test_a_changed_model_is_read_back_as_it_was_saved(changes: dict[str, object], tiny_model: Model, tmp_path) -> None:
+    changed = tiny_model.updated(**changes)
+    changed.save(tmp_path / "model.safetensors")
+    again = load_model(tmp_path / "model.safetensors")
+    assert again == changed
+    assert all(getattr(again.card, name) == value for name, value in changes.items())
 
 
 def test_parameters_are_counted() -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -189,16 +190,38 @@ class Model:
         Raises
         ------
         ModelFileError
-            If the new card does not fit the weights.
+            If the new card does not fit the weights, or has no entry of such a name.
         """
-        return Model(seal(self.card.updated(**changes), self._file.network, self._file.climatology))
+        entries = [entry.name for entry in fields(ModelCard)]
+        for name, value in changes.items():
+            # A single text is a sequence of letters, each of which would become a failure of its own.
+            if name not in entries or (name == "known_failures" and isinstance(value, str)):
+                raise ModelFileError(
+                    f"the model card cannot take {name}={value!r:.100}",
+                    expected="known_failures as a tuple of texts" if name in entries else ", ".join(entries),
+                    found=repr(value)[:200] if name in entries else name,
+                    fix=f"known_failures=({value!r:.100},)" if name in entries else None,
+                )
+        try:
+            model = Model(seal(self.card.updated(**changes), self._file.network, self._file.climatology))
+        except (AttributeError, TypeError, ValueError) as problem:
+            if isinstance(problem, ModelFileError):
+                raise
+            raise ModelFileError(
+                "an entry of the changed model card is of the wrong kind",
+                expected="the kinds that xfaconv.ModelCard documents",
+                found=f"{problem}; {changes!r:.200}",
+            ) from problem
+        if "network" in changes:
+            model.trainable_network()
+        return model
 
     def _does_not_fit(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
         raise ModelFileError(
             f"the weights of model {self.card.name!r} do not fit the network of its card",
             expected=expected,
             found=found,
-            fix="get the file again",
+            fix="get the file again; a card keeps the network that its weights were trained with",
         ) from cause
 
     def __reduce__(self) -> tuple[object, ...]:
