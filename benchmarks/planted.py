@@ -1,6 +1,6 @@
 """Whether attention and importance of a network trained for minutes find teleconnections that were planted.
 
-    python benchmarks/planted.py                 seeds 1 to 3, about 2 CPU minutes each
+    python benchmarks/planted.py                 seeds 1 to 6, about 2 CPU minutes each
     python benchmarks/planted.py --hide --seeds 0   trained as the packaged models are, at the same cost
 
 `xfaconv.analysis.planted` makes daily fields in which twelve regions drive twelve others one day later: four along a
@@ -182,7 +182,7 @@ def report(seeds: Sequence[int], updates: int, hide: bool) -> bool:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
     parser.add_argument("--updates", type=int, help="default: 800, or 600 with --hide")
     parser.add_argument("--hide", action="store_true", help="train as the packaged models are")
     arguments = parser.parse_args()
