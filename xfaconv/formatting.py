@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xfaconv.specs import ModelCard
+    from xfaconv.specs import ModelCard, VariableSpec
 
 Row = tuple[str, str]
+
+_LINE = 120
 
 _BOX = "border:1px solid currentColor;border-radius:4px;padding:0.6em 0.9em;max-width:60em;line-height:1.4"
 _TABLE = "border-collapse:collapse;margin:0.3em 0;background:transparent;color:inherit"
@@ -103,19 +106,32 @@ def html_box(title: str, subtitle: str, sections: Iterable[str]) -> str:
     return f'<div class="xfaconv" style="{_BOX}">{heading}{"".join(sections)}</div>'
 
 
-def card_text(card: ModelCard) -> str:
-    """Say in a few lines what a model is.
+def card_text(card: ModelCard, kind: str = "Model") -> str:
+    """Say in some lines what a model is, without its measurements.
 
     Parameters
     ----------
     card : ModelCard
         The card.
+    kind : {"Model", "ModelCard"}
+        What is shown.
 
     Returns
     -------
     str
+        Lines of up to 120 characters, long texts folded.
     """
-    return text_section(f"<xfaconv.Model {card.name}>", [("title", card.title), *_facts(card), *_failures(card)])
+    rows = [
+        ("title", card.title),
+        *_facts(card),
+        ("data", card.data),
+        *_years(card),
+        *_failures(card),
+        *_terms(card),
+    ]
+    width = _LINE - 4 - max(len(label) for label, _ in rows)
+    folded = [(label, "\n".join(textwrap.wrap(value, width, break_on_hyphens=False))) for label, value in rows]
+    return text_section(f"<xfaconv.{kind} {card.name}>", folded)
 
 
 def card_html(card: ModelCard) -> str:
@@ -133,15 +149,9 @@ def card_html(card: ModelCard) -> str:
     about = [
         ("description", card.description),
         ("data", card.data),
-        *((f"{k} years", v) for k, v in card.years.items()),
+        *_years(card),
     ]
-    variables = [
-        (
-            variable.name,
-            f"{variable.long_name} [{variable.units}]" + (", partly missing" if variable.partly_missing else ""),
-        )
-        for variable in card.variables
-    ]
+    variables = [(variable.name, _described(variable)) for variable in card.variables]
     network = [(name, str(value)) for name, value in card.to_dict()["network"].items()]
     sections = [
         html_section("what it is", [*about, *_facts(card)]),
@@ -149,7 +159,7 @@ def card_html(card: ModelCard) -> str:
         html_section("variables", variables, is_open=False),
         html_section("measured", _metrics(card.metrics), is_open=False),
         html_section("network", network, is_open=False),
-        html_section("terms", [("licence", card.licence), ("cite", card.citation)], is_open=False),
+        html_section("terms", _terms(card), is_open=False),
     ]
     return html_box(card.name, card.title, sections)
 
@@ -164,6 +174,23 @@ def _facts(card: ModelCard) -> list[Row]:
         ("parameters", f"{card.parameters:,}"),
         ("sha256", card.weights_sha256 or "not written yet"),
     ]
+
+
+def _years(card: ModelCard) -> list[Row]:
+    named = {"gap": "gap", "before": "years before"}
+    return [(named.get(part, f"{part} years"), span) for part, span in card.years.items() if span]
+
+
+def _terms(card: ModelCard) -> list[Row]:
+    return [("licence", card.licence or "none stated"), ("cite", card.citation or "nothing stated")]
+
+
+def _described(variable: VariableSpec) -> str:
+    level = "" if variable.level is None else f" at {variable.level:g} hPa"
+    if level in variable.long_name:
+        level = ""
+    missing = ", partly missing" if variable.partly_missing else ""
+    return f"{variable.long_name}{level} [{variable.units}]{missing}"
 
 
 def _failures(card: ModelCard) -> list[Row]:

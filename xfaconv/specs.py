@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xfaconv.errors import ModelFileError
-from xfaconv.formatting import card_html
+from xfaconv.formatting import card_html, card_text
 from xfaconv.grid import Grid
 
 Architecture = Literal["faconvlstm", "convlstm", "cnn-lstm", "cnn"]
@@ -240,6 +240,10 @@ class ModelCard:
         ModelCard
         """
         return replace(self, **changes)
+
+    def __str__(self) -> str:
+        """Say in some lines what the model is; the repr holds every entry."""
+        return card_text(self, "ModelCard")
 
     def _repr_html_(self) -> str:
         return card_html(self)

@@ -243,3 +243,48 @@ def test_the_card_as_text_says_what_matters(tiny_model: Model) -> None:
     text = repr(tiny_model)
     for said in ("tiny-monthly-30deg", "the user's own data", "sst, z500", "1M", "everything", tiny_model.sha256):
         assert said in text
+
+
+def test_a_printed_card_is_short_whole_and_folded(tiny_model: Model) -> None:
+    licence, citation = "CC-BY-4.0", "Ours and theirs, 2026: " + "on the weather of the tiny planet, " * 12 + "volume 3"
+    history = [{"update": update, "loss": 0.5} for update in range(1000)]
+    changed = tiny_model.updated(
+        data="Numbers of nobody", licence=licence, citation=citation, metrics={"history": history}
+    )
+    text = str(changed.card)
+    lines = text.splitlines()
+    assert lines[0] == "<xfaconv.ModelCard tiny-monthly-30deg>"
+    assert max(map(len, lines)) <= 120
+    assert len(text) < 3000
+    for said in ("training years  2000-2001", "Numbers of nobody", licence, "everything", changed.sha256):
+        assert said in text
+    assert citation in " ".join(text.split())
+    assert "history" not in text
+    assert repr(changed).splitlines()[1:] == lines[1:]
+    assert "metrics=" in repr(changed.card), "the repr of a card keeps every entry"
+
+
+def test_a_card_without_terms_says_so(tiny_model: Model) -> None:
+    assert "none stated" in str(tiny_model.card)
+
+
+def test_levels_are_shown_once(tiny_model: Model) -> None:
+    def section(model: Model) -> str:
+        return model._repr_html_().split("<strong>variables</strong>")[1].split("</details>")[0]
+
+    assert "geopotential at 500 hPa [m2 s-2]" in section(tiny_model)
+    assert "sea surface temperature [K], partly missing" in section(tiny_model)
+    first, second = tiny_model.card.variables
+    named = tiny_model.updated(variables=(first, replace(second, long_name="geopotential at 500 hPa, corrected")))
+    assert section(named).count("500 hPa") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "label"), [("train", "train years"), ("gap", "gap"), ("before", "years before"), ("test", "test years")]
+)
+def test_spans_of_years_are_labelled(part: str, label: str, tiny_model: Model) -> None:
+    changed = tiny_model.updated(years={part: "2000 to 2001", "else": ""})
+    text = str(changed.card)
+    assert f"{label} 2000 to 2001" in " ".join(text.split())
+    assert "else years" not in text
+    assert f">{label}</th>" in changed._repr_html_()
