@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from xfaconv.analysis.clustering import recoloured, surrogate_vectors, transitions
-from xfaconv.analysis.regimes import choose_count, regime_composites, regimes
+from xfaconv.analysis.composites import regime_composites
+from xfaconv.analysis.regimes import choose_count, regimes
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))

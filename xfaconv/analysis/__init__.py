@@ -10,7 +10,7 @@ from xfaconv.analysis.checks import (
     check_gradients,
     check_skill,
 )
-from xfaconv.analysis.composites import composite, membership_test
+from xfaconv.analysis.composites import composite, membership_test, regime_composites
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.eofs import leading_eofs
 from xfaconv.analysis.events import effective_sample_of_events
@@ -21,7 +21,7 @@ from xfaconv.analysis.patterns import pattern_correlation
 from xfaconv.analysis.planted import Link, Mode, planted, target_points
 from xfaconv.analysis.randomisation import check_data, check_parameters
 from xfaconv.analysis.recovery import link_recovery
-from xfaconv.analysis.regimes import choose_count, regime_composites, regimes
+from xfaconv.analysis.regimes import choose_count, regimes
 from xfaconv.analysis.significance import (
     correlate,
     correlation_p_value,

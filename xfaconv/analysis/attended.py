@@ -11,7 +11,7 @@ import xarray as xr
 from xfaconv.analysis.axes import cell_area
 from xfaconv.analysis.patterns import pattern_correlation
 from xfaconv.analysis.places import great_circle
-from xfaconv.analysis.seasons import in_season
+from xfaconv.analysis.seasons import in_season, season_months
 from xfaconv.analysis.significance import Null
 from xfaconv.analysis.teleconnections import correlation_map
 from xfaconv.arguments import as_place, check_arguments
@@ -45,11 +45,13 @@ def teleconnection(
     variable : str, optional
         The model's name of the variable that is correlated. Default: the model's first.
     lag : int
-        Steps by which the field comes before the base point; negative: after it.
+        Steps by which the field comes before the base point in the correlation; negative: after it. Attention has no
+        lag: its map is the same for any.
     season : str or sequence of int, optional
         Season of the base point, such as ``"DJF"``.
     null : {"effective", "phase"}
-        Null of the correlation, see `correlate`.
+        Null of the correlation, see `correlation_map`; with "phase" no p-value is below ``1 / (surrogates + 1)``, and
+        a few linked cells among many cannot pass the false discovery rate unless many surrogates are drawn.
     surrogates, seed : int
         Of the phase-randomised null.
     alpha : float
@@ -84,6 +86,7 @@ def teleconnection(
 
     latitude, longitude = as_place(base_point)
     check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
+    season_months(season)
     fields = conform(ds, **arguments)
     names = [str(name) for name in fields.data_vars]
     chosen = names[0] if variable is None else variable
@@ -91,6 +94,18 @@ def teleconnection(
         raise VariableError(
             f"the model has no variable '{chosen}'", expected=", ".join(names), fix=f"variable='{names[0]}'"
         )
+    # First, because it is cheap and refuses what cannot be used: the network has not run by then.
+    correlated = correlation_map(
+        fields[chosen],
+        (latitude, longitude),
+        lag=lag,
+        season=season,
+        null=null,
+        surrogates=surrogates,
+        seed=seed,
+        alpha=alpha,
+        deseasonalise=False,
+    )
     maps = attention(ds, latitude=latitude, longitude=longitude, **arguments)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
@@ -103,17 +118,6 @@ def teleconnection(
             fix="give a longer record",
         )
     mean = maps.isel({time: used}).mean(time)
-    correlated = correlation_map(
-        fields[chosen],
-        (latitude, longitude),
-        lag=lag,
-        season=season,
-        null=null,
-        surrogates=surrogates,
-        seed=seed,
-        alpha=alpha,
-        deseasonalise=False,
-    )
     area = cell_area(mean)
     density = (mean / area * area.sum()).astype(np.float32)
     far = great_circle(mean, *base_point) > _NEAR

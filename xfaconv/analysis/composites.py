@@ -1,4 +1,4 @@
-"""Composites of a field by the phase of an index and by season, with significance that knows about memory."""
+"""Composites of a field by the phase of an index, season or regime, with significance that knows about memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xfaconv.analysis.events import effective_sample_of_events
 from xfaconv.analysis.seasons import in_season, season_years
 from xfaconv.analysis.significance import correlate, correlation_p_value, exceedance
 from xfaconv.arguments import check_arguments
-from xfaconv.errors import TimeError
+from xfaconv.errors import ArgumentError, MissingDataError, TimeError
 
 _LEAST_YEARS = 5
 
@@ -153,7 +153,8 @@ def composite(
     index : DataArray (time)
         Such as `xfaconv.analysis.nino34` gives it.
     threshold : float
-        High is at least this, low at most minus this, in units of the index.
+        High is at least this, low at most minus this, in units of the index. A phase that no step is in has a count
+        of 0 and a map of missing values.
     season : str or sequence of int, optional
         ``"DJF"`` or month numbers; the other phase of each test is the rest of the same season.
     test : {"effective", "years"}
@@ -172,7 +173,7 @@ def composite(
     Raises
     ------
     ArgumentError
-        If the threshold is not positive or the season unknown.
+        If the threshold is not positive, no step of an index in memory reaches it, or the season is unknown.
     TimeError
         If field and index share no times in the season.
 
@@ -201,6 +202,13 @@ def composite(
             fix="give both at the same times",
         )
     departure, chosen = departure.isel({time: selected}), chosen.isel({time: selected})
+    if chosen.chunks is None and not (abs(chosen) >= threshold).any():
+        raise ArgumentError(
+            "no step of the index reaches the threshold",
+            expected=f"values of at least {threshold:g} or at most {-threshold:g}",
+            found=f"{float(chosen.min()):g} to {float(chosen.max()):g}",
+            fix="threshold=0.5, or a standardised index",
+        )
     parts = [
         membership_test(departure, members, test=test, season=season, shuffles=shuffles, seed=seed, alpha=alpha)
         for members in (chosen >= threshold, chosen <= -threshold)
@@ -214,3 +222,91 @@ def composite(
         test=test,
         alpha=alpha,
     )
+
+
+def regime_composites(
+    field: xr.DataArray,
+    regime: xr.DataArray | xr.Dataset,
+    *,
+    season: str | Sequence[int] | None = None,
+    test: Literal["effective", "years"] = "effective",
+    alpha: float = 0.05,
+    deseasonalise: bool = True,
+) -> xr.Dataset:
+    """Mean anomaly of a field in each regime, tested against the rest of the record.
+
+    Parameters
+    ----------
+    field : DataArray (time, latitude, longitude)
+        Raw values or anomalies.
+    regime : Dataset or DataArray (time)
+        As `regimes` gives it.
+    season : str or sequence of int, optional
+        The season that the regimes were found in, where years are shuffled.
+    test : {"effective", "years"}
+        See `composite`.
+    alpha : float
+        False discovery rate of each regime's map.
+    deseasonalise : bool
+        Take the seasonal cycle off first.
+
+    Returns
+    -------
+    Dataset (regime, latitude, longitude)
+        ``mean``, ``count`` (regime), ``p_value``, ``adjusted_p_value``, ``significant``, ``number_of_tests``. Lazy if
+        field or regimes are; the regimes must be known to be 1 to n, so a lazy DataArray needs `regimes`' Dataset.
+
+    Raises
+    ------
+    ArgumentError
+        If a lazy DataArray is given instead of the Dataset.
+    TimeError
+        If field and regimes share no times.
+    MissingDataError
+        If no label is above 0.
+
+    Examples
+    --------
+    >>> times = xr.date_range("2000-01-01", periods=60, freq="MS")
+    >>> coords = {"time": times, "lat": [0.0, 10.0], "lon": [0.0, 10.0]}
+    >>> field = xr.DataArray(np.random.default_rng(0).normal(size=(60, 2, 2)), coords, ("time", "lat", "lon"))
+    >>> labels = xr.DataArray(np.where(field[:, 0, 0] > 0, 1, 2), {"time": times}, ("time",))
+    >>> regime_composites(field, labels).significant[:, 0, 0].values
+    array([ True,  True])
+    """
+    check_arrays(field=field)
+    if isinstance(regime, xr.Dataset) and {"label", "regime"} <= set(regime.variables):
+        labels, numbers = regime["label"], regime["regime"].values.tolist()
+    else:
+        check_arrays(regime=regime)
+        if time_axis(field) not in regime.dims:
+            raise TimeError(
+                "the regimes have no time",
+                expected=f"dimension {time_axis(field)!r}",
+                found=f"dimensions {regime.dims}",
+            )
+        if regime.chunks is not None:
+            raise ArgumentError(
+                "how many regimes there are is not known without computing",
+                expected="the Dataset that regimes() gives",
+                found="a lazy DataArray",
+                fix="regime_composites(field, regimes(embedding, 4))",
+            )
+        labels = regime
+        numbers = [int(number) for number in np.unique(regime.values) if number > 0]
+    check_arguments(deseasonalise=deseasonalise, test=test, alpha=alpha)
+    departure = anomalies(field) if deseasonalise else field
+    steps = departure.sizes[time_axis(field)], labels.sizes.get(time_axis(field), 0)
+    departure, labels = xr.align(departure, labels.reset_coords(drop=True), join="inner")
+    if not departure.sizes[time_axis(field)]:
+        raise TimeError(
+            "field and regimes share no times",
+            expected="common times",
+            found=f"field {steps[0]}, regimes {steps[1]}, common 0 times",
+            fix="give both at the same times",
+        )
+    if not numbers:
+        raise MissingDataError("there is no regime in the labels", expected="numbers from 1", found="none above 0")
+    parts = [membership_test(departure, labels == number, test=test, season=season, alpha=alpha) for number in numbers]
+    out = xr.concat(parts, xr.Variable("regime", numbers), join="exact", combine_attrs="drop_conflicts")
+    return out.assign_coords(regime=numbers)

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import Box, cell_area, check_arrays, time_axis
+from xfaconv.analysis.axes import Box, as_box, cell_area, check_arrays, time_axis
 from xfaconv.analysis.influence import gradients
 from xfaconv.analysis.probe import Probe, Window, find_target
 from xfaconv.analysis.seasons import in_season
@@ -77,7 +77,7 @@ def importance(
     Raises
     ------
     ArgumentError
-        If the method is unknown, or base point and region cannot be used.
+        If the method is unknown, or base point or region cannot be used.
     ModelError
         If the network has no gates and ``method="gate"``.
     TimeError
@@ -92,6 +92,7 @@ def importance(
     (('time', 'variable'), 5)
     """
     check_choice("method", method, METHODS)
+    region = None if region is None else as_box(region)
     if method == "gate":
         if base_point is not None or region is not None:
             raise ArgumentError(

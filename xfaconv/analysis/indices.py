@@ -44,6 +44,9 @@ def _nino(data: xr.Dataset | xr.DataArray, name: str, base_period: BasePeriod | 
 def nino34(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Nino 3.4: sea surface temperature anomaly over 5S-5N, 170W-120W.
 
+    Against the ERSSTv5 tables of the Climate Prediction Center (CPC), OISST v2 of 1981 to 2018 correlates above 0.985
+    here, 0.98 in `nino3`, 0.95 in `nino4` and 0.93 in `nino12`.
+
     Parameters
     ----------
     data : Dataset or DataArray (time, latitude, longitude)
@@ -130,7 +133,9 @@ def nino12(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = 
 def soi(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Southern Oscillation: standardised pressure at Tahiti less that at Darwin, standardised again.
 
-    SOI-like, because cells of a grid stand for the two stations.
+    SOI-like, because cells of a grid stand for the two stations. Checked on a simulation alone, an
+    atmosphere over observed sea surface temperature: its five-month means follow CPC's table (above 0.3) and Nino 3.4
+    (below -0.3). It was not set against the table with a reanalysis.
 
     Parameters
     ----------
@@ -211,6 +216,9 @@ def nao(
 ) -> xr.DataArray:
     """North Atlantic Oscillation from 500 hPa height or sea-level pressure.
 
+    Against CPC's table, the boxes on NCEP/NCAR heights of 1981 to 2010 correlate at 0.80 (0.91 in winter), the
+    principal component of winters above 0.85.
+
     Parameters
     ----------
     data : Dataset or DataArray (time, latitude, longitude)
@@ -259,6 +267,9 @@ def nao(
 def pna(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Pacific/North American pattern from four points of 500 hPa height (Wallace and Gutzler 1981).
 
+    Against CPC's table, which has another definition, NCEP/NCAR heights of 1981 to 2010 correlate at 0.68 (0.87 in
+    winter).
+
     Parameters
     ----------
     data : Dataset or DataArray (time, latitude, longitude)
@@ -300,6 +311,8 @@ def pna(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = Non
 def ao(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = None) -> xr.DataArray:
     """Arctic Oscillation: leading principal component north of 20N, positive when the polar cap is low.
 
+    Set against no table of its own: winters of NCEP/NCAR heights correlate above 0.6 with CPC's table of the NAO.
+
     Parameters
     ----------
     data : Dataset or DataArray (time, latitude, longitude)
@@ -339,6 +352,8 @@ def sam(
     base_period: BasePeriod | None = None,
 ) -> xr.DataArray:
     """Southern Annular Mode, positive when the polar cap is low.
+
+    Set against no table: the two methods correlate above 0.8 with each other on NCEP/NCAR heights.
 
     Parameters
     ----------

@@ -1,16 +1,15 @@
-"""Regimes: clusters of the embeddings, with the scores that say how far to believe them, and composites of each."""
+"""Regimes: clusters of the embeddings, with the scores that say how far to believe them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import check_arrays, is_adjacent, time_axis
+from xfaconv.analysis.axes import is_adjacent, time_axis
 from xfaconv.analysis.clustering import (
     METHODS,
     Method,
@@ -21,9 +20,9 @@ from xfaconv.analysis.clustering import (
     surrogate_vectors,
     transitions,
 )
-from xfaconv.analysis.composites import membership_test
 from xfaconv.analysis.seasons import in_season
 from xfaconv.arguments import check_arguments, check_choice, is_whole
+from xfaconv.engine.prepare import Arguments, Settings
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 _SCORES = (
@@ -90,6 +89,8 @@ def _regimes(
 
 
 def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.DataArray:
+    # A slip of the fingers is none of the engine's arguments: it is told which one may be meant.
+    Settings.of(cast("Arguments", arguments), regimes)
     if isinstance(data, xr.Dataset):
         from xfaconv.engine import embed
 
@@ -99,7 +100,7 @@ def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.D
             "arguments for the engine were given with embeddings",
             expected="a Dataset of fields",
             found=", ".join(arguments),
-            fix="regimes(embedding, n)",
+            fix=f"leave out {', '.join(arguments)}: the embeddings are made already",
         )
     return data
 
@@ -280,7 +281,7 @@ def choose_count(
     Raises
     ------
     ArgumentError
-        If there are no candidates.
+        If there are no candidates, or an option is unknown.
 
     Examples
     --------
@@ -315,77 +316,3 @@ def choose_count(
         long_name="number of regimes that is best supported, 0 for none"
     )
     return out
-
-
-def regime_composites(
-    field: xr.DataArray,
-    regime: xr.DataArray | xr.Dataset,
-    *,
-    season: str | Sequence[int] | None = None,
-    test: Literal["effective", "years"] = "effective",
-    alpha: float = 0.05,
-    deseasonalise: bool = True,
-) -> xr.Dataset:
-    """Mean anomaly of a field in each regime, tested against the rest of the record.
-
-    Parameters
-    ----------
-    field : DataArray (time, latitude, longitude)
-        Raw values or anomalies.
-    regime : Dataset or DataArray (time)
-        As `regimes` gives it.
-    season : str or sequence of int, optional
-        The season that the regimes were found in, where years are shuffled.
-    test : {"effective", "years"}
-        See `composite`.
-    alpha : float
-        False discovery rate of each regime's map.
-    deseasonalise : bool
-        Take the seasonal cycle off first.
-
-    Returns
-    -------
-    Dataset (regime, latitude, longitude)
-        ``mean``, ``count`` (regime), ``p_value``, ``adjusted_p_value``, ``significant``, ``number_of_tests``. Lazy if
-        field or regimes are; the regimes must be known to be 1 to n, so a lazy DataArray needs `regimes`' Dataset.
-
-    Raises
-    ------
-    ArgumentError
-        If a lazy DataArray is given instead of the Dataset.
-
-    Examples
-    --------
-    >>> times = xr.date_range("2000-01-01", periods=60, freq="MS")
-    >>> coords = {"time": times, "lat": [0.0, 10.0], "lon": [0.0, 10.0]}
-    >>> field = xr.DataArray(np.random.default_rng(0).normal(size=(60, 2, 2)), coords, ("time", "lat", "lon"))
-    >>> labels = xr.DataArray(np.where(field[:, 0, 0] > 0, 1, 2), {"time": times}, ("time",))
-    >>> regime_composites(field, labels).significant[:, 0, 0].values
-    array([ True,  True])
-    """
-    check_arrays(field=field)
-    if isinstance(regime, xr.Dataset) and {"label", "regime"} <= set(regime.variables):
-        labels, numbers = regime["label"], regime["regime"].values.tolist()
-    else:
-        check_arrays(regime=regime)
-        if time_axis(field) not in regime.dims:
-            raise TimeError(
-                "the regimes have no time",
-                expected=f"dimension {time_axis(field)!r}",
-                found=f"dimensions {regime.dims}",
-            )
-        if regime.chunks is not None:
-            raise ArgumentError(
-                "how many regimes there are is not known without computing",
-                expected="the Dataset that regimes() gives",
-                found="a lazy DataArray",
-                fix="regime_composites(field, regimes(embedding, 4))",
-            )
-        labels = regime
-        numbers = [int(number) for number in np.unique(regime.values) if number > 0]
-    check_arguments(deseasonalise=deseasonalise, test=test, alpha=alpha)
-    departure = anomalies(field) if deseasonalise else field
-    departure, labels = xr.align(departure, labels.reset_coords(drop=True), join="inner")
-    parts = [membership_test(departure, labels == number, test=test, season=season, alpha=alpha) for number in numbers]
-    out = xr.concat(parts, xr.Variable("regime", numbers), join="exact", combine_attrs="drop_conflicts")
-    return out.assign_coords(regime=numbers)

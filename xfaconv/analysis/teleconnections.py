@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import horizontal_axes, is_adjacent, time_axis
+from xfaconv.analysis.axes import check_arrays, horizontal_axes, is_adjacent, time_axis
 from xfaconv.analysis.discovery import false_discovery
 from xfaconv.analysis.places import nearest_point
 from xfaconv.analysis.seasons import in_season
@@ -38,6 +38,20 @@ def _shift(series: xr.DataArray, field: xr.DataArray, lag: int, time: str) -> tu
     return part, field.isel({time: of_field}).assign_coords({time: part[time]})
 
 
+def _check_base(base: object) -> None:
+    """Refuse what is neither a place nor a DataArray, with the line that makes a DataArray of a pandas series."""
+    table = hasattr(base, "to_xarray")
+    if isinstance(base, xr.Dataset) or table or (isinstance(base, np.ndarray) and base.size != 2):
+        raise ArgumentError(
+            "base is neither a place nor an index",
+            expected="(latitude, longitude), or a DataArray (time)",
+            found=type(base).__name__,
+            fix="base=xr.DataArray(series.to_numpy(), {'time': series.index}, ('time',))"
+            if table
+            else "base=(0, -140), or base=xfaconv.analysis.nino34(ds)",
+        )
+
+
 def correlation_map(
     field: xr.DataArray,
     base: tuple[float, float] | xr.DataArray,
@@ -63,7 +77,9 @@ def correlation_map(
     season : str or sequence of int, optional
         Season of the base point, such as ``"DJF"``.
     null : {"effective", "phase"}
-        See `correlate`; "phase" needs the whole year.
+        See `correlate`; "phase" needs the whole year, and many surrogates: no p-value is below
+        ``1 / (surrogates + 1)``. Where few of many cells are linked, none passes the false discovery rate unless that
+        is at most alpha times the linked share of the cells: 10 of 10,000 cells need 20,000 surrogates.
     surrogates, seed : int
         Of the phase-randomised null.
     alpha : float
@@ -80,9 +96,9 @@ def correlation_map(
     Raises
     ------
     TimeError
-        If times differ or have breaks where a lag is asked for.
+        If times differ, have breaks where a lag is asked for, or hold nothing of the season.
     ArgumentError
-        If a lag is longer than the record.
+        If a lag is longer than the record, or the base is neither a place nor an index.
     CoordinateError
         If the base point lies outside the grid.
 
@@ -98,6 +114,8 @@ def correlation_map(
     """
     check_arguments(lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha, deseasonalise=deseasonalise)
     time, axes = time_axis(field), horizontal_axes(field)
+    check_arrays(field=field)
+    _check_base(base)
     values = anomalies(field) if deseasonalise else field
     if isinstance(base, xr.DataArray):
         if time not in base.dims:
@@ -112,7 +130,14 @@ def correlation_map(
     parts = []
     for step in lags:
         first, second = _shift(series, values, step, time)
-        selected = in_season(first[time], season) if season is not None else slice(None)
+        selected = in_season(first[time], season)
+        if not selected.any():
+            raise TimeError(
+                "no step of the base point is in the season",
+                expected=f"steps in {season or 'the year'}",
+                found=f"{first.sizes[time]} steps, none of them in it",
+                fix="season=None for all months, or give a record that holds the season",
+            )
         first, second = first.isel({time: selected}), second.isel({time: selected})
         parts.append(correlate(first, second, dim=time, null=null, surrogates=surrogates, seed=seed))
     if isinstance(lag, int):
@@ -171,6 +196,7 @@ def teleconnectivity(field: xr.DataArray, *, deseasonalise: bool = True) -> xr.D
     """
     check_arguments(deseasonalise=deseasonalise)
     time, axes = time_axis(field), horizontal_axes(field)
+    check_arrays(field=field)
     values = anomalies(field) if deseasonalise else field
     core = [*axes.both, time]
     if values.chunks is not None:
