@@ -9,16 +9,20 @@
     # ARCO-ERA5, hourly at 0.25 degrees, averaged over boxes of 10 x 10 points
     python examples/train_on_arco_era5.py --store arco --box 10 --first 1990-01-01 --last 1999-12-31 --out era5.st
 
-Public stores need gcsfs (``pip install gcsfs``); a path is read as it is. Everything is lazy: training reads the
-windows that it draws. The fit of the climatology reads the training years once, which for ARCO-ERA5 is most of the
-time: write the averaged fields to a store of your own first (``--cache FOLDER``) to train on them more than once.
+Public stores need gcsfs (``pip install "xfaconv[cloud]"``); a path is read as it is. Everything is lazy: training reads
+the windows that it draws. The fit of the climatology reads the training years once, which for ARCO-ERA5 is most of the
+time: write the averaged fields to a store of your own first (``--cache FOLDER``) to train on them more than once. A
+cache remembers what was asked for, and is refused where something else is asked for later.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -38,6 +42,9 @@ VARIABLES = (
     "temperature",
 )
 LEVELS = (500, 850)
+# Arguments that decide what the averaged fields are, and the attribute of a cache that remembers them.
+DECISIVE = ("store", "variables", "levels", "first", "last", "step", "box")
+REQUEST = "train_on_arco_era5_request"
 
 
 def open_store(store: str, variables: Sequence[str], levels: Sequence[int], first: str, last: str) -> xr.Dataset:
@@ -61,6 +68,36 @@ def averaged(ds: xr.Dataset, step: str, box: int) -> xr.Dataset:
     return ds
 
 
+def cached(folder: Path, request: dict[str, Any], make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """Open the averaged fields in a folder, which are written there first where the folder does not exist.
+
+    They are written beside their place and moved when they are complete: an interruption leaves no half of a record.
+    """
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Threads that still write when one of them fails must not hide why: what they leave has a name of its own.
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
+        ) as beside:
+            ds = make().chunk(time=64).drop_encoding().assign_attrs({REQUEST: json.dumps(request)})
+            ds.to_zarr(Path(beside) / "fields")
+            (Path(beside) / "fields").rename(folder)
+    way_out = f"give another --cache, or delete {folder} to write it anew"
+    try:
+        ds = xr.open_zarr(folder)
+        written = json.loads(ds.attrs[REQUEST])
+    except (KeyError, ValueError, OSError) as problem:
+        raise SystemExit(f"--cache {folder} was not written by this script: {problem!r}; {way_out}") from problem
+    differences = [
+        f"--{name} was {written.get(name)!r} and is now {request[name]!r}"
+        for name in request
+        if written.get(name) != request[name]
+    ]
+    if differences:
+        raise SystemExit(f"--cache {folder} holds other fields: {'; '.join(differences)}; {way_out}")
+    return ds
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Open, average, train and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,13 +118,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="file of the trained model")
     given = parser.parse_args(argv)
 
-    ds = averaged(
-        open_store(given.store, given.variables, given.levels, given.first, given.last), given.step, given.box
-    )
-    if given.cache is not None:
-        if not given.cache.exists():
-            ds.chunk(time=64).drop_encoding().to_zarr(given.cache)
-        ds = xr.open_zarr(given.cache)
+    def make() -> xr.Dataset:
+        raw = open_store(given.store, given.variables, given.levels, given.first, given.last)
+        return averaged(raw, given.step, given.box)
+
+    request = {name: getattr(given, name) for name in DECISIVE} | {"store": STORES.get(given.store, given.store)}
+    ds = make() if given.cache is None else cached(given.cache, request, make)
     with xfaconv.set_options(absent="climatology"):
         # A model may know variables that the store lacks; it was trained to do without some of them.
         model = xfaconv.fit(
