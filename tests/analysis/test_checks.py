@@ -324,6 +324,42 @@ def test_importance_of_one_cell_is_that_of_its_base_point(model: Model, data: xr
     np.testing.assert_allclose(got[1], change / change.sum(), rtol=1e-3)
 
 
+def test_importance_of_a_forecast_is_the_change_of_that_number(model: Model, data: xr.Dataset) -> None:
+    """Formed by hand: the forecast of the response without each variable; a place and its cell are the same."""
+    import torch
+
+    asked = {"target": ("response", 1), "samples": 3, **options(model)}
+    got = importance(data, method="occlusion", base_point=(0, 90), **asked)
+    probe, window = window_of(model, data)
+    row, column = probe.cell
+    forecasts = []
+    for gone in range(-1, 3):
+        fields, seen = torch.from_numpy(window.fields.copy())[None], torch.from_numpy(window.seen.copy())[None]
+        if gone >= 0:
+            fields[:, :, gone] = 0
+            seen -= 1 / 3
+        with torch.no_grad():
+            encoded = probe._encode(fields, seen, window)
+            forecast = probe.network.predict(encoded.refined[:, -1:], fields[:, -1:], probe.geometry)
+        forecasts.append(float(forecast[0, 0, 1, 2, row, column]))
+    change = np.abs(np.array(forecasts[1:]) - forecasts[0])
+    np.testing.assert_allclose(got[1], change / change.sum(), rtol=1e-3)
+    assert got.attrs["of"] == "forecast of response at lead 1 of the base point (0, 90)"
+    slope = importance(data, method="gradient", base_point=(0, 90), **asked)
+    lag = list(range(len(window.fields)))
+    sensitivity = influence(data, (0, 90), target=("response", 1), lag=lag, samples=3, **options(model)).isel(time=1)
+    lags = sensitivity.transpose("lag", "variable", ...).values * window.fields[::-1]
+    size = np.sqrt((lags.astype(float) ** 2).sum(axis=(0, 2, 3)))
+    np.testing.assert_allclose(slope[1], size / size.sum(), rtol=1e-3)
+    for wrong in ({"target": ("foo", 1)}, {"target": ("response", 7)}):
+        with pytest.raises(ArgumentError, match="unknown target"):
+            importance(data, method="occlusion", base_point=(0, 90), **{**asked, **wrong})
+    with pytest.raises(ArgumentError, match="a forecast is one of a place"):
+        importance(data, method="occlusion", **asked)
+    with pytest.raises(ArgumentError, match="know no place"):
+        importance(data, **asked)
+
+
 def test_importance_by_season_is_lazy_and_in_the_users_names(model: Model, data: xr.Dataset, no_computes: Any) -> None:
     renamed = data.rename(time="valid_time")
     for method in ("gate", "occlusion", "gradient"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import Box, as_box, cell_area, check_arrays, time_axis
 from xfaconv.analysis.influence import gradients
-from xfaconv.analysis.probe import Probe, Window, find_target
+from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.windows import Windows, cut_windows
 from xfaconv.arguments import check_choice
@@ -37,11 +37,12 @@ def importance(
     method: Method = "gate",
     base_point: tuple[float, float] | None = None,
     region: Box | None = None,
+    target: tuple[str, int] | None = None,
     samples: int | None = None,
     season: str | Sequence[int] | None = None,
     **arguments: Any,
 ) -> xr.DataArray:
-    """Say how much each variable matters to the embedding, or to the state of a place or region.
+    """Say how much each variable matters to the embedding, or to the state or a forecast of a place or region.
 
     The gates act on mixtures of variables behind the bottleneck and are mapped back through the size of the input
     weights: they say what the network lets through, at every step and at no cost, but a variable that the answer never
@@ -61,6 +62,9 @@ def importance(
         Ask about the state of this place instead of the embedding; not with ``"gate"``.
     region : (south, north, west, east), optional
         Ask about the states of the cells whose centres are inside, by area; not with ``"gate"``.
+    target : (variable, lead), optional
+        Ask about this forecast there, such as ``("z500", 1)``, instead of the state. A state holds all that the network
+        reads, a variable that nothing follows from included; a forecast holds what follows.
     samples : int, optional
         Number of times, spread evenly. Default: every step for ``"gate"``, the last step of each of the model's
         segments for the others, each of which costs one run of a window per variable (one backward pass).
@@ -94,7 +98,7 @@ def importance(
     check_choice("method", method, METHODS)
     region = None if region is None else as_box(region)
     if method == "gate":
-        if base_point is not None or region is not None:
+        if base_point is not None or region is not None or target is not None:
             raise ArgumentError(
                 "gates are the same everywhere: they know no place",
                 expected="method='occlusion' or 'gradient' for a base point or a region",
@@ -106,10 +110,17 @@ def importance(
         raise ArgumentError("both a base point and a region are given", expected="one of them", fix="region=None")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     where = _where(windows, base_point, region)
-    raw = _occluded(windows, where) if method == "occlusion" else _by_gradient(windows, where)
+    if target is not None and where is None:
+        raise ArgumentError(
+            "a forecast is one of a place",
+            fix="importance(ds, method='occlusion', base_point=(0, -140), target=('z500', 1))",
+        )
+    asked = find_target(windows.model, target if target is not None else "embedding" if where is None else "hidden")
+    raw = _occluded(windows, where, asked) if method == "occlusion" else _by_gradient(windows, where, asked)
     total = raw.sum("variable")
     out = (raw / total.where(total > 0)).astype(np.float32).rename("importance")
-    place = f"state of the base point {base_point}" if base_point is not None else f"states of the region {region}"
+    what = "state" if target is None else f"forecast of {target[0]} at lead {target[1]}"
+    place = f"{what} of the base point {base_point}" if base_point is not None else f"{what}s of the region {region}"
     out.attrs = {
         "long_name": f"importance of the variable by {method}",
         "units": "1",
@@ -166,16 +177,17 @@ def _occluded_kernel(
     grid: Grid,
     cell: tuple[int, int],
     where: NDArray[np.float32] | None,
+    target: Target,
 ) -> NDArray[np.float32]:
     probe = Probe(model, grid, cell)
     lead, count = fields.shape[:-4], fields.shape[-3]
     out = np.zeros((int(np.prod(lead, dtype=int)), count), dtype=np.float32)
     for place, number in enumerate(np.ndindex(lead)):
-        out[place] = probe.without_variables(Window.of(fields[number], clock[number]), where)
+        out[place] = probe.without_variables(Window.of(fields[number], clock[number]), where, target)
     return out.reshape(*lead, count)
 
 
-def _occluded(windows: Windows, where: NDArray[np.float32] | None) -> xr.DataArray:
+def _occluded(windows: Windows, where: NDArray[np.float32] | None, target: Target) -> xr.DataArray:
     """Relative change of the answer when one variable is left out of the whole window (time, variable)."""
     raw: xr.DataArray = xr.apply_ufunc(
         _occluded_kernel,
@@ -185,14 +197,13 @@ def _occluded(windows: Windows, where: NDArray[np.float32] | None) -> xr.DataArr
         output_core_dims=[["variable"]],
         dask="parallelized",
         output_dtypes=[np.float32],
-        kwargs={"model": windows.model, "grid": windows.grid, "cell": windows.cell, "where": where},
+        kwargs={"model": windows.model, "grid": windows.grid, "cell": windows.cell, "where": where, "target": target},
     )
     return raw
 
 
-def _by_gradient(windows: Windows, where: NDArray[np.float32] | None) -> xr.DataArray:
+def _by_gradient(windows: Windows, where: NDArray[np.float32] | None, target: Target) -> xr.DataArray:
     """Size of gradient times input, the first-order effect of removing it; squares keep signs from cancelling."""
-    target = find_target(windows.model, "embedding" if where is None else "hidden")
     effect = gradients(windows, target, where).astype(np.float64) * windows.fields.fillna(0)
     return (effect**2).sum(["step", "latitude", "longitude"]) ** 0.5
 

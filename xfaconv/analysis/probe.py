@@ -180,8 +180,8 @@ class Probe:
                 parts.append(self._encode(cases, left, window).refined[:, -1, row, column].numpy())
         return np.concatenate(parts)
 
-    def _answer(self, encoded: Any, where: FloatArray | None) -> Tensor:
-        """Give the embedding of the last step, or the states of some cells by their weights as one vector."""
+    def _answer(self, encoded: Any, where: FloatArray | None, target: Target | None, fields: Tensor) -> Tensor:
+        """Give the embedding of the last step, or states or forecasts of some cells by their weights as one vector."""
         import torch
 
         if where is None:
@@ -189,11 +189,14 @@ class Probe:
             return embedding
         rows, columns = np.nonzero(where)
         weights = torch.from_numpy(np.sqrt(where[rows, columns]))
+        if target is not None and target.kind == "forecast":
+            forecast: Tensor = self.network.predict(encoded.refined[:, -1:], fields[:, -1:], self.geometry)
+            return forecast[0, 0, target.lead, target.variable, rows, columns] * weights
         states: Tensor = encoded.refined[0, -1, rows, columns]
         return (states * weights[:, None]).flatten()
 
-    def without_variables(self, window: Window, where: FloatArray | None) -> FloatArray:
-        """Relative change without each variable (variable,), of the embedding or of the states of some cells.
+    def without_variables(self, window: Window, where: FloatArray | None, target: Target | None = None) -> FloatArray:
+        """Relative change without each variable (variable,), of the embedding, or of states or forecasts of some cells.
 
         Parameters
         ----------
@@ -201,6 +204,8 @@ class Probe:
             The input.
         where : ndarray (latitude, longitude), float32, or None
             Weights of the cells; None asks about the embedding.
+        target : Target, optional
+            A forecast of these cells to ask about instead of their states.
 
         Returns
         -------
@@ -210,7 +215,7 @@ class Probe:
 
         with torch.no_grad():
             fields, seen = torch.from_numpy(window.fields), torch.from_numpy(window.seen)
-            plain = self._answer(self._encode(fields[None], seen[None], window), where)
+            plain = self._answer(self._encode(fields[None], seen[None], window), where, target, fields[None])
             out = []
             for number in range(fields.shape[1]):
                 changed = fields.clone()
@@ -218,7 +223,8 @@ class Probe:
                 # What was missing in this variable already does not count as missing twice.
                 present = torch.from_numpy(window.present[:, number])
                 left = seen - present.to(seen.dtype) / fields.shape[1]
-                answer = self._answer(self._encode(changed[None], left[None], window), where)
+                encoded = self._encode(changed[None], left[None], window)
+                answer = self._answer(encoded, where, target, changed[None])
                 out.append((answer - plain).norm() / plain.norm().clamp_min(1e-12))
         return np.asarray(torch.stack(out).numpy(), dtype=np.float32)
 
@@ -235,7 +241,7 @@ class Probe:
         """Differentiate the target at the last step by every input value (step, variable, latitude, longitude).
 
         A vector (state, embedding) is projected on its own direction, so that the derivative is that of its length.
-        With ``where``, weights (latitude, longitude), the states of those cells together are the vector.
+        With ``where``, weights (latitude, longitude), the states or forecasts of those cells together are the vector.
         """
         import torch
 
@@ -243,12 +249,14 @@ class Probe:
         with torch.enable_grad():
             fields = torch.from_numpy(window.fields)[None].clone().requires_grad_(True)
             encoded = self._encode(fields, torch.from_numpy(window.seen)[None], window)
-            if target.kind == "forecast":
+            if target.kind == "forecast" and where is None:
                 forecast = self.network.predict(encoded.refined[:, -1:], fields[:, -1:], self.geometry)
                 value = forecast[0, 0, target.lead, target.variable, row, column]
             else:
                 one = encoded.refined[0, -1, row, column]
-                vector = one if target.kind == "hidden" and where is None else self._answer(encoded, where)
+                vector = (
+                    one if target.kind == "hidden" and where is None else self._answer(encoded, where, target, fields)
+                )
                 value = vector @ (vector / vector.norm().clamp_min(1e-12)).detach()
             (derivative,) = torch.autograd.grad(value, fields)
         return np.asarray(derivative[0].detach().numpy(), dtype=np.float32)
