@@ -45,6 +45,8 @@ class Case:
         "plain" and "blended".
     learning_rate : float
         Highest learning rate.
+    bottleneck, scales : int, tuple
+        Of FAConvLSTM: more variables need more of both.
     segment, warmup : int
         Steps kept and spun up in each window of the verification.
     block : int
@@ -57,6 +59,8 @@ class Case:
     seeds: tuple[int, ...] = (0,)
     windows: tuple[str, ...] = ("plain",)
     learning_rate: float = 6e-3
+    bottleneck: int = 16
+    scales: tuple[tuple[int, int], ...] = ((3, 1), (3, 2))
     segment: int = 20
     warmup: int = 10
     block: int = 30
@@ -65,7 +69,14 @@ class Case:
     def spec(self) -> NetworkSpec:
         """Sizes of the networks."""
         network = self.recipe.network
-        return replace(SPEC, variables=len(self.recipe.variables), domain=network.domain, periodic=network.periodic)
+        return replace(
+            SPEC,
+            variables=len(self.recipe.variables),
+            bottleneck=self.bottleneck,
+            scales=self.scales,
+            domain=network.domain,
+            periodic=network.periodic,
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -81,7 +92,8 @@ class Case:
             f"{recipe.test[1]}. Each network has {SPEC.hidden} hidden channels and the same head and read-out, starts "
             f"at damped persistence, and is trained for {SCHEDULE.updates} updates of {SCHEDULE.batch} windows of "
             f"{SCHEDULE.window} {unit}, learning rate {self.learning_rate:g}, to forecast the next of them, and to "
-            "rebuild it and the present one from its embedding. FAConvLSTM has attention at every third step."
+            "rebuild it and the present one from its embedding. FAConvLSTM has attention at every third step, a "
+            f"bottleneck of {self.bottleneck} channels and {len(self.scales)} scales."
         )
 
 
@@ -128,7 +140,14 @@ CASES = (
     MONTHS,
     Case(PERU, every=3, words="ERA5, monthly means, every 3rd point (0.75 degrees)", segment=12, warmup=8, block=12),
     Case(REGIONAL, every=1, words="ERA-Interim, daily fields at 12 UTC, 1.5 degrees"),
-    Case(DAILY, every=2, words="the SIMULATION, daily means, every 2nd point (11.25 degrees)"),
+    Case(
+        DAILY,
+        every=2,
+        words="The SIMULATION, daily means, every 2nd point (11.25 degrees)",
+        learning_rate=1.5e-2,
+        bottleneck=56,
+        scales=((3, 1), (3, 2), (5, 1)),
+    ),
 )
 
 
