@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from tests.local_server import LocalServer
 from xfaconv.download import Remote, cache_folder, fetch
 from xfaconv.errors import ArgumentError, DownloadError, ModelError, ModelFileError
 from xfaconv.models import Model, list_models, load_model, register_model, registry
+from xfaconv.models.storage import write_model_file
 from xfaconv.options import set_options
 
 
@@ -237,11 +239,58 @@ def test_an_interruption_leaves_nothing_behind(
     assert cached_files() == []
 
 
-def test_a_right_download_that_is_no_model_is_refused(server: LocalServer) -> None:
+def no_models(content: bytes) -> dict[str, bytes]:
+    """Files that are what was registered, and yet no models: other things, half a file, altered."""
+    return {
+        "page": b"<html>weights soon</html>",
+        "half": content[: len(content) // 2],
+        "altered": content[:-1] + bytes([content[-1] ^ 1]),
+        "empty": b"",
+    }
+
+
+@pytest.mark.parametrize("kind", ["page", "half", "altered", "empty"])
+def test_a_right_download_that_is_no_model_is_refused_and_not_kept(
+    kind: str, server: LocalServer, content: bytes, tiny_model: Model
+) -> None:
+    wrong = no_models(content)[kind]
+    register_model("theirs", url=server.serve("/model", wrong), sha256=sha256(wrong))
+    for attempt in (1, 2):
+        with pytest.raises(ModelFileError, match="registered as 'theirs'") as caught:
+            load_model("theirs")
+        assert cached_files() == []
+        assert len(server.requests) == attempt
+        assert caught.value.fix.startswith("xfaconv.register_model('theirs'")
+        assert "delete" not in caught.value.fix
+        assert "get the file again" not in str(caught.value)
+    register_model("theirs", url=server.serve("/right", content), sha256=sha256(content))
+    assert load_model("theirs") == tiny_model
+
+
+def test_a_file_for_a_later_release_stays_in_the_cache(server: LocalServer, tiny_model: Model, tmp_path: Path) -> None:
+    later = replace(tiny_model._file, card=tiny_model.card.updated(version="2"))
+    write_model_file(tmp_path / "later.safetensors", later)
+    content = (tmp_path / "later.safetensors").read_bytes()
+    register_model("theirs", url=server.serve("/model", content), sha256=sha256(content))
+    with pytest.raises(ModelFileError, match="another version") as caught:
+        load_model("theirs")
+    assert caught.value.fix == "pip install --upgrade xfaconv"
+    assert len(cached_files()) == 1
+
+
+def test_a_wrong_file_that_cannot_be_removed_is_named(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     page = b"<html>weights soon</html>"
     register_model("theirs", url=server.serve("/model", page), sha256=sha256(page))
-    with pytest.raises(ModelFileError, match="HTML"):
-        load_model("theirs")
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError("read-only")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.Path, "unlink", refuse)
+        with pytest.raises(ModelFileError, match="HTML") as caught:
+            load_model("theirs")
+    (left,) = cached_files()
+    assert f"delete {left}" in caught.value.fix
 
 
 def test_a_cache_that_cannot_be_written_says_so(server: LocalServer, content: bytes, tmp_path: Path) -> None:

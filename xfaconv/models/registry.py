@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import threading
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
 from xfaconv.download import Remote, fetch
 from xfaconv.errors import ArgumentError, ModelError, ModelFileError, closest_name
 from xfaconv.models.model import Model
-from xfaconv.models.storage import read_model_file
+from xfaconv.models.storage import UPGRADE, read_model_file
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _SUFFIX = ".safetensors"
@@ -157,8 +158,24 @@ def _load_packaged(name: str) -> Model:
 
 def _load_remote(remote: Remote) -> Model:
     path = fetch(remote, folder="models", suffix=_SUFFIX)
-    model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
-    model.network()
+    try:
+        model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
+        model.network()
+    except ModelFileError as problem:
+        if problem.fix == UPGRADE:
+            raise
+        # The file has the hash that was registered: getting it again would give the same bytes. What is no model must
+        # not stay in the cache; where the cache is read-only it stays, and the message names it.
+        with suppress(OSError):
+            path.unlink()
+        left = f", and delete {path}" if path.exists() else ""
+        raise ModelFileError(
+            f"what was registered as {remote.name!r} is not a model that can be used: {problem.problem}",
+            expected=problem.expected,
+            found=problem.found,
+            fix=f"xfaconv.register_model({remote.name!r}, url=..., sha256=...) with the address and the hash of a file "
+            f"that model.save(path) wrote, instead of {remote.url}{left}",
+        ) from problem
     return model
 
 

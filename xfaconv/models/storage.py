@@ -23,6 +23,8 @@ from xfaconv.models.inspection import check_card, check_tensors
 from xfaconv.specs import ModelCard
 
 FORMAT_VERSION = "1"
+# What mends a file of a later format; the file itself is right.
+UPGRADE = "pip install --upgrade xfaconv"
 _LARGEST_FILE = 512 * 2**20
 # The entries of a card that decide what the weights compute; the rest is prose and measurements.
 _DECISIVE = ("variables", "grid", "step", "segment", "warmup", "network", "climatology_harmonics", "version")
@@ -226,7 +228,7 @@ def _card(metadata: Mapping[str, str], name: str) -> ModelCard:
             f"{name} is of another version of the file format",
             expected=FORMAT_VERSION,
             found=repr(version),
-            fix="pip install --upgrade xfaconv",
+            fix=UPGRADE,
         )
     return ModelCard.from_dict(entries)
 
