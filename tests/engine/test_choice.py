@@ -115,7 +115,7 @@ def test_monthly_means_of_the_coarse_simulation_fit_no_model_and_all_say_why() -
     lacking = without(*(spec.name for spec in simulation.variables))
     with pytest.raises(ModelError, match="no packaged model fits") as caught:
         choose_model(simulation.grid, "1M", lacking, absent="climatology")
-    why = dict(part.split(": ", 1) for part in str(caught.value.expected).split("; "))
+    why = dict(part.strip().split(": ", 1) for part in str(caught.value.expected).split("\n"))
     assert why["amip-daily-5p6deg"] == "its step is 1D"
     assert why["era5-peru-monthly-0p25deg"] == "its grid of 0.25 x 0.25 degrees is finer than the data's"
     assert why["ncep-monthly-2p5deg"] == "its grid of 2.5 x 2.5 degrees is finer than the data's"
@@ -127,7 +127,7 @@ def test_monthly_means_of_the_coarse_simulation_fit_no_model_and_all_say_why() -
 def test_the_reason_speaks_of_the_model_and_not_of_the_data() -> None:
     peru = choose_model(Grid.regular(0.25), "1M", without("u10", "v10", "t2m", "tp"), absent="raise")
     assert peru.model.card.name == "era5-peru-monthly-0p25deg"
-    assert "a regional model (-20 to 2 N, -85 to -65 E" in peru.reason
+    assert "a regional model (-20 to 2 N, -85 to -65 E)" in peru.reason
     assert "simulation" not in peru.reason
     simulation = xfaconv.load_model("amip-daily-5p6deg").card
     names = [spec.name for spec in simulation.variables]

@@ -14,6 +14,9 @@ from xfaconv.specs import ModelCard, VariableSpec
 
 Lacking = Callable[[Sequence[VariableSpec]], Sequence[str]]
 
+# As wide as the label that an error puts before it.
+_EACH_ON_A_LINE = "\n" + " " * 12
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -79,7 +82,7 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
     if not fitting:
         raise ModelError(
             "no packaged model fits this Dataset",
-            expected="; ".join(refused) or "at least one packaged model",
+            expected=_EACH_ON_A_LINE.join(refused) or "at least one packaged model",
             found=f"step {step}, {grid.describe()}",
             fix=_way_out(grid, step, lacking),
         )
@@ -92,7 +95,7 @@ def _reason(card: ModelCard, step: str, gone: Sequence[str]) -> str:
     count = len(card.variables)
     found = f"{count - len(gone)} of its {count} variables found, absent: {', '.join(gone)}"
     # The data may be global and the model not: its own domain is what the results cover.
-    domain = "a global model" if card.grid.is_global else f"a regional model ({card.grid.describe()})"
+    domain = "a global model" if card.grid.is_global else f"a regional model ({_extent(card.grid)})"
     learned = "; it learned from a simulation, not observations" if card.source == "simulation" else ""
     return f"chosen: step {step}, {domain}, {found if gone else 'all its variables found'}{learned}"
 
@@ -125,12 +128,17 @@ def _misfits(card: ModelCard, grid: Grid, step: str, gone: Sequence[str], absent
     if card.grid.is_global and not grid.is_global:
         yield "it is global"
     if not card.grid.is_global and not _covers(grid, card.grid):
-        yield f"its domain is {card.grid.describe()}"
+        yield f"its domain is {_extent(card.grid)}"
     if _is_coarser(grid, card.grid):
         south_north, west_east = card.grid.resolution
         yield f"its grid of {south_north:g} x {west_east:g} degrees is finer than the data's"
     if len(gone) == len(card.variables) or (gone and absent == "raise"):
         yield f"it needs {', '.join(gone)}"
+
+
+def _extent(grid: Grid) -> str:
+    """South to north and west to east of a region, without its cells."""
+    return grid.describe().rsplit(", ", 2)[0]
 
 
 def _is_coarser(data: Grid, model: Grid) -> bool:
