@@ -135,3 +135,13 @@ def test_the_reason_speaks_of_the_model_and_not_of_the_data() -> None:
     assert "step 1D, a global model, all its variables found; it learned from a simulation" in amip.reason
     partly = choose_model(simulation.grid, "1D", without(*names[1:]), absent="climatology")
     assert f"{len(names) - 1} of its {len(names)} variables found, absent: {names[0]}" in partly.reason
+
+
+def test_on_their_own_grid_data_may_be_coarser_than_the_model() -> None:
+    """regrid=None leaves the data where they are, so that no detail is invented and any resolution will do."""
+    ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 30))
+    coarse = ds.isel(lat=slice(None, None, 3), lon=slice(None, None, 3))
+    with pytest.raises(ModelError, match="is finer than the data's"):
+        xfaconv.embed(coarse)
+    kept = xfaconv.embed(coarse, regrid=None, climatology="data")
+    assert "ncep-monthly-2p5deg" in str(kept.attrs)

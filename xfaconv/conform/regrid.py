@@ -182,7 +182,7 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
         rows, columns = lines
         sentence = f"cells of the model's grid ({part.describe()}){said}"
         return Remap(part, axes.rows[rows], axes.columns[columns], False, min_valid, sentence)
-    _refuse_finer(own, goal)
+    refuse_finer(own, goal)
     rows_in_user_order = np.zeros((part.shape[0], len(axes.user_latitude)))
     rows_in_user_order[:, axes.rows] = row_share[goal_rows]
     columns_in_user_order = np.zeros((part.shape[1], len(axes.user_longitude)))
@@ -202,7 +202,8 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
     )
 
 
-def _refuse_finer(own: Grid, goal: Grid) -> None:
+def refuse_finer(own: Grid, goal: Grid) -> None:
+    """Refuse to bring data to a grid that is finer than their own, which would invent detail."""
     for axis, have, want in zip(("latitude", "longitude"), own.resolution, goal.resolution, strict=True):
         if have > want * _FINER:
             raise GridError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from xfaconv.conform.regrid import _refuse_finer
+from xfaconv.conform.regrid import refuse_finer
 from xfaconv.errors import GridError, ModelError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, list_models, load_model
@@ -46,7 +46,7 @@ def packaged_models() -> list[Model]:
     return [load_model(name) for name in list_models() if (folder / f"{name}.safetensors").is_file()]
 
 
-def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Choice:
+def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str, regridded: bool = True) -> Choice:
     """Choose among the packaged models.
 
     Parameters
@@ -59,6 +59,8 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
         Gives the names of those of some variables that the data lack.
     absent : {"raise", "climatology"}
         Whether a model may miss some of its variables.
+    regridded : bool
+        Whether the data are brought to the model's grid; on their own grid any resolution will do.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str) -> Cho
     refused: list[str] = []
     for model in packaged_models():
         card = model.card
-        problem = misfit(card, grid, step, lacking, absent=absent)
+        problem = misfit(card, grid, step, lacking, absent=absent, regridded=regridded)
         if problem is None:
             fitting.append((len(lacking(card.variables)), -len(card.variables), card.name, model))
         else:
@@ -110,7 +112,9 @@ def _way_out(grid: Grid, step: str, lacking: Lacking) -> str:
     return "model = xfaconv.fit(ds), or name a model: embed(ds, model=...)"
 
 
-def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str) -> str | None:
+def misfit(
+    card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: str, regridded: bool = True
+) -> str | None:
     """Say all that keeps a model from fitting some data, None where it fits.
 
     Examples
@@ -119,17 +123,19 @@ def misfit(card: ModelCard, grid: Grid, step: str, lacking: Lacking, *, absent: 
     >>> model is None or misfit(model.card, model.card.grid, "1s", lambda specs: [], absent="raise") is not None
     True
     """
-    return " and ".join(_misfits(card, grid, step, lacking(card.variables), absent)) or None
+    return " and ".join(_misfits(card, grid, step, lacking(card.variables), absent, regridded)) or None
 
 
-def _misfits(card: ModelCard, grid: Grid, step: str, gone: Sequence[str], absent: str) -> Iterator[str]:
+def _misfits(
+    card: ModelCard, grid: Grid, step: str, gone: Sequence[str], absent: str, regridded: bool
+) -> Iterator[str]:
     if card.step != step:
         yield f"its step is {card.step}"
     if card.grid.is_global and not grid.is_global:
         yield "it is global"
     if not card.grid.is_global and not _covers(grid, card.grid):
         yield f"its domain is {_extent(card.grid)}"
-    if _is_coarser(grid, card.grid):
+    if regridded and _is_coarser(grid, card.grid):
         south_north, west_east = card.grid.resolution
         yield f"its grid of {south_north:g} x {west_east:g} degrees is finer than the data's"
     if len(gone) == len(card.variables) or (gone and absent == "raise"):
@@ -144,7 +150,7 @@ def _extent(grid: Grid) -> str:
 def _is_coarser(data: Grid, model: Grid) -> bool:
     """Whether conform would refuse to bring the data to the model's grid, by its own rule."""
     try:
-        _refuse_finer(data, model)
+        refuse_finer(data, model)
     except GridError:
         return True
     return False

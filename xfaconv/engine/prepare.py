@@ -332,7 +332,13 @@ def _choice(ds: xr.Dataset, settings: Settings) -> Choice:
     def lacking(specs: Sequence[VariableSpec]) -> tuple[str, ...]:
         return _lacking(ds, recognition, specs, settings.variables)
 
-    return choose_model(recognition.grid, recognition.time.step, lacking, absent=settings.absent or "raise")
+    return choose_model(
+        recognition.grid,
+        recognition.time.step,
+        lacking,
+        absent=settings.absent or "raise",
+        regridded=settings.regrid == "model",
+    )
 
 
 def _lacking(
