@@ -230,9 +230,14 @@ def train_alike(
     network = build_network(spec)
     if prune is not None:
         prune(network)
+    # What was taken out must not learn its way back.
+    everything = dict(network.named_parameters())
+    learning = [name for name, values in everything.items() if values.requires_grad]
+    learning = learning if len(learning) < len(everything) else []
     start_from_damped_persistence(network, world.source, world.grid, seed)
+    schedule = replace(world.case.schedule, seed=seed, blend=blend)
     began = time.process_time()
-    train(network, world.source, world.grid, replace(world.case.schedule, seed=seed, blend=blend), objective)
+    train(network, world.source, world.grid, schedule, objective, learning=learning)
     return network, time.process_time() - began
 
 
