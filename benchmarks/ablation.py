@@ -54,7 +54,8 @@ of the variance of hidden sectors that is explained, with the spread over the se
 month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap
 over blocks of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is
 that of the test months; so few seeds say little about the chance of training, and differences of a percent should be
-read so. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies.
+read so. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates and
+peepholes are taken out by being frozen where they do nothing, and are among the parameters all the same.
 """
 
 
