@@ -42,7 +42,7 @@ Features: the embeddings of a packaged model, as many principal components of th
 the training years by xeofs, area-weighted), the same network with random weights, and the time of year alone; two
 harmonics of the year are given to all. Ridge regression; {folds} blocks of the record are predicted in turn from the
 steps farther than a gap (and the lead) away from them, the penalty chosen by the same cross-validation among
-these. A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
+these. An embedding has read the steps before its own, an EOF component has not: that is part of what is compared. A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
 its training years only.
 
 *Explained* is the share of the target's variance over the record, *unseen* the same over the years alone that the
@@ -227,15 +227,33 @@ def section(data: Path, case: Case, model: Model, targets: dict[str, NDArray[np.
     return [made, verdict(table, OURS), "", *table, ""]
 
 
-def smaller_networks(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """Embeddings of the networks trained alike, where their runs are there."""
+def smaller_networks(folder: Path, record: str, windows: str) -> dict[str, NDArray[np.float64]]:
+    """Embeddings of the networks trained alike on a record, where their runs are there."""
     found: dict[str, NDArray[np.float64]] = {}
     for title, name in (("FAConvLSTM", "faconvlstm"), ("ConvLSTM", "convlstm")):
-        file = folder / f"skill-{MONTHLY.name}-blended-{name}-0.json"
+        file = folder / f"skill-{record}-{windows}-{name}-0.json"
         made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         if "embedding" in made:
             found[title] = np.asarray(made["embedding"])
     return found
+
+
+def smaller_daily_networks(data: Path, folder: Path) -> list[str]:
+    """Write the sections of the daily networks trained alike, on the grids of benchmarks/skill.py."""
+    lines: list[str] = []
+    for (case, title, _), every in zip(DAILY_CASES, (1, 2), strict=True):
+        others = smaller_networks(folder, case.recipe.name, "plain")
+        if not others:
+            continue
+        prepared = prepare(case.recipe, data)
+        number = next(iter(others.values())).shape[1]
+        eofs = principal_components(prepared, prepared.stretch(case.recipe.train), number, every=every)
+        target = {"pressure": pressure_component(prepared, case.recipe)}
+        unseen = prepared.stretch(case.recipe.test)
+        table = probe({**others, EOFS: eofs}, target, prepared.year_phase, unseen, case)
+        words = f"The daily target from the networks of [skill](skill.md), {number} numbers a day; seed 0."
+        lines += [f"### {title}", "", words, "", verdict(table, "FAConvLSTM"), "", *table, ""]
+    return lines
 
 
 def main() -> None:
@@ -255,13 +273,14 @@ def main() -> None:
         target = {"pressure": pressure_component(prepare(case.recipe, given.data), case.recipe)}
         text = DAYS.replace("{title}", title).replace("{where}", where)
         lines += section(given.data, case, xfaconv.load_model(case.recipe.name), target, text)
-    others = smaller_networks(given.networks)
+    others = smaller_networks(given.networks, MONTHLY.name, "blended")
     if others:
         number = next(iter(others.values())).shape[1]
         eofs = principal_components(prepared, prepared.stretch(MONTHLY.train), number, every=4)
         unseen = prepared.stretch(MONTHLY.test)
         table = probe({**others, EOFS: eofs}, targets, prepared.year_phase, unseen, MONTHLY_CASE)
         lines += [SMALLER.format(size=number), verdict(table, "FAConvLSTM"), "", *table, ""]
+    lines += smaller_daily_networks(given.data, given.networks)
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
 
