@@ -42,7 +42,8 @@ Features: the embeddings of a packaged model, as many principal components of th
 the training years by xeofs, area-weighted), the same network with random weights, and the time of year alone; two
 harmonics of the year are given to all. Ridge regression; {folds} blocks of the record are predicted in turn from the
 steps farther than a gap (and the lead) away from them, the penalty chosen by the same cross-validation among
-these. An embedding has read the steps before its own, an EOF component has not: that is part of what is compared. A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
+these. An embedding has read the steps before its own, an EOF component has not: that is part of what is compared.
+A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
 its training years only.
 
 *Explained* is the share of the target's variance over the record, *unseen* the same over the years alone that the
