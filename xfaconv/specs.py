@@ -88,6 +88,10 @@ class NetworkSpec:
         same message from afar may mean warm here and cold there.
     outlook : bool
         Whether the embedding is also asked for the fields at the leads, so that it keeps what foretells.
+    attention_places : {"harmonics", "products"}
+        What the queries and keys of the attention know of a place: harmonics of longitude and of latitude side by side,
+        or also their products, so that two places of one meridian or latitude circle are told apart and what one of
+        them looks for is not looked for by the other.
     """
 
     variables: int
@@ -112,6 +116,7 @@ class NetworkSpec:
     architecture: Architecture = "faconvlstm"
     located: bool = False
     outlook: bool = False
+    attention_places: Literal["harmonics", "products"] = "harmonics"
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,9 @@ class ModelCard:
         out["variables"] = [asdict(variable) for variable in self.variables]
         out["grid"] = {"latitude": list(self.grid.latitude), "longitude": list(self.grid.longitude)}
         out["network"] = asdict(self.network)
-        for later in ("located", "outlook"):  # older files lack these entries: without them their hash stays what it is
-            if not out["network"][later]:
+        # Older files lack these entries: without them their hash stays what it is.
+        for later in ("located", "outlook", "attention_places"):
+            if out["network"][later] in (False, "harmonics"):
                 del out["network"][later]
         out["years"] = dict(self.years)
         out["metrics"] = dict(self.metrics)

@@ -276,7 +276,6 @@ def deaf_to_driver_b(model: Model) -> Model:
     network = model.trainable_network()
     with torch.no_grad():
         network.core.input_projection.weight[:, 1] = 0
-        network.core.input_projection.weight[:, 3] = 0  # the share of variables seen, which occlusion changes
     return Model.from_network(model.card, network, model.climatology)
 
 
@@ -307,14 +306,12 @@ def test_importance_of_one_cell_is_that_of_its_base_point(model: Model, data: xr
     states = []
     for gone in range(-1, 3):
         fields = window.fields.copy()
-        seen = window.seen.copy()
         if gone >= 0:
             fields[:, gone] = 0
-            seen -= 1 / 3
         import torch
 
         with torch.no_grad():
-            encoded = probe._encode(torch.from_numpy(fields)[None], torch.from_numpy(seen)[None], window)
+            encoded = probe._encode(torch.from_numpy(fields)[None], torch.from_numpy(window.seen)[None], window)
         states.append(encoded.refined[0, -1].numpy()[2:6, 3:7])
     area = np.asarray(GRID.area)[2:6, 3:7, None]
     change = np.array([np.sqrt((area * (state - states[0]) ** 2).sum()) for state in states[1:]])
@@ -334,10 +331,9 @@ def test_importance_of_a_forecast_is_the_change_of_that_number(model: Model, dat
     row, column = probe.cell
     forecasts = []
     for gone in range(-1, 3):
-        fields, seen = torch.from_numpy(window.fields.copy())[None], torch.from_numpy(window.seen.copy())[None]
+        fields, seen = torch.from_numpy(window.fields.copy())[None], torch.from_numpy(window.seen)[None]
         if gone >= 0:
             fields[:, :, gone] = 0
-            seen -= 1 / 3
         with torch.no_grad():
             encoded = probe._encode(fields, seen, window)
             forecast = probe.network.predict(encoded.refined[:, -1:], fields[:, -1:], probe.geometry)

@@ -101,6 +101,20 @@ class World:
                 out[i, j] = [f(angle) for angle in angles for f in (math.cos, math.sin)]
         return out
 
+    def smooth_products(self):
+        """Products of harmonics of longitude and latitude, 1 and root 2 times cos and sin, by 1 / (1 + m^2 + n^2)."""
+        waves = [(0, lambda angle: 1.0)]
+        for k in (1, 2, 3, 4):
+            waves += [(k, lambda angle, k=k: math.sqrt(2) * math.cos(k * angle))]
+            waves += [(k, lambda angle, k=k: math.sqrt(2) * math.sin(k * angle))]
+        pairs = [(zonal, meridional) for zonal in waves for meridional in waves]
+        size = np.array([1 / (1 + zonal[0] ** 2 + meridional[0] ** 2) for zonal, meridional in pairs])
+        out = np.empty((self.rows, self.columns, len(pairs)))
+        for i, latitude in enumerate(self.latitude):
+            for j, longitude in enumerate(self.longitude):
+                out[i, j] = [z[1](math.radians(longitude)) * m[1](math.radians(latitude)) for z, m in pairs]
+        return out * size / math.sqrt((size**2).mean())
+
     def sphere(self):
         """Unit vector of each cell."""
         latitude, longitude = np.meshgrid(np.deg2rad(self.latitude), np.deg2rad(self.longitude), indexing="ij")
@@ -148,11 +162,12 @@ def softmax(x):
 def axial_weights(p, world, hidden, heads):
     """Dense A_row[head, i', j, j'], A_col[head, j, i, i'] and the values (lat, lon, head, size)."""
     normed = every_cell(lambda v: layer_norm(p, "norm", v), hidden)
+    places = world.positions() if p["position_hidden.weight"].shape[1] == 16 else world.smooth_products()
     width = p["value.weight"].shape[0]
     size = width // heads
-    position = every_cell(
-        lambda v: p["position.weight"] @ gelu(linear(p, "position_hidden", v)), world.positions()
-    ).reshape(world.rows, world.columns, 4, width)
+    position = every_cell(lambda v: p["position.weight"] @ gelu(linear(p, "position_hidden", v)), places).reshape(
+        world.rows, world.columns, 4, width
+    )
     cut = [slice(h * size, (h + 1) * size) for h in range(heads)]
     query = every_cell(lambda v: linear(p, "row_query", v), normed) + position[:, :, 0]
     key = every_cell(lambda v: linear(p, "row_key", v), normed) + position[:, :, 1]

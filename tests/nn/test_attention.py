@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,20 +18,22 @@ from xfaconv.nn.fast_attention import FastAttention, attend
 from xfaconv.specs import NetworkSpec
 
 HEADS = 2
+PLACES = pytest.mark.parametrize("places", ["harmonics", "products"])
 
 
-def _module(size=0.4):
-    return disturbed(AxialAttention(6, 8, HEADS), size=size)
+def _module(size=0.4, places="harmonics"):
+    return disturbed(AxialAttention(6, 8, HEADS, places), size=size)
 
 
 def _hidden(grid, batch=1, seed=3):
     return noise(batch, *grid.shape, 6, seed=seed)
 
 
+@PLACES
 @pytest.mark.parametrize("kind", GRIDS)
-def test_composed_map_is_the_dense_product_and_sums_to_one(kind):
+def test_composed_map_is_the_dense_product_and_sums_to_one(kind, places):
     grid = GRIDS[kind]
-    attention, hidden = _module(), _hidden(grid)
+    attention, hidden = _module(places=places), _hidden(grid)
     points = [(0, 0), (2, 3), (4, 3), (grid.shape[0] - 1, grid.shape[1] - 1)]
     with torch.no_grad():
         maps = attention.composed_map(hidden, geometry_of(grid), points)[0]
@@ -42,11 +46,12 @@ def test_composed_map_is_the_dense_product_and_sums_to_one(kind):
     assert maps.std() > 1e-3
 
 
+@PLACES
 @pytest.mark.parametrize("kind", GRIDS)
-def test_attention_reads_with_exactly_the_weights_of_the_map(kind):
+def test_attention_reads_with_exactly_the_weights_of_the_map(kind, places):
     """Values are replaced by one cell's indicator: what arrives at a base point is the map's weight of that cell."""
     grid = GRIDS[kind]
-    attention, geometry, hidden = _module(), geometry_of(grid), _hidden(grid)
+    attention, geometry, hidden = _module(places=places), geometry_of(grid), _hidden(grid)
     base, source = (3, 2), (1, 4)
     indicator = torch.zeros(1, *grid.shape, 8, dtype=torch.float64)
     indicator[0, source[0], source[1]] = 1
@@ -59,10 +64,11 @@ def test_attention_reads_with_exactly_the_weights_of_the_map(kind):
     torch.testing.assert_close(response, expected, atol=1e-12, rtol=0)
 
 
+@PLACES
 @pytest.mark.parametrize("kind", GRIDS)
-def test_fused_equals_explicit(kind):
+def test_fused_equals_explicit(kind, places):
     grid = GRIDS[kind]
-    attention, geometry, hidden = _module(), geometry_of(grid), _hidden(grid, batch=2)
+    attention, geometry, hidden = _module(places=places), geometry_of(grid), _hidden(grid, batch=2)
     with torch.no_grad():
         fused = attention(hidden, geometry)
         rows = attention.row_weights(hidden, geometry)
@@ -75,9 +81,10 @@ def test_fused_equals_explicit(kind):
 
 @pytest.mark.parametrize("size", [0.05, 0.4, 6.0])
 @pytest.mark.parametrize("kind", GRIDS)
-def test_fast_attention_equals_plain_for_small_and_for_huge_logits(kind, size):
+@PLACES
+def test_fast_attention_equals_plain_for_small_and_for_huge_logits(kind, size, places):
     grid = GRIDS[kind]
-    attention, geometry, hidden = _module(size), geometry_of(grid), _hidden(grid)
+    attention, geometry, hidden = _module(size, places), geometry_of(grid), _hidden(grid)
     with torch.no_grad():
         plain = hidden + attention(hidden, geometry)
         fast = hidden[0].clone()
@@ -112,6 +119,21 @@ def test_attend_in_any_amount_of_space(space, scale):
     torch.testing.assert_close(out[:, 5], torch.ones(3, 7, dtype=torch.float64))
 
 
+def test_products_tell_what_sums_of_harmonics_cannot():
+    """The double difference of a field that knows its row plus its column vanishes."""
+    grid = Grid.regular(30.0)
+    geometry = geometry_of(grid)
+    double_difference = {}
+    for places in ("harmonics", "products"):
+        attention = _module(places=places)
+        with torch.no_grad():
+            attention.position_hidden.bias += 20  # far to the right GELU is the identity: only the features are left
+            middle = attention.position_features(geometry)
+            field = middle @ noise(middle.shape[-1])
+        double_difference[places] = (field[1:, 1:] - field[:-1, 1:] - field[1:, :-1] + field[:-1, :-1]).abs().max()
+    assert double_difference["harmonics"] < 1e-6 < 0.1 < double_difference["products"]
+
+
 def test_no_preference_means_uniform_per_area():
     grid = GRIDS["pole-points"]
     attention = _module()
@@ -127,12 +149,14 @@ def test_no_preference_means_uniform_per_area():
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 @pytest.mark.parametrize("shift", [1, 11])
 @pytest.mark.parametrize("pole_points", [False, True])
-def test_rolling_data_and_coordinates_rolls_the_result(pole_points, shift, fast):
+@PLACES
+def test_rolling_data_and_coordinates_rolls_the_result(pole_points, shift, fast, places):
     grid = Grid.regular(15.0, pole_points=pole_points)
     rolled_longitude = np.roll(grid.longitude, shift)
     rolled_longitude = np.where(rolled_longitude > rolled_longitude[-1], rolled_longitude - 360, rolled_longitude)
     rolled_grid = Grid(grid.latitude, tuple(rolled_longitude))
     spec = NetworkSpec(variables=2, hidden=8, bottleneck=4, attention_width=8, attention_heads=2, embedding=16)
+    spec = replace(spec, attention_places=places)
     torch.manual_seed(0)
     network = disturbed(build_network(spec), size=0.2).float()
     fields, seen = torch.randn(1, 5, 2, *grid.shape), torch.rand(1, 5, *grid.shape)

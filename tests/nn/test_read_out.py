@@ -31,6 +31,8 @@ SPEC = NetworkSpec(
     located=True,
 )
 
+PLACES = ("harmonics", "products")
+
 
 def products(latitude, longitude):
     """1, cos, sin of up to 4 times the longitude, times the same of the latitude; all but 1 times root 2."""
@@ -160,11 +162,9 @@ def test_every_parameter_of_a_network_with_an_outlook_is_used():
 
 def test_the_entry_is_absent_from_cards_without_it_so_that_their_hash_stays():
     packaged = load_model("amip-daily-5p6deg").card
-    for entry in ("located", "outlook"):
-        without, with_it = (
-            packaged.updated(network=replace(packaged.network, **{entry: flag})) for flag in (False, True)
-        )
+    for entry, values in {"located": (False, True), "outlook": (False, True), "attention_places": PLACES}.items():
+        without, with_it = (packaged.updated(network=replace(packaged.network, **{entry: value})) for value in values)
         assert entry not in without.to_dict()["network"]
         assert type(without).from_dict(without.to_dict()) == without
-        assert with_it.to_dict()["network"][entry] is True
+        assert with_it.to_dict()["network"][entry] == values[1]
         assert type(with_it).from_dict(with_it.to_dict()) == with_it

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfaconv.grid import Grid
-from xfaconv.training.objective import Objective, draw_masks, hidden_box, hidden_sector, network_input
+from xfaconv.nn import Geometry, build_network
+from xfaconv.specs import NetworkSpec
+from xfaconv.training.objective import (
+    Batch,
+    Objective,
+    draw_masks,
+    hidden_box,
+    hidden_sector,
+    network_input,
+    training_loss,
+)
 
 GLOBAL = Grid.regular(5.0)
 REGION = Grid(tuple(np.arange(-20.0, 2.25, 0.5)), tuple(np.arange(275.0, 295.25, 0.5)))
@@ -50,3 +63,36 @@ def test_hidden_and_missing_values_do_not_reach_the_network() -> None:
     assert seen[0, 0, 0, 0] == 0.5
     assert (seen[..., 2, :] == 0).all()
     assert (values[0, 0, 0, 0] == 7).all()
+
+
+INPUT_WEIGHTS = {
+    "faconvlstm": "core.input_projection.weight",
+    "convlstm": "core.input_convolution.convolution.weight",
+    "cnn-lstm": "core.first.convolution.weight",
+    "cnn": "core.first.convolution.weight",
+}
+
+
+@pytest.mark.parametrize("architecture", INPUT_WEIGHTS)
+def test_the_price_of_variables_is_that_of_the_sizes_of_their_weights(architecture: Any) -> None:
+    """Formed by hand from the input weights of each architecture; a variable that is shut out costs nothing."""
+    grid = Grid.regular(30.0)
+    small: dict[str, Any] = {"hidden": 6, "bottleneck": 4, "scales": ((3, 1),), "embedding": 16, "leads": (1,)}
+    spec = NetworkSpec(variables=3, attention_width=4, attention_heads=2, **small)
+    torch.manual_seed(1)
+    network = build_network(replace(spec, architecture=architecture))
+    batch = Batch(torch.randn(2, 6, 3, *grid.shape), torch.rand(2, 6), torch.rand(2, 6))
+    weight = dict(network.named_parameters())[INPUT_WEIGHTS[architecture]]
+
+    def loss(price: float) -> float:
+        asked = Objective(input_weight=price)
+        geometry = Geometry.from_grid(grid)
+        return float(training_loss(network, batch, geometry, grid, asked, np.random.default_rng(0))[0])
+
+    for silent in (False, True):
+        if silent:
+            with torch.no_grad():
+                weight[:, 2] = 0
+        values = weight.detach().numpy()[:, :3]
+        price = sum(np.sqrt((values[:, variable] ** 2).sum()) for variable in range(3))
+        assert loss(0.5) - loss(0.0) == pytest.approx(0.5 * price, rel=1e-4)

@@ -57,7 +57,9 @@ def importance(
         ERA5-like fields.
     method : {"gate", "occlusion", "gradient"}
         The gates; the relative change of the answer when the variable is replaced by its climatology throughout the
-        window and marked as missing; or the size of the gradient times the input, over the window.
+        window; or the size of the gradient times the input, over the window. The replaced variable is not marked as
+        missing: the mark would have an effect of its own. What a model makes of a record that lacks a variable is
+        another question, and `xfaconv.embed` of that record answers it.
     base_point : (latitude, longitude), optional
         Ask about the state of this place instead of the embedding; not with ``"gate"``.
     region : (south, north, west, east), optional

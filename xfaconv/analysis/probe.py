@@ -54,8 +54,6 @@ class Window:
         Standardised anomalies, 0 where missing.
     seen : ndarray (step, latitude, longitude), float32
         Share of the variables present.
-    present : ndarray (step, variable, latitude, longitude), bool
-        What is not missing.
     year_phase, day_phase : ndarray (step,), float32
         Phases of the steps.
     first_index : int
@@ -64,7 +62,6 @@ class Window:
 
     fields: FloatArray
     seen: FloatArray
-    present: NDArray[np.bool_]
     year_phase: FloatArray
     day_phase: FloatArray
     first_index: int
@@ -76,7 +73,6 @@ class Window:
         return cls(
             np.where(present, raw, 0).astype(np.float32),
             present.mean(axis=1, dtype=np.float32),
-            present,
             clock[:, 0].astype(np.float32),
             clock[:, 1].astype(np.float32),
             int(clock[0, 2]),
@@ -198,6 +194,9 @@ class Probe:
     def without_variables(self, window: Window, where: FloatArray | None, target: Target | None = None) -> FloatArray:
         """Relative change without each variable (variable,), of the embedding, or of states or forecasts of some cells.
 
+        The share seen stays as it is: it would say that something is missing, but not what, and the answer to that
+        would count for each variable alike, a useless one included.
+
         Parameters
         ----------
         window : Window
@@ -220,10 +219,7 @@ class Probe:
             for number in range(fields.shape[1]):
                 changed = fields.clone()
                 changed[:, number] = 0
-                # What was missing in this variable already does not count as missing twice.
-                present = torch.from_numpy(window.present[:, number])
-                left = seen - present.to(seen.dtype) / fields.shape[1]
-                encoded = self._encode(changed[None], left[None], window)
+                encoded = self._encode(changed[None], seen[None], window)
                 answer = self._answer(encoded, where, target, changed[None])
                 out.append((answer - plain).norm() / plain.norm().clamp_min(1e-12))
         return np.asarray(torch.stack(out).numpy(), dtype=np.float32)

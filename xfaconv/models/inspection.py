@@ -128,6 +128,8 @@ def _network_checks(card: ModelCard) -> Checks:
     yield "network.architecture", "a known one", spec.architecture, spec.architecture in get_args(Architecture)
     poolings = {"attention", "mean", "patterns"} if spec.located else {"attention", "mean"}
     yield "network.pooling", "'attention', 'mean' or, if located, 'patterns'", spec.pooling, spec.pooling in poolings
+    places = spec.attention_places
+    yield "network.attention_places", "'harmonics' or 'products'", places, places in ("harmonics", "products")
     flags = (spec.periodic, spec.daily_cycle, spec.located, spec.outlook)
     boolean = all(isinstance(flag, bool) for flag in flags)
     yield "network.periodic, daily_cycle, located, outlook", "true or false", flags, boolean

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.errors import ArgumentError
-from xfaconv.nn.geometry import POSITION_FEATURES, Geometry
+from xfaconv.nn.geometry import POSITION_FEATURES, POSITION_PRODUCTS, Geometry, smoothness_of_products
 
-_POSITION_HIDDEN = 32
+# Middle layer of the position parts: products are many more than harmonics side by side.
+_POSITION_HIDDEN = {"harmonics": 32, "products": 128}
 
 
 class AxialAttention(nn.Module):
@@ -30,6 +32,8 @@ class AxialAttention(nn.Module):
         Channels of queries, keys and values together.
     heads : int
         Number of heads; must divide `width`.
+    places : {"harmonics", "products"}
+        Whether queries and keys know harmonics of longitude and of latitude side by side, or products of them.
 
     Raises
     ------
@@ -37,7 +41,9 @@ class AxialAttention(nn.Module):
         If `heads` does not divide `width`.
     """
 
-    def __init__(self, channels: int, width: int, heads: int) -> None:
+    def __init__(
+        self, channels: int, width: int, heads: int, places: Literal["harmonics", "products"] = "harmonics"
+    ) -> None:
         super().__init__()
         if heads < 1 or width % heads:
             raise ArgumentError(
@@ -50,8 +56,10 @@ class AxialAttention(nn.Module):
         self.value = nn.Linear(channels, width, bias=False)
         self.column_query = nn.Linear(channels, width)
         self.column_key = nn.Linear(width, width, bias=False)
-        self.position_hidden = nn.Linear(POSITION_FEATURES, _POSITION_HIDDEN)
-        self.position = nn.Linear(_POSITION_HIDDEN, 4 * width, bias=False)
+        self.places = places
+        features = POSITION_FEATURES if places == "harmonics" else POSITION_PRODUCTS
+        self.position_hidden = nn.Linear(features, _POSITION_HIDDEN[places])
+        self.position = nn.Linear(_POSITION_HIDDEN[places], 4 * width, bias=False)
         self.out = nn.Linear(width, channels)
 
     def forward(self, hidden: Tensor, geometry: Geometry, positions: Tensor | None = None) -> Tensor:
@@ -189,8 +197,11 @@ class AxialAttention(nn.Module):
         return parts.unflatten(-1, (4, -1)).movedim(-2, 0)
 
     def position_features(self, geometry: Geometry) -> Tensor:
-        """Middle layer of the position parts, (lat, lon, 32)."""
+        """Middle layer of the position parts, (lat, lon, 32 or 128)."""
         weight = self.position_hidden.weight
+        if self.places == "products":
+            smooth = weight * smoothness_of_products().to(weight)
+            return F.gelu(geometry.weigh_products(smooth) + self.position_hidden.bias)
         features = geometry.positions.to(device=weight.device, dtype=weight.dtype)
         return F.gelu(self.position_hidden(features))
 

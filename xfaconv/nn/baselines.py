@@ -23,6 +23,10 @@ class _SphericalConvolution(nn.Module):
         padded = pad_sphere(field, _KERNEL // 2, geometry)
         return self.convolution(padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
+    def size_of_weights(self, channels: int) -> Tensor:
+        """Root sum of squares of the weights of each of the first so many input channels, (channels,)."""
+        return self.convolution.weight[:, :channels].transpose(0, 1).flatten(1).norm(dim=1)
+
 
 def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Update as an LSTM does, from gates in the order input, forget, output, candidate."""
@@ -48,6 +52,10 @@ class ConvLSTMCell(nn.Module):
         with torch.no_grad():
             self.input_convolution.convolution.bias.zero_()  # type: ignore[union-attr]
             self.input_convolution.convolution.bias[hidden : 2 * hidden] = 1.0  # type: ignore[index]
+
+    def size_of_input_weights(self, variables: int) -> Tensor:
+        """How large the weights of each variable are, (variables,)."""
+        return self.input_convolution.size_of_weights(variables)
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Input convolution of all steps, (batch, time, lat, lon, 4 F)."""
@@ -76,6 +84,10 @@ class CNNLSTMCell(nn.Module):
         self.hidden_gates = nn.Linear(hidden, 4 * hidden, bias=False)
         with torch.no_grad():
             self.input_gates.bias[hidden : 2 * hidden] = 1.0
+
+    def size_of_input_weights(self, variables: int) -> Tensor:
+        """How large the weights of each variable are, (variables,)."""
+        return self.first.size_of_weights(variables)
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Convolutions and input gates of all steps, (batch, time, lat, lon, 4 F)."""
@@ -108,6 +120,10 @@ class CNNCell(nn.Module):
         self.first = _SphericalConvolution(in_channels, hidden)
         self.second = _SphericalConvolution(hidden, hidden)
         self.third = _SphericalConvolution(hidden, hidden)
+
+    def size_of_input_weights(self, variables: int) -> Tensor:
+        """How large the weights of each variable are, (variables,)."""
+        return self.first.size_of_weights(variables)
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Features of all steps, (batch, time, lat, lon, F)."""

@@ -22,7 +22,7 @@ def build_core(spec: NetworkSpec, channels: int) -> nn.Module:
     Returns
     -------
     Module
-        Has `prepare` and `step`.
+        Has `prepare`, `step` and `size_of_input_weights`.
     """
     if spec.architecture == "faconvlstm":
         return FAConvLSTMCell(

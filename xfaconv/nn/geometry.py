@@ -77,6 +77,22 @@ class Geometry:
         along_row, along_column = self.waves
         return (along_row[None, :, :, None] * along_column[:, None, None, :]).flatten(-2)
 
+    def weigh_products(self, weight: Tensor) -> Tensor:
+        """Sum products of harmonics without making the products themselves, which are large on a fine grid.
+
+        Parameters
+        ----------
+        weight : Tensor (sum, 81)
+            Weight of each product in each sum, in the order of `position_products`.
+
+        Returns
+        -------
+        Tensor (lat, lon, sum)
+        """
+        along_row, along_column = (waves.to(weight) for waves in self.waves)
+        by_row = torch.einsum("im,kzm->ikz", along_column, weight.unflatten(-1, (len(along_row[0]), -1)))
+        return torch.einsum("ikz,jz->ijk", by_row, along_row)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Geometry:
         """Copy to a device or a floating type; the same object where it is there already.
 
@@ -149,6 +165,19 @@ class Geometry:
         """
         with torch.inference_mode(False):
             return _plane(rows, columns)
+
+
+def smoothness_of_products() -> Tensor:
+    """Amplitude of each product of harmonics in a smooth function of place, 1 / (1 + m^2 + n^2), shape (81,).
+
+    Scaled to a mean square of 1. Wavenumbers m of longitude and n of latitude.
+    """
+    zonal, meridional = (
+        torch.tensor([0, *(k for k in range(1, count + 1) for _ in range(2))], dtype=torch.float64)
+        for count in (LONGITUDE_HARMONICS, LATITUDE_HARMONICS)
+    )
+    amplitude = (1 + zonal[:, None] ** 2 + meridional[None, :] ** 2).reciprocal().flatten()
+    return amplitude / amplitude.square().mean().sqrt()
 
 
 def _with_constant(waves: Tensor) -> Tensor:
