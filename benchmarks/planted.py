@@ -68,7 +68,7 @@ _OBJECTIVE = Objective(
     reconstruction_weight=0.0,
     laplacian_weight=0.0,
     temporal_weight=0.0,
-    input_weight=0.002,
+    input_weight=0.02,
 )
 # As the packaged models are trained: much else than tomorrow is asked for, so that less is learned of it in a minute.
 _HIDING = Objective(warm_steps=2, laplacian_weight=0.0, temporal_weight=0.0)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from xfaconv.errors import ArgumentError
 from xfaconv.nn.geometry import POSITION_FEATURES, POSITION_PRODUCTS, Geometry, smoothness_of_products
 
-# Middle layer of the position parts: products are many more than harmonics side by side.
-_POSITION_HIDDEN = {"harmonics": 32, "products": 128}
+_POSITION_HIDDEN = 32
 
 
 class AxialAttention(nn.Module):
@@ -58,8 +57,8 @@ class AxialAttention(nn.Module):
         self.column_key = nn.Linear(width, width, bias=False)
         self.places = places
         features = POSITION_FEATURES if places == "harmonics" else POSITION_PRODUCTS
-        self.position_hidden = nn.Linear(features, _POSITION_HIDDEN[places])
-        self.position = nn.Linear(_POSITION_HIDDEN[places], 4 * width, bias=False)
+        self.position_hidden = nn.Linear(features, _POSITION_HIDDEN)
+        self.position = nn.Linear(_POSITION_HIDDEN, 4 * width, bias=False)
         self.out = nn.Linear(width, channels)
 
     def forward(self, hidden: Tensor, geometry: Geometry, positions: Tensor | None = None) -> Tensor:
@@ -197,7 +196,7 @@ class AxialAttention(nn.Module):
         return parts.unflatten(-1, (4, -1)).movedim(-2, 0)
 
     def position_features(self, geometry: Geometry) -> Tensor:
-        """Middle layer of the position parts, (lat, lon, 32 or 128)."""
+        """Middle layer of the position parts, (lat, lon, 32)."""
         weight = self.position_hidden.weight
         if self.places == "products":
             smooth = weight * smoothness_of_products().to(weight)

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed_precision):
-                loss, parts = training_loss(network, batch, geometry, grid, objective, random)
+                loss, parts = training_loss(network, batch, geometry, grid, _asked(objective, schedule, update), random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -260,6 +260,11 @@ def _run(
         "stretches": [[part.start, part.stop] for part in source.stretches],
         "data": sample.hexdigest(),
     }
+
+
+def _asked(objective: Objective, schedule: Schedule, update: int) -> Objective:
+    """Ask no price for variables before it can be known which of them are of use: not in the first half."""
+    return objective if 2 * update >= schedule.updates else replace(objective, input_weight=0.0)
 
 
 def _let_learn(network: Network, parts: Sequence[str]) -> list[nn.Parameter]:

@@ -41,9 +41,9 @@ class Objective:
         Weight of the fields at each lead from the embedding, for networks with an outlook.
     input_weight : float
         Price of letting a variable in, times the root sum of squares of the weights through which it enters, summed
-        over the variables (a group lasso, Yuan and Lin 2006). With a small price, such as 0.002, a variable that says
-        nothing is shut out, and its importance falls to next to nothing by every method; without one its weights stay
-        near where chance put them, and gates show that chance.
+        over the variables (a group lasso, Yuan and Lin 2006); asked in the second half of a run. With a small price,
+        such as 0.02, a variable that says nothing is shut out, and its importance falls to next to nothing by every
+        method; without one its weights stay near where chance put them, and gates show that chance.
     """
 
     sector_share: float = 0.5
