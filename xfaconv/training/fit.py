@@ -273,7 +273,6 @@ def _new_network(record: Record, leads: Sequence[int], changes: dict[str, Any] |
 def _validator(record: Record, grid: Grid, objective: Objective, span: int, device: str) -> Callable[[Network], float]:
     """Give a function for the loss on fixed windows of the held-back years, with fixed masks."""
     starts = record.held_back.starts(span)
-    asked = replace(objective, input_weight=0.0)  # a price on weights, the same for all data
     chosen = starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))].tolist()
 
     def validate(network: Network) -> float:
@@ -282,7 +281,7 @@ def _validator(record: Record, grid: Grid, objective: Objective, span: int, devi
         with torch.inference_mode():
             for position, start in enumerate(chosen):
                 batch = record.held_back.read([start], span).to(device)
-                loss, _ = training_loss(network, batch, geometry, grid, asked, np.random.default_rng(position))
+                loss, _ = training_loss(network, batch, geometry, grid, objective, np.random.default_rng(position))
                 total += float(loss)
         return total / len(chosen)
 
