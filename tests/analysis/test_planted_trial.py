@@ -1,4 +1,4 @@
-"""A network trained in seconds finds the planted links, and an importance that asks what changes puts noise last."""
+"""A network trained in seconds finds the planted links, and every importance puts noise last, near zero."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from xfaconv.grid import Grid
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "planted.py"
 
-# Set before the seed below was run. The full trial (benchmarks/planted.py) asks 0.55 of unlinked regions, and the noise
-# below every driver by gates too; with a twelfth of its work the regions are two cells wide and gates not settled.
+# Set before the seed below was run with these settings. The full trial (benchmarks/planted.py) asks 0.55 of unlinked
+# regions, and at most 0.02 of noise by gates too; with a twelfth of its work the regions are two cells wide, and the
+# price of variables has less time.
 SEED = 5
 MOST_UNLINKED_AUROC = 0.60
+MOST_NOISE = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,12 @@ def test_planted_links_are_found_and_noise_is_least(script: ModuleType) -> None:
         assert scores[kind] > chance[kind] + 0.2, kind
     assert scores["unlinked"] <= MOST_UNLINKED_AUROC
     assert scores["unlinked, share"] < 1 < scores["linked, share"]
-    for method in ("occlusion", "gradient"):
-        values = importance[method]
+    for method, values in importance.items():
         assert values["noise"] < min(values[name] for name in script.DRIVERS), method
+        assert values["noise"] <= MOST_NOISE or method == "gate", method
 
 
 def test_verdicts_name_every_threshold(script: ModuleType) -> None:
     scores = {"zonal": 0.9, "meridional": 0.79, "diagonal": 0.8, "unlinked": 0.56, "unlinked, share": 0.6}
     importance = {"gate": {"driver_a": 0.3, "driver_b": 0.2, "noise": 0.25}}
-    assert list(script.verdicts(scores, importance).values()) == [True, False, True, False, True, False]
+    assert list(script.verdicts(scores, importance).values()) == [True, False, True, False, True, False, False]

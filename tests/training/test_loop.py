@@ -195,6 +195,20 @@ def test_an_embedding_with_an_outlook_learns_to_foretell_a_wave() -> None:
         assert history[-1][f"outlook {lead}"] < 0.1 * history[0][f"outlook {lead}"]
 
 
+def test_the_price_of_variables_is_asked_in_the_second_half() -> None:
+    """Before it can be known which variables are of use, none is priced; then the one that is a copy costs as well."""
+    network = fresh()
+    schedule = Schedule(updates=40, batch=2, window=5, learning_rate=5e-3, seed=4)
+    history = train(network, travelling_waves(), GRID, schedule, Objective(warm_steps=2, input_weight=0.5))
+    priced = [entry.get("input weights") for entry in history]
+    assert priced[0] is None
+    assert priced[-1] is not None
+    free = fresh()
+    train(free, travelling_waves(), GRID, schedule, Objective(warm_steps=2))
+    sizes = [float(each.size_of_input_weights().sum().detach()) for each in (network, free)]
+    assert sizes[0] < 0.9 * sizes[1]
+
+
 def test_restarted_gates_start_at_their_biases_and_can_learn_again() -> None:
     network = fresh()
     gates = network.core.squeeze_excitation
