@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -83,7 +83,9 @@ def teleconnection(
     >>> float(out.pattern_correlation)  # doctest: +SKIP
     """
     from xfaconv.engine import attention, conform
+    from xfaconv.engine.prepare import Arguments, Settings
 
+    Settings.of(cast("Arguments", arguments), teleconnection)
     latitude, longitude = as_place(base_point)
     check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
     season_months(season)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from xfaconv.analysis.randomisation import attention_maps, check_data, check_par
 from xfaconv.analysis.verdicts import errors_above_zero, with_verdict
 from xfaconv.analysis.windows import Windows, cut_windows
 from xfaconv.arguments import is_whole
+from xfaconv.engine.prepare import Arguments, Settings
 from xfaconv.errors import ArgumentError
 
 # Pass marks, fixed before any model was looked at.
@@ -207,6 +208,7 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140)).compute()  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
+    Settings.of(cast("Arguments", arguments), check_attention)
     if not is_whole(samples, 3):
         raise ArgumentError(
             "too few samples", expected="a whole number from 3, for standard errors", found=repr(samples)[:200]

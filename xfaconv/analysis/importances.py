@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.windows import Windows, cut_windows
 from xfaconv.arguments import check_choice
+from xfaconv.engine.prepare import Arguments, Settings
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid
 
@@ -97,6 +98,7 @@ def importance(
     >>> tropics.dims, tropics.sizes["variable"]
     (('time', 'variable'), 5)
     """
+    Settings.of(cast("Arguments", arguments), importance)
     check_choice("method", method, METHODS)
     region = None if region is None else as_box(region)
     if method == "gate":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.windows import Windows, cut_windows
 from xfaconv.arguments import check_arguments
+from xfaconv.engine.prepare import Arguments, Settings
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 
@@ -113,6 +114,7 @@ def influence(
     >>> import xfaconv  # doctest: +SKIP
     >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
     """
+    Settings.of(cast("Arguments", arguments), influence)
     if lag is not None:
         check_arguments(lag=lag)
     if base_point is None and not (isinstance(target, str) and target == "embedding"):
