@@ -205,7 +205,7 @@ def test_the_price_of_variables_is_asked_in_the_second_half() -> None:
     assert priced[-1] is not None
     free = fresh()
     train(free, travelling_waves(), GRID, schedule, Objective(warm_steps=2))
-    sizes = [float(each.size_of_input_weights().sum().detach()) for each in (network, free)]
+    sizes = [float(each.core.size_of_input_weights(2).sum().detach()) for each in (network, free)]
     assert sizes[0] < 0.9 * sizes[1]
 
 

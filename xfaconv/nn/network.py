@@ -293,17 +293,6 @@ class Network(nn.Module):
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
-    def size_of_input_weights(self) -> Tensor:
-        """How large the weights are through which each variable enters.
-
-        Returns
-        -------
-        Tensor (variable,)
-            Root sum of squares.
-        """
-        found: Tensor = self.core.size_of_input_weights(self.spec.variables)  # type: ignore[operator]
-        return found
-
     def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
 

@@ -258,7 +258,7 @@ def training_loss(
         parts[f"outlook {lead}" if lead else "reconstruction"] = float(error.detach())
         loss = loss + (objective.outlook_weight if lead else objective.reconstruction_weight) * error
     if objective.input_weight:
-        let_in = network.size_of_input_weights().sum()
+        let_in: Tensor = network.core.size_of_input_weights(network.spec.variables).sum()  # type: ignore[operator]
         parts["input weights"] = float(let_in.detach())
         loss = loss + objective.input_weight * let_in
     if objective.laplacian_weight:
