@@ -68,9 +68,8 @@ class Network(nn.Module):
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
         if spec.attention_every and spec.architecture == "faconvlstm":
-            self.attention_module = AxialAttention(
-                spec.hidden, spec.attention_width, spec.attention_heads, spec.attention_places
-            )
+            sizes = spec.hidden, spec.attention_width, spec.attention_heads
+            self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
         self.head = SubspaceHead(
             spec.hidden,
             spec.embedding,
