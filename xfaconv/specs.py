@@ -90,8 +90,7 @@ class NetworkSpec:
         Whether the embedding is also asked for the fields at the leads, so that it keeps what foretells.
     attention_places : {"harmonics", "products"}
         What the queries and keys of the attention know of a place: harmonics of longitude and of latitude side by side,
-        or also their products, so that two places of one meridian or latitude circle are told apart and what one of
-        them looks for is not looked for by the other.
+        or also their products, which tell places of one meridian or latitude circle apart.
     """
 
     variables: int

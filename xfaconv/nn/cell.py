@@ -139,18 +139,8 @@ class FAConvLSTMCell(nn.Module):
         return hidden, cell, excitation
 
     def size_of_input_weights(self, variables: int) -> Tensor:
-        """How large the weights of each variable are: the root sum of squares of its column of W_x.
-
-        Parameters
-        ----------
-        variables : int
-            The first so many input channels are variables.
-
-        Returns
-        -------
-        Tensor (variables,)
-        """
-        return self.input_projection.weight[:, :variables].norm(dim=0)
+        """How large the weights of each variable are, (variables,): root sum of squares of its column of W_x."""
+        return self.variable_weights(variables).norm(dim=0)
 
     def variable_weights(self, variables: int) -> Tensor:
         """How strongly each variable enters each bottleneck channel, |W_x|.
