@@ -47,7 +47,7 @@ class LocatedReadOut(nn.Module):
         -------
         Tensor (..., lat, lon, outputs)
         """
-        patterns = self.patterns(geometry.position_products.to(hidden.dtype))
+        patterns = geometry.weigh_products(self.patterns.weight)
         read: Tensor = self.out(patterns * self.features(hidden))
         return read
 
@@ -78,7 +78,7 @@ class LocatedPatterns(nn.Module):
         -------
         Tensor (lat, lon, outputs)
         """
-        return geometry.position_products.to(self.weight.dtype) @ self.weight.T
+        return geometry.weigh_products(self.weight)
 
     def project(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Area-weighted means of some fields times their patterns, summed over the fields.
