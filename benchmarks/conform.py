@@ -17,8 +17,8 @@ import dask
 import numpy as np
 import xarray as xr
 
+from xfaconv.adapt import Target, adapt
 from xfaconv.climatology import Climatology
-from xfaconv.conform import Target, adapt
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 

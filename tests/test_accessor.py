@@ -204,17 +204,18 @@ def test_the_reprs_of_anything_are_whole_and_raise_nothing(name: str, no_compute
         assert "z500" in text
 
 
-def test_conform_is_the_function_also_after_its_room_was_imported() -> None:
-    room = importlib.import_module("xfaconv.conform")
-    assert inspect.isfunction(xfaconv.conform)
-    assert xfaconv.conform.__name__ == "conform"
-    assert inspect.ismodule(room)
+def test_no_public_function_hides_a_module() -> None:
+    """`import xfaconv.adapt.survey` gives a module, and every name of the package is what it was meant to be."""
     code = """
-import inspect
-import xfaconv.conform
-from xfaconv.conform import adapt
-from xfaconv import conform
-assert inspect.isfunction(conform) and inspect.isfunction(xfaconv.conform) and callable(adapt)
+import importlib, inspect, pkgutil
+import xfaconv
+modules = [found.name for found in pkgutil.walk_packages(xfaconv.__path__, "xfaconv.")]
+for name in modules:
+    importlib.import_module(name)
+for name in modules:
+    package, _, leaf = name.rpartition(".")
+    assert inspect.ismodule(getattr(importlib.import_module(package), leaf)), name
+assert inspect.isfunction(xfaconv.conform)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from xfaconv import accessor as _accessor
@@ -21,10 +19,10 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
+    from xfaconv.adapt import recognise
     from xfaconv.analysis import check_attention, importance, teleconnection
     from xfaconv.analysis.influence import influence
     from xfaconv.analysis.regimes import regimes
-    from xfaconv.conform import recognise
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
     from xfaconv.models import Model, list_models, load_model, register_model
@@ -65,7 +63,7 @@ _HOMES = {
     "plot_importance": "plot",
     "plot_regimes": "plot",
     "plot_teleconnection": "plot",
-    "recognise": "conform",
+    "recognise": "adapt",
     "regimes": "analysis",
     "register_model": "models",
     "show_versions": "versions",
@@ -120,22 +118,6 @@ __all__ = [
 ]
 
 
-class _Package(ModuleType):
-    """The package, in which `conform` is the function although a room has the same name.
-
-    Importing ``xfaconv.conform`` would put the room in the function's place; modules import from it all the same.
-    """
-
-    @property
-    def conform(self) -> Any:
-        """The function `xfaconv.engine.conform`."""
-        return __getattr__("conform")
-
-    @conform.setter
-    def conform(self, room: ModuleType) -> None:
-        """Leave the function in place when the room is imported."""
-
-
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
@@ -149,4 +131,3 @@ def __dir__() -> list[str]:
 
 
 _accessor.register()
-sys.modules[__name__].__class__ = _Package

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from xfaconv.conform import Recognition, recognise
+from xfaconv.adapt import Recognition, recognise
 from xfaconv.errors import XFaconvError
 from xfaconv.formatting import Row, html_box, html_section, text_section
 

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 
 import xfaconv
-from tests.conform.dialects import DEFAULT, GRID, SPECS, Dialect, era5_like, target, tell
+from tests.adapt.dialects import DEFAULT, GRID, SPECS, Dialect, era5_like, target, tell
 from tests.conftest import raise_if_dask_computes
 from tests.engine import worlds
 from xfaconv.models import Model

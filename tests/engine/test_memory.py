@@ -13,7 +13,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from xfaconv.conform.anomalies import apply_to_blocks
+from xfaconv.adapt.anomalies import apply_to_blocks
 from xfaconv.engine import write_zarr
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata:UserWarning")
@@ -101,7 +101,7 @@ def test_parts_hold_no_more_than_the_whole(tmp_path):
 
 def test_regridded_fields_wait_for_few_segments(monkeypatch):
     """What lies between reading and the network is bounded too: fields of the segments that are being gathered."""
-    from xfaconv.conform import pipeline
+    from xfaconv.adapt import pipeline
     from xfaconv.engine import graph
 
     original = pipeline.standardise_block

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.conform import Target, adapt
+from xfaconv.adapt import Target, adapt
 from xfaconv.models import Model, list_models, load_model
 from xfaconv.training.preparation import prepare
 from xfaconv.training.recipes import RECIPES

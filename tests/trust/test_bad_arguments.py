@@ -1,6 +1,6 @@
 """Arguments that cannot be used, function by function: each with its typed error and its words.
 
-Datasets that cannot be used stand in ``tests/conform/test_bad_input.py``, files in ``tests/models/test_storage.py``.
+Datasets that cannot be used stand in ``tests/adapt/test_bad_input.py``, files in ``tests/models/test_storage.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import xfaconv
-from tests.conform.test_bad_input import CASES
+from tests.adapt.test_bad_input import CASES
 from tests.engine import worlds
 from tests.trust.calls import CALLS, results, world
 from xfaconv.errors import (

@@ -10,7 +10,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from xfaconv.conform.plausible import Subject, look
+from xfaconv.adapt.plausible import Subject, look
 from xfaconv.errors import ArgumentError, UnitsError
 
 

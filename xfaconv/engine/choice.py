@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from xfaconv.conform.regrid import refuse_finer
+from xfaconv.adapt.regrid import refuse_finer
 from xfaconv.errors import GridError, ModelError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, list_models, load_model

@@ -11,9 +11,9 @@ import dask.config
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from xfaconv.adapt.selection import squeeze
+from xfaconv.adapt.variables import match_variables
 from xfaconv.arguments import check_arguments
-from xfaconv.conform.selection import squeeze
-from xfaconv.conform.variables import match_variables
 from xfaconv.engine.graph import embedding_array
 from xfaconv.engine.prepare import HIDDEN_BYTES, Arguments, Prepared, Settings, prepare
 from xfaconv.formatting import Row, html_box, html_section, text_section

@@ -15,10 +15,10 @@ import xarray as xr
 from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
+from xfaconv.adapt import Conformed, Recognition, Target, adapt, recognise
+from xfaconv.adapt.selection import squeeze
+from xfaconv.adapt.variables import match_variables
 from xfaconv.climatology import Climatology
-from xfaconv.conform import Conformed, Recognition, Target, adapt, recognise
-from xfaconv.conform.selection import squeeze
-from xfaconv.conform.variables import match_variables
 from xfaconv.engine.choice import Choice, choose_model
 from xfaconv.engine.graph import Clock, SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy, check_policy

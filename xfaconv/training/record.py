@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
+from xfaconv.adapt import Conformed, Target, adapt
 from xfaconv.climatology import Climatology, harmonic_basis
-from xfaconv.conform import Conformed, Target, adapt
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.models import Model
 from xfaconv.options import get_options

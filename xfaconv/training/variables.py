@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from xfaconv.conform import Recognition, recognise
-from xfaconv.conform.recognition import as_dataset
+from xfaconv.adapt import Recognition, recognise
+from xfaconv.adapt.recognition import as_dataset
 from xfaconv.errors import VariableError
 from xfaconv.specs import VariableSpec
 

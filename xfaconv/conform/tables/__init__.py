@@ -1,1 +1,0 @@
-"""Data tables of names, units and levels, one YAML file per subject."""

@@ -1,0 +1,265 @@
+"""Units: which linear conversion takes a variable from the data's units to the model's, or why there is none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from xfaconv.errors import UnitsError
+from xfaconv.names.tables import Entry, read_table
+
+STEP_SECONDS = {
+    "1h": 3600,
+    "3h": 10800,
+    "6h": 21600,
+    "12h": 43200,
+    "1D": 86400,
+    "5D": 432000,
+    "7D": 604800,
+}
+
+if TYPE_CHECKING:
+    import pint
+
+STANDARD_GRAVITY = 9.80665
+WATER_DENSITY = 1000.0
+_SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A linear change of units, ``value * factor + offset``.
+
+    Parameters
+    ----------
+    factor, offset : float
+        The change.
+    sentence : str
+        What is done, in words; empty where nothing is.
+    """
+
+    factor: float = 1.0
+    offset: float = 0.0
+    sentence: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the values change."""
+        return abs(self.factor - 1) > _SAME or abs(self.offset) > _SAME
+
+
+@cache
+def _registry() -> pint.UnitRegistry[Any]:
+    """Pint's registry, private to the package: the application's own registry is left alone."""
+    import pint
+
+    return pint.UnitRegistry()
+
+
+@lru_cache(maxsize=256)
+def parse_units(text: str) -> pint.Unit | None:
+    """Read units as written in an attribute.
+
+    Parameters
+    ----------
+    text : str
+        Units such as ``"m**2 s**-2"``, ``"deg C"`` or ``"kg/m2/s"``.
+
+    Returns
+    -------
+    pint.Unit or None
+        None where the text is not known to be units.
+
+    Examples
+    --------
+    >>> parse_units("deg C") == parse_units("Celsius"), parse_units("as stored") is None
+    (True, True)
+    """
+    import pint
+
+    squeezed = " ".join(text.split())
+    spellings = read_table("units")["spellings"]
+    known = spellings.get(squeezed) or (spellings.get(squeezed.lower()) if len(squeezed) > 2 else None)
+    try:
+        if known is not None:
+            return _registry().Unit(known)
+        # udunits writes powers as m2 or s-1; pint wants two stars
+        powered = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)(?![\w*])", r"**\1", squeezed.replace("·", " "))
+        if not re.fullmatch(r"[A-Za-z0-9 %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
+            return None
+        return _registry().Unit(powered)
+    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
+        return None
+
+
+def _linear(source: pint.Unit, goal: pint.Unit) -> tuple[float, float]:
+    registry = _registry()
+    at_zero = float(registry.Quantity(0.0, source).to(goal).magnitude)
+    at_one = float(registry.Quantity(1.0, source).to(goal).magnitude)
+    return at_one - at_zero, at_zero
+
+
+def _is(unit: pint.Unit, like: str) -> bool:
+    return bool(unit.is_compatible_with(_registry().Unit(like)))
+
+
+def conversion(variable: str, found: str | None, wanted: str, entry: Entry | None, step: str | None) -> Conversion:
+    """Find the linear change from the data's units to the model's.
+
+    Parameters
+    ----------
+    variable : str
+        The data's name of the variable, for messages.
+    found : str or None
+        The data's units attribute.
+    wanted : str
+        The model's units.
+    entry : Entry or None
+        The variable in the table, None if it is unknown there.
+    step : str or None
+        Time step of the data, which turns a rate into an amount.
+
+    Returns
+    -------
+    Conversion
+
+    Raises
+    ------
+    UnitsError
+        If the units are absent, unknown, or cannot be converted without a guess.
+
+    Examples
+    --------
+    >>> conversion("tas", "degC", "K", None, None).offset
+    273.15
+    """
+    kind = None if entry is None else entry.kind
+    source, goal = check_units(variable, found, wanted, kind), parse_units(wanted)
+    if goal is None:
+        raise UnitsError(f"the model's units of {variable!r} are not known", found=wanted)
+    if source.is_compatible_with(goal):
+        factor, offset = _linear(source, goal)
+        sentence = f"{found} to {wanted}" if abs(factor - 1) > _SAME or abs(offset) > _SAME else ""
+        return Conversion(factor, offset, sentence)
+    special = None
+    if kind == "geopotential":
+        special = _geopotential(source, goal, str(found), wanted)
+    elif kind == "water":
+        special = _water(variable, source, goal, str(found), wanted, step)
+    elif kind == "column":
+        special = _column(source, goal, str(found), wanted)
+    if special is not None:
+        return special
+    raise UnitsError(
+        f"variable {variable!r} has units that are not those of the model's variable",
+        expected=wanted,
+        found=str(found),
+        fix=_fix(variable, source, goal, wanted),
+    )
+
+
+def check_units(variable: str, found: str | None, wanted: str, kind: str | None = None) -> pint.Unit:
+    """Read a variable's units, or say that they are absent or unknown.
+
+    Parameters
+    ----------
+    variable : str
+        The data's name of the variable, for messages.
+    found : str or None
+        The data's units attribute.
+    wanted : str
+        What they might be, for messages.
+    kind : str, optional
+        Kind of the variable in the table: of a geopotential both units are named.
+
+    Returns
+    -------
+    pint.Unit
+
+    Raises
+    ------
+    UnitsError
+        If there are none or they are not known.
+    """
+    potential = wanted.replace("**", "") in ("m2 s-2", "m2/s2")
+    other = "; 'm' for geopotential height" if potential else "; 'm2 s-2' for geopotential"
+    other = other if potential or kind == "geopotential" else ""
+    fix = f"ds[{variable!r}].attrs['units'] = {wanted!r}  # if that is what they are{other}"
+    if found is None or not str(found).strip():
+        raise UnitsError(f"variable {variable!r} has no units", expected=wanted, fix=fix)
+    unit = parse_units(str(found))
+    if unit is None:
+        raise UnitsError(
+            f"the units of variable {variable!r} are not known", expected=wanted, found=str(found), fix=fix
+        )
+    return unit
+
+
+def _fix(variable: str, source: pint.Unit, goal: pint.Unit, wanted: str) -> str:
+    if _is(source, "J/m**2") and _is(goal, "W/m**2"):
+        return (
+            f"ds[{variable!r}] = (ds[{variable!r}] / seconds).assign_attrs(units={wanted!r})"
+            "  # seconds over which the energy was accumulated, 3600 for hourly ERA5"
+        )
+    return f"ds[{variable!r}].attrs['units'] = ...  # the true units; or choose another variable with variables={{...}}"
+
+
+def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
+    """Height [m] and geopotential [m2 s-2] differ by standard gravity, and the units say which is which."""
+    if _is(source, "m") and _is(goal, "m**2/s**2"):
+        factor = _linear(source, _registry().Unit("m"))[0] * STANDARD_GRAVITY
+        factor *= _linear(_registry().Unit("m**2/s**2"), goal)[0]
+    elif _is(source, "m**2/s**2") and _is(goal, "m"):
+        factor = _linear(source, _registry().Unit("m**2/s**2"))[0] / STANDARD_GRAVITY
+        factor *= _linear(_registry().Unit("m"), goal)[0]
+    else:
+        return None
+    return Conversion(factor, 0.0, f"{found} to {wanted} with g = {STANDARD_GRAVITY} m s-2")
+
+
+def _column(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
+    """Water in a column as mass per area or as depth."""
+    if not (is_depth(source) and is_depth(goal)):
+        return None
+    factor = _to_metres(source) / _to_metres(goal)
+    return Conversion(factor, 0.0, f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3")
+
+
+def is_depth(unit: pint.Unit) -> bool:
+    """Whether units are a depth of water or its mass per area."""
+    return _is(unit, "m") or _is(unit, "kg/m**2")
+
+
+def _to_metres(unit: pint.Unit) -> float:
+    """Factor from a depth or mass per area to metres, or from a rate of either to metres per second."""
+    registry = _registry()
+    for like, divisor in (("m", 1.0), ("m/s", 1.0), ("kg/m**2", WATER_DENSITY), ("kg/m**2/s", WATER_DENSITY)):
+        if _is(unit, like):
+            return _linear(unit, registry.Unit(like))[0] / divisor
+    raise UnitsError(f"{unit} is neither a depth nor a mass of water")
+
+
+def _water(
+    variable: str, source: pint.Unit, goal: pint.Unit, found: str, wanted: str, step: str | None
+) -> Conversion | None:
+    """Depth, mass per area, or a rate of either; a rate and an amount differ by the length of the step."""
+    rates = [_is(unit, "m/s") or _is(unit, "kg/m**2/s") for unit in (source, goal)]
+    if not all(rate or is_depth(unit) for rate, unit in zip(rates, (source, goal), strict=True)):
+        return None
+    factor = _to_metres(source) / _to_metres(goal)
+    sentence = f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3"
+    if rates[0] == rates[1]:
+        return Conversion(factor, 0.0, sentence)
+    seconds = STEP_SECONDS.get(step or "")
+    if seconds is None or rates[1]:
+        raise UnitsError(
+            f"variable {variable!r} is {'a rate' if rates[0] else 'an amount'} and the model reads "
+            f"{'a rate' if rates[1] else 'an amount'}: the time over which it is summed is not known",
+            expected=wanted,
+            found=f"{found}, step {step or 'unknown'}",
+            fix=f"ds[{variable!r}] = (ds[{variable!r}] {'/' if rates[1] else '*'} seconds * {factor:g})"
+            f".assign_attrs(units={wanted!r})  # seconds of the sum, 86400 for daily totals",
+        )
+    return Conversion(factor * seconds, 0.0, f"{sentence}, summed over {step}")
