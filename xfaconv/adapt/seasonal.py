@@ -10,7 +10,7 @@ import numpy as np
 from dask.graph_manipulation import clone
 from numpy.typing import NDArray
 
-from xfaconv.adapt.timeaxis import TimeAxis
+from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.climatology import harmonic_basis
 from xfaconv.errors import TimeError
 

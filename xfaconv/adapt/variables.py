@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
-from xfaconv.names.coordinates import level_values
+from xfaconv.names import level_coordinate, level_values
 from xfaconv.names.tables import entries, identity
-from xfaconv.names.variables import FoundVariable, level_coordinate
+from xfaconv.names.variables import FoundVariable
 from xfaconv.specs import VariableSpec
 
 _RULES = ("name given by the caller", "name", "known name", "name with level", "GRIB key", "standard_name", "long_name")

@@ -203,7 +203,7 @@ def fit(
     if validation and record.test.stop - record.test.start >= card.segment + max(seeded.spec.leads):
         metrics["forecast"] = forecast_skill(
             seeded,
-            replace(record.source, stretches=record.conformed.time.runs),
+            replace(record.source, stretches=record.conformed.time.spans),
             grid,
             record.climatology.scale,
             [variable.name for variable in card.variables],

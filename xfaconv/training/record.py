@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from xfaconv.adapt import Conformed, Target, adapt
+from xfaconv.adapt import Conformed, InputSpec, adapt
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.models import Model
@@ -77,10 +77,10 @@ def split_record(
     """
     if start is not None:
         card = start.card
-        target = Target(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
+        target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = Target(chosen_variables(ds, variables), harmonics=HARMONICS)
+        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
         conformed = adapt(ds, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
@@ -103,7 +103,7 @@ def split_record(
             found=f"{held} of {steps} steps",
             fix=f"validation={min(0.5, np.ceil(100 * span / steps) / 100):.2f}, a smaller window=, or validation=0",
         )
-    train = tuple(slice(run.start, min(run.stop, split)) for run in conformed.time.runs if run.start < split)
+    train = tuple(slice(run.start, min(run.stop, split)) for run in conformed.time.spans if run.start < split)
     test = slice(split + min(span, max(held - span, 0)), steps)
     climatology = conformed.climatology
     data = conformed.data
@@ -116,7 +116,7 @@ def split_record(
     source = WindowSource(fields, conformed.time.year_phase, conformed.time.day_phase, train)
     later = tuple(
         slice(max(run.start, test.start), run.stop)
-        for run in conformed.time.runs
+        for run in conformed.time.spans
         if run.stop - max(run.start, test.start) > 0
     )
     return Record(
