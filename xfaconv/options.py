@@ -120,7 +120,7 @@ def _aliases(name: str, value: object) -> object:
         if not isinstance(key, str) or not is_known(key):
             close = closest_name(str(key), [*roles(), *entries()]) or "t2m"
             raise _refused(name, value, f"known names, which {key!r} is not", {close: ["my_name"]})
-        new[key] = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else (None,)
+        new[key] = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else ("",)
     every = [alias.strip().lower() if isinstance(alias, str) else "" for names in new.values() for alias in names]
     if not all(every) or len(set(every)) < len(every):
         raise _refused(name, value, "new names that are text and each stand for one known name", example)

@@ -13,7 +13,7 @@ from dask.delayed import delayed
 from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
-from xfaconv.adapt.plausible import Subject, look
+from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.adapt.regrid import Remap, same_cells
 from xfaconv.climatology import Climatology
 from xfaconv.errors import GridError
@@ -114,7 +114,7 @@ def standardise_block(
             if basis is not None and coefficients is not None and scale is not None:
                 mean = _seasonal(basis[part], coefficients)
                 if subject is not None:
-                    look(values, mean, scale, subject)
+                    check_plausible(values, mean, scale, subject)
                 values = (values - mean) / scale
             target[member, part] = values
             # Infinite values count as missing, also where nothing is averaged.

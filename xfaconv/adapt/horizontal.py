@@ -136,12 +136,12 @@ def _find(ds: xr.Dataset, role: str) -> FoundCoordinate:
     bare = next((name for name in rules if name in ds.dims and name not in ds.variables), None)
     if bare is not None:
         raise _refused("without values", f"a dimension of {ds.sizes[bare]} without values", role=role, name=bare)
-    dims = ", ".join(map(str, ds.dims)) or "none"
+    every = f"dimensions {', '.join(map(str, ds.dims)) or 'none'}"
     projected = next((dim for dim in ds.dims if str(dim) in candidates(ds, "projected")), None)
     if projected is not None:
-        raise _refused("projected", f"dimensions {dims}", role=role, name=projected)
+        raise _refused("projected", every, role=role, name=projected)
     coords = ", ".join(map(str, ds.coords)) or "none"
-    raise _refused("absent", f"coordinates {coords}; dimensions {dims}", role=role)
+    raise _refused("absent", f"coordinates {coords}; {every}", role=role)
 
 
 def _values(ds: xr.Dataset, found: FoundCoordinate) -> Degrees:

@@ -133,7 +133,7 @@ def _positions(array: xr.DataArray, dim: str, canonical: NDArray[np.float64]) ->
 
 
 def _as_slice(where: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """Give a slice where the order is a plain run forwards or backwards, which keeps a lazy graph small."""
+    """Give a slice where the positions are consecutive, forwards or backwards, which keeps a lazy graph small."""
     if where.size > 1 and (np.diff(where) == 1).all():
         return slice(int(where[0]), int(where[-1]) + 1)
     if where.size > 1 and (np.diff(where) == -1).all():

@@ -63,9 +63,9 @@ def _states(attrs: dict[str, Any], role: str, name: str) -> bool:
     if any(said.get(key) in values for key, values in table.get("attributes", {}).items()):
         return True
     # Rotated and projected grids have a Y axis as well: it is latitude only in degrees, and under no name of theirs.
+    axes = {said.get(key) for key in ("axis", "cartesian_axis", "grads_dim")}
     return (
-        "axis" in table
-        and said.get("axis") == table["axis"]
+        table.get("axis", "") in axes
         and said.get("standard_name", role) == role
         and said.get("units", "deg").startswith("deg")
         and name.lower() not in known_names("projected")
