@@ -12,18 +12,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.adapt.anomalies import apply_to_blocks, climatology_on, standardise_block
+from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
 from xfaconv.adapt.comparison import convert, is_amount
 from xfaconv.adapt.given import seasonal_of
 from xfaconv.adapt.labels import Labels
 from xfaconv.adapt.plausible import Subject
 from xfaconv.adapt.recognition import Reading, Recognition, labels_on, read
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
-from xfaconv.adapt.seasonal import check_record, fit_seasonal
 from xfaconv.adapt.selection import select
 from xfaconv.adapt.time_axis import TimeAxis, match_step
 from xfaconv.adapt.variables import Match, absent_error, match_variables
-from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, CoordinateError
 from xfaconv.grid import Grid
 from xfaconv.names.units import Conversion
@@ -212,7 +211,7 @@ def _baseline(
     used = climatology_on(target.climatology, target.grid, grid)
     numbers = [spec.name for spec in target.variables]
     fields = {name: (used.coefficients[i], used.scale[i]) for i, name in enumerate(numbers)}
-    basis = harmonic_basis(phase, used.harmonics)
+    basis = seasonal_basis(phase, used.harmonics)
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
@@ -253,8 +252,8 @@ def _standardise(
     physical = apply_to_blocks(array, standardise_block, shape, **options)
     if baseline.harmonics is None:
         return physical
-    fitted = fit_seasonal(physical, reading.time, baseline.harmonics, remap.grid.row_area)
-    basis = harmonic_basis(reading.time.year_phase, baseline.harmonics)
+    basis = seasonal_basis(reading.time.year_phase, baseline.harmonics)
+    fitted = fit_climatology(physical, basis, remap.grid.row_area)
     return apply_to_blocks(physical, standardise_block, shape, basis, fitted)
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.problems import refusal
+from xfaconv.climatology import fraction_of_year
 from xfaconv.errors import XFaconvError
 from xfaconv.names import FoundCoordinate, candidates, holds_dates
 from xfaconv.names.units import STEP_SECONDS
@@ -338,12 +339,13 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     edges = [0, *breaks.tolist(), len(index)]
     day_phase = clock.second_of_day / _DAY
-    year_phase = (clock.month - 0.5) / 12 if found == "1M" else (clock.day_of_year - 1 + day_phase) / clock.days_in_year
     return TimeAxis(
         values=values,
         step=found,
         index=index.astype(np.int64),
-        year_phase=np.asarray(year_phase, dtype=np.float64),
+        year_phase=fraction_of_year(
+            clock.month, clock.day_of_year, clock.days_in_year, day_phase, monthly=found == "1M"
+        ),
         day_phase=np.asarray(day_phase, dtype=np.float64),
         spans=tuple(slice(a, b) for a, b in itertools.pairwise(edges)),
         calendar=clock.calendar,
