@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, open_dataset, recognise
+from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, recognise
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.recognition import as_dataset
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
@@ -337,7 +337,7 @@ def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
     files = sorted(folder.glob(recipe.files))
     if not files:
         raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
-    opened = [open_dataset(file) for file in files]
+    opened = [xr.open_dataset(file, chunks={}) for file in files]
     ds = opened[0] if len(opened) == 1 else xr.concat(opened, "time", data_vars="minimal", coords="minimal")
     conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
     conformed = replace(conformed, data=conformed.data.compute())
