@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tests.adapt.dialects import GRID, stamps
-from xfaconv.adapt import Target, adapt, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.errors import CoordinateError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.names.tables import entries, entry_named, identity, read_table, split_level
@@ -32,7 +32,7 @@ def found(ds):
 
 def read(ds, name, units, level=None, **options):
     """Physical values of one variable."""
-    target = Target((VariableSpec(name, units, name, level),), None, "1D")
+    target = InputSpec((VariableSpec(name, units, name, level),), None, "1D")
     return adapt(ds, target, climatology=None, **options).data[name]
 
 
@@ -195,15 +195,15 @@ def test_axes_in_degrees_are_latitude_and_longitude():
 
 
 def test_amounts_are_said_to_be_read_as_amounts_of_a_step():
-    target = Target((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
-    steps = adapt(one("tp", units="m"), target, climatology=None).steps
+    target = InputSpec((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
+    steps = adapt(one("tp", units="m"), target, climatology=None).notes
     assert "tp: read as the amount of each step" in steps
 
 
 def test_the_same_call_gives_the_same_tasks():
     ds = one("t2m", units="K").chunk(time=1, latitude=3)
     for climatology in ("data", None):
-        target = Target((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
+        target = InputSpec((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
         if climatology == "data":
             ds = ds.isel(time=[0] * 800).assign_coords(time=stamps(800))
         names = {adapt(ds, target, climatology=climatology).data.t2m.data.name for _ in range(2)}

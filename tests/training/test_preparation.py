@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.adapt import Target, adapt
+from xfaconv.adapt import InputSpec, adapt
 from xfaconv.models import Model, list_models, load_model
 from xfaconv.training.preparation import prepare
 from xfaconv.training.recipes import RECIPES
@@ -52,8 +52,8 @@ def test_conform_gives_anomalies_of_the_simulation_by_hand(shared_data: Path) ->
             np.testing.assert_allclose(found[variable.name].values, expected, atol=5e-3, err_msg=variable.name)
 
 
-def target(model: Model) -> Target:
-    return Target(model.card.variables, model.card.grid, model.card.step, model.climatology)
+def target(model: Model) -> InputSpec:
+    return InputSpec(model.card.variables, model.card.grid, model.card.step, model.climatology)
 
 
 def test_absent_training_data_are_named(tmp_path: Path) -> None:

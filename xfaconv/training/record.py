@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from xfaconv.adapt import Conformed, Target, adapt
+from xfaconv.adapt import Conformed, InputSpec, adapt
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.models import Model
@@ -77,10 +77,10 @@ def split_record(
     """
     if start is not None:
         card = start.card
-        target = Target(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
+        target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = Target(chosen_variables(ds, variables), harmonics=HARMONICS)
+        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
         conformed = adapt(ds, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
