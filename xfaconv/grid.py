@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xfaconv.arguments import is_number
-from xfaconv.errors import GridError
+from xfaconv.errors import ArgumentError, GridError
 
 _DEGREE_TOLERANCE = 1e-3
 # In steps of latitude.
@@ -230,3 +230,48 @@ class Grid:
         )
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
+
+
+def nearest_cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
+    """Find the cell whose centre is nearest, on either longitude convention.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    latitude, longitude : float
+        Where [degrees]; -140 and 220 are the same longitude.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Row and column.
+
+    Raises
+    ------
+    ArgumentError
+        If the point lies outside the grid's outer edges.
+
+    Examples
+    --------
+    >>> grid = Grid.regular(5.0)
+    >>> nearest_cell(grid, 1, -140) == nearest_cell(grid, 1, 220)
+    True
+    """
+    south, north = float(grid.latitude_edges[0]), float(grid.latitude_edges[-1])
+    west, east = float(grid.longitude_edges[0]), float(grid.longitude_edges[-1])
+    # The middle of the grid plus a difference in -180..180 puts the longitude on the grid's own branch.
+    middle = (west + east) / 2
+    branch = middle + (longitude - middle + 180) % 360 - 180
+    # On a closed circle every longitude has a cell, and the seam belongs to both of its ends.
+    inside = grid.periodic or west <= branch <= east
+    if not (np.isfinite(latitude) and np.isfinite(longitude) and south <= latitude <= north and inside):
+        raise ArgumentError(
+            f"the base point latitude={latitude:g}, longitude={longitude:g} lies outside the model's domain",
+            expected=grid.describe(),
+            found=f"latitude {latitude:g}, longitude {longitude:g}",
+            fix=f"a place with latitude from {south:g} to {north:g} and longitude from {west:g} to {east:g}",
+        )
+    row = int(np.abs(np.asarray(grid.latitude) - latitude).argmin())
+    distance = np.abs((np.asarray(grid.longitude) - longitude + 180) % 360 - 180)
+    return row, int(distance.argmin())

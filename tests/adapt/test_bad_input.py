@@ -112,8 +112,8 @@ OPTIONS = [
     Case("regrid true", base(), ArgumentError, "regrid cannot be used", "regrid='model'", options={"regrid": True}),
     Case("absent", base(), ArgumentError, "absent cannot be used", "absent='raise'", options={"absent": "ignore"}),
     Case("absent none", base(), ArgumentError, "absent cannot be used", "absent='raise'", options={"absent": None}),
-    Case("climatology", base(), ArgumentError, "climatology cannot be used", "'data'", options={"climatology": "mean"}),
-    Case("climatology number", base(), ArgumentError, "climatology cannot be used", "'data'", options={"climatology": 3}),
+    Case("climatology", base(), ArgumentError, "climatology cannot be used", "climatology=", options={"climatology": "mean"}),
+    Case("climatology number", base(), ArgumentError, "climatology cannot be used", "climatology=", options={"climatology": 3}),
     Case(
         "no climatology",
         base(),
@@ -618,7 +618,7 @@ OPTIONS += [
         base(),
         ArgumentError,
         "variables is not a mapping",
-        "variables={'t2m': 'my_temperature'}",
+        "variables={'t2m': 'name in the Dataset'}",
         options={"variables": ["t2m"]},
     ),
     Case(
