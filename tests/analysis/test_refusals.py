@@ -161,7 +161,7 @@ def test_teleconnection_refuses_before_the_network_runs(
 
 
 def test_a_box_is_read_as_it_is_meant() -> None:
-    from xfaconv.analysis.axes import as_box
+    from xfaconv.arguments import as_box
 
     assert as_box([np.float32(-5), 5, 350, 10]) == (-5.0, 5.0, 350.0, 10.0)
 

@@ -1,4 +1,4 @@
-"""Chooses the packaged model that fits a Dataset by step, domain, resolution and variables; says what a model can do."""
+"""Chooses the packaged model that fits a Dataset by step, domain, resolution and variables, and says why."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ def _encode(
     parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
     for start in range(0, count, batch):
         stop = min(start + batch, count)
-        # The network gives at least one step: a batch that lies wholly in the warm-up is run for its state and left out.
+        # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
         encoded = network.encode(
             _tensor(fields[None, start:stop], device),

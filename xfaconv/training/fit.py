@@ -15,7 +15,7 @@ import xarray as xr
 
 from xfaconv.arguments import check_arguments
 from xfaconv.engine.guards import resolve_device
-from xfaconv.engine.prepare import Settings
+from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, load_model
@@ -167,7 +167,7 @@ def fit(
     seeded = _new_network(record, leads, network, seed) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
-    device = resolve_device(Settings(device=device).filled().device or "auto")
+    device = resolve_device(filled({"device": device})["device"] or "auto")
     card = _card(name, ds, start, record, seeded, window)
     _check_before_training(card, seeded, record, network)
     with _progress(updates, shown) as report:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.adapt import Conformed, InputSpec, adapt
+from xfaconv.adapt.survey import survey
 from xfaconv.climatology import Climatology, harmonic_basis
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.models import Model
@@ -80,8 +81,9 @@ def split_record(
         target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
-        conformed = adapt(ds, target, regrid=None, climatology=None)
+        found = survey(ds)
+        target = InputSpec(chosen_variables(found, variables), harmonics=HARMONICS)
+        conformed = adapt(found, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
             "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from xfaconv.adapt import Recognition, recognise
-from xfaconv.adapt.recognition import as_dataset
+from xfaconv.adapt import Survey
 from xfaconv.errors import VariableError
 from xfaconv.specs import VariableSpec
 
 
-def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
+def chosen_variables(found: Survey, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
     """Describe the variables to train on, in the user's own names and units.
 
     Parameters
     ----------
-    ds : Dataset
-        ERA5-like fields.
+    found : Survey
+        What was found in the user's data.
     wanted : sequence of str, optional
         Their names; by default all that are recognised.
 
@@ -35,10 +34,10 @@ def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[Vari
     Examples
     --------
     >>> ds = xr.Dataset({"gust": ("time", [1.0], {"units": "m s-1"})})
-    >>> chosen_variables(ds, ["gust"])[0].units
+    >>> chosen_variables(Survey(ds), ["gust"])[0].units
     'm s-1'
     """
-    ds = as_dataset(ds)
+    ds = found.ds
     if wanted is not None:
         lacking = [name for name in wanted if name not in ds]
         if lacking:
@@ -49,20 +48,20 @@ def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[Vari
                 fix=f"variables={[str(name) for name in ds.data_vars][:3]}",
             )
         return tuple(_variable(ds, name) for name in wanted)
-    found = _recognised(recognise(ds))
-    if not found:
+    recognised = _recognised(found)
+    if not recognised:
         raise VariableError(
             "no variable of the Dataset is recognised",
             expected="variables with time, latitude and longitude that conform knows",
             found=repr([str(name) for name in ds.data_vars]),
             fix=f"variables={[str(name) for name in ds.data_vars][:3]}  # name them",
         )
-    return tuple(_variable(ds, name) if level is None else level for name, level in found)
+    return tuple(_variable(ds, name) if level is None else level for name, level in recognised)
 
 
-def _recognised(recognition: Recognition) -> list[tuple[str, VariableSpec | None]]:
+def _recognised(survey: Survey) -> list[tuple[str, VariableSpec | None]]:
     out: list[tuple[str, VariableSpec | None]] = []
-    for variable in recognition.variables:
+    for variable in survey.variables:
         if variable.level_coordinate and len(variable.levels) > 1:
             for level in variable.levels:
                 key = f"{variable.key}{level:g}"
