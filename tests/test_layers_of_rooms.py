@@ -111,9 +111,15 @@ def test_nothing_in_the_package_unpickles() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_are_short_and_say_what_they_are(path: Path) -> None:
-    text = path.read_text()
-    assert text.count("\n") <= 400
-    assert ast.get_docstring(ast.parse(text)), "a module opens with one sentence that says its subject"
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "a module opens with one sentence that says its subject"
+    described: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            described |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = path.read_text().splitlines()
+    code = [n for n, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#" and n not in described]
+    assert len(code) <= 400, "lines of code, docstrings and comments not counted"
 
 
 def test_no_import_cycle() -> None:

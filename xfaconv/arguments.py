@@ -237,7 +237,7 @@ def _is_dataset(value: object) -> bool:
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FLAG: Rule = (lambda value: isinstance(value, bool), "True or False", "True")
 
-_RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "absent": _one_of("raise", "climatology"),
         "alpha": (lambda v: is_number(v, 1e-12, 1 - 1e-12), "a probability between 0 and 1", "0.05"),
@@ -311,10 +311,10 @@ def check_arguments(**given: object) -> None:
       found:    -1
       fix:      seed=0
     """
-    check_rules(given, _RULES)
+    check_rules(given, RULES)
 
 
-def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
+def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule], fix: str = "{}") -> None:
     """Refuse arguments that break the rule of their name in a table of rules.
 
     Parameters
@@ -323,6 +323,8 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
         Arguments by the names that users write.
     rules : mapping of str to Rule
         A rule for each of them.
+    fix : str, default "{}"
+        Around the argument that fixes it.
 
     Raises
     ------
@@ -337,7 +339,10 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
         good, expected, example = rules[name]
         if not good(value):
             raise ArgumentError(
-                f"{name} cannot be used", expected=expected, found=repr(value)[:200], fix=f"{name}={example}"
+                f"{name} cannot be used",
+                expected=expected,
+                found=repr(value)[:200],
+                fix=fix.format(f"{name}={example}"),
             )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
-from xfaconv.arguments import check_arguments
+from xfaconv.arguments import RULES, check_rules
 from xfaconv.errors import ArgumentError, closest_name
 
 Missing = Literal["raise", "fill", "propagate"]
@@ -62,7 +62,7 @@ class OptionChanges(TypedDict, total=False):
 
 def _by_rule(name: str, value: object) -> object:
     """Check an option by the rule of the argument of that name."""
-    check_arguments(**{name: value})
+    check_rules({name: value}, RULES, fix="xfaconv.set_options({})")
     return value
 
 

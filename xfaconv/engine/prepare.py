@@ -161,8 +161,9 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
     """
     settings = filled(arguments)
     matches: tuple[Match, ...] | None = None
-    if settings["model"] is not None:
-        choice = Choice(load_model(settings["model"]), "named by the caller")
+    model = settings["model"]
+    if model is not None:
+        choice = Choice(model if isinstance(model, Model) else load_model(model), "named by the caller")
         found = data if isinstance(data, Survey) else survey(data, choice.model.card.step)
     else:
         found = data if isinstance(data, Survey) else survey(data)
