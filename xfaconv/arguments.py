@@ -120,10 +120,9 @@ def shared_arguments(function: F) -> F:
         refuse_unknown(given, list(whole.parameters))
         return function(*positional, **given)
 
-    _, _, described = cleandoc(Arguments.__doc__ or "").partition("-\n")
-    call.__doc__ = re.sub(
-        r"^\*\*arguments\n(?: .*\n)*", lambda _: described + "\n", cleandoc(function.__doc__ or ""), flags=re.MULTILINE
-    )
+    described, words = (cleandoc(text or "") + "\n" for text in (Arguments.__doc__, function.__doc__))
+    shown = described.partition("-\n")[2]
+    call.__doc__ = re.sub(r"^\*\*arguments\n(?: .*\n)*", lambda _: shown, words, flags=re.MULTILINE)
     call.__signature__ = whole  # type: ignore[attr-defined]
     return cast("F", call)
 
@@ -196,20 +195,23 @@ def is_mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
+def _several(value: object) -> list[Any]:
+    """Give the items of what can be gone through, none of text and of mappings."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+
+
 def _is_lag(value: object) -> bool:
-    if is_whole(value, -(10**9)):
-        return True
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
-    return bool(several) and all(is_whole(lag, -(10**9)) for lag in several)
+    several = _several(value)
+    return is_whole(value, -(10**9)) or (bool(several) and all(is_whole(lag, -(10**9)) for lag in several))
 
 
 def _are_leads(value: object) -> bool:
-    several = list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+    several = _several(value) if isinstance(value, Sequence) else []
     return bool(several) and all(map(is_whole, several)) and several == sorted(set(several))
 
 
 def _are_names(value: object) -> bool:
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+    several = _several(value)
     return bool(several) and all(isinstance(name, str) for name in several)
 
 
@@ -440,7 +442,7 @@ def as_box(value: object, name: str = "region") -> Box:
     >>> as_box((-10, 10, 160, 270))
     (-10.0, 10.0, 160.0, 270.0)
     """
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+    several = _several(value)
     problem = "is not four edges in degrees"
     if len(several) == 4 and all(is_number(edge) for edge in several):
         south, north, west, east = (float(edge) for edge in several)

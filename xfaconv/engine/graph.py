@@ -196,6 +196,8 @@ def _writes(source: SegmentGraph) -> list[tuple[range, Cuts]]:
     ends = np.cumsum(source.kept)
     starts = ends - source.kept
     out = []
+    # Segments end at multiples of their length in absolute time, blocks at multiples counted from the first step: where
+    # a record begins inside a segment, each block touches two.
     for begin in range(0, int(ends[-1]), source.length):
         end = min(begin + source.length, int(ends[-1]))
         first = int(np.searchsorted(ends, begin, side="right"))

@@ -168,6 +168,7 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
             out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
     except Exception as problem:
         raise _located(work, steps, problem) from problem
+    # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
     out["first_index"] = steps.first_index + steps.kept_from
     if work.serial:
         out["state"] = (out["state"], bool(spoiled[-1]))
