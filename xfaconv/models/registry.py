@@ -97,14 +97,14 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         if remote is not None:
             return _load_remote(remote)
         if not (text.endswith(_SUFFIX) or os.sep in text or Path(text).is_file()):
-            raise _unknown(text)
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as problem:
-        raise ModelFileError(
-            f"model file {text!r} cannot be opened", found=str(problem), fix="the whole path"
-        ) from problem
-    model = Model(read_model_file(path))
+            known = list_models()
+            close = closest_name(text.lower(), known, cutoff=0.4)
+            raise ModelError(
+                f"there is no model {text!r}",
+                expected=" or ".join(known) or "the path of a model file",
+                fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
+            )
+    model = Model(read_model_file(text))
     model.network()
     return model
 
@@ -177,14 +177,3 @@ def _load_remote(remote: Remote) -> Model:
             f"that model.save(path) wrote, instead of {remote.url}{left}",
         ) from problem
     return model
-
-
-def _unknown(name: str) -> ModelError:
-    known = list_models()
-    close = closest_name(name.lower(), known, cutoff=0.4)
-    return ModelError(
-        f"there is no model {name!r}",
-        expected=" or ".join(known) or "the path of a model file",
-        found=repr(name),
-        fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xfaconv.grid import Grid
 
+# Four harmonics resolve a quarter of a circle, and the products of them are 81 functions of place on any grid.
 LONGITUDE_HARMONICS = 4
 LATITUDE_HARMONICS = 4
 POSITION_FEATURES = 2 * (LONGITUDE_HARMONICS + LATITUDE_HARMONICS)
@@ -107,15 +108,11 @@ class Geometry:
         -------
         Geometry
         """
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         with torch.inference_mode(False):
-            moved = {
-                name: getattr(self, name).to(device=device, dtype=dtype)
-                for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
-            }
-        if all(tensor is getattr(self, name) for name, tensor in moved.items()):
-            return self
-        flags = ("periodic", "south_pole", "north_pole", "south_pole_point", "north_pole_point")
-        return Geometry(**moved, **{name: getattr(self, name) for name in flags})
+            moved = {name: value.to(device=device, dtype=dtype) for name, value in tensors.items()}
+        same = all(moved[name] is value for name, value in tensors.items())
+        return self if same else replace(self, **moved)
 
     @classmethod
     def from_grid(
@@ -190,19 +187,14 @@ def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
     return np.stack(parts, axis=-1)
 
 
-def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = len(row_angle), len(column_angle)
-    by_row = np.broadcast_to(
-        _harmonics(row_angle, LATITUDE_HARMONICS)[:, None], (rows, columns, 2 * LATITUDE_HARMONICS)
-    )
-    by_column = np.broadcast_to(
-        _harmonics(column_angle, LONGITUDE_HARMONICS)[None], (rows, columns, 2 * LONGITUDE_HARMONICS)
-    )
+def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Tensor]:
+    by_row, by_column = _harmonics(row_angle, LATITUDE_HARMONICS), _harmonics(column_angle, LONGITUDE_HARMONICS)
+    positions = np.concatenate(np.broadcast_arrays(by_column[None], by_row[:, None]), axis=-1)
     latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")
     sphere = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )
-    return np.concatenate([by_column, by_row], axis=-1), sphere
+    return {"positions": _tensor(positions), "sphere": _tensor(sphere)}
 
 
 def _tensor(values: np.ndarray) -> Tensor:
@@ -219,15 +211,13 @@ def _from_grid(grid: Grid, domain: tuple[float, float, float, float], domain_per
         # Seen from the middle, so that a domain wider than half the globe has no jump inside.
         offset = (np.asarray(grid.longitude) - (west + east) / 2 + 180.0) % 360.0 - 180.0
         column_angle = math.pi * offset / (east - west)
-    positions, sphere = _features(row_angle, column_angle)
     width = np.diff(grid.longitude_edges)
     row_area = grid.row_area / grid.row_area.mean()
     return Geometry(
         area=_tensor(grid.area),
         log_row_area=_tensor(np.log(row_area)),
         log_column_width=_tensor(np.log(width / width.mean())),
-        positions=_tensor(positions),
-        sphere=_tensor(sphere),
+        **_features(row_angle, column_angle),
         periodic=grid.periodic,
         south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
         north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
@@ -240,13 +230,11 @@ def _from_grid(grid: Grid, domain: tuple[float, float, float, float], domain_per
 def _plane(rows: int, columns: int) -> Geometry:
     row_angle = math.pi * ((np.arange(rows) + 0.5) / rows - 0.5)
     column_angle = math.pi * ((np.arange(columns) + 0.5) / columns - 0.5)
-    positions, sphere = _features(row_angle, column_angle)
     return Geometry(
         area=torch.ones(rows, columns),
         log_row_area=torch.zeros(rows),
         log_column_width=torch.zeros(columns),
-        positions=_tensor(positions),
-        sphere=_tensor(sphere),
+        **_features(row_angle, column_angle),
         periodic=False,
         south_pole=False,
         north_pole=False,
