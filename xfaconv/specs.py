@@ -222,6 +222,7 @@ class ModelCard:
             network["domain"] = tuple(float(edge) for edge in network["domain"])
             parts["network"] = NetworkSpec(**network)
             parts["known_failures"] = tuple(parts["known_failures"])
+            parts["years"], parts["metrics"] = dict(parts["years"]), dict(parts["metrics"])
             return cls(**parts)
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelFileError(

@@ -73,7 +73,7 @@ class Model:
         ModelFileError
             If the card does not fit the network, or a weight is not finite.
         """
-        weights = {name: np.array(values.cpu(), dtype=np.float32) for name, values in network.state_dict().items()}
+        weights = {name: values.cpu().numpy().astype(np.float32) for name, values in network.state_dict().items()}
         parameters = sum(entry.numel() for entry in network.parameters())
         packed = {} if climatology is None else pack_climatology(climatology)
         model = cls(seal(card.updated(parameters=parameters), weights, packed))

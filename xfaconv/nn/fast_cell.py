@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from xfaconv.nn.cell import FAConvLSTMCell
-from xfaconv.nn.depthwise import dense_kernel, merged_kernels, mix_padded
 from xfaconv.nn.geometry import Geometry
+from xfaconv.nn.mixing import dense_kernel, merged_kernels, mix_padded
 from xfaconv.nn.padding import PaddedBuffer
 
 # With F = 64 two gates, H and C of 1,024 cells are 1 MiB: a tile stays in the second-level cache of one core.
