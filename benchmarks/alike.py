@@ -117,12 +117,8 @@ SPEC = NetworkSpec(
     attention_width=16,
     attention_heads=2,
     embedding=16,
-    pooling="patterns",
-    temporal_heads=2,
     look_back=6,
     leads=(0, 1),
-    located=True,
-    outlook=True,
 )
 SCHEDULE = Schedule(updates=400, batch=4, window=6, learning_rate=1e-2, weight_decay=1e-2, averaging=0.98)
 MONTHS = Case(

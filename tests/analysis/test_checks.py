@@ -51,8 +51,6 @@ def small_model(seed: int = 0, **changes: Any) -> Model:
             "attention_width": 8,
             "attention_heads": 2,
             "embedding": 8,
-            "pooling_heads": 2,
-            "temporal_heads": 2,
             "look_back": 3,
             "leads": (0, 1),
             **changes,

@@ -402,7 +402,7 @@ def test_saving_replaces_at_once_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_module.os, "fdopen", full_disk)
+        patch.setattr(storage_module.Path, "replace", full_disk)
         with pytest.raises(ModelFileError, match="No space left"):
             tiny_model.save(path)
     assert path.read_bytes() == b"old"

@@ -97,7 +97,7 @@ def _cnn(p, world, x, hidden, cell):
 @pytest.mark.parametrize("kind", GRIDS)
 def test_baselines_follow_dense_loops(kind, kind_of_cell, expected_step):
     grid, world = GRIDS[kind], world_of(GRIDS[kind])
-    cell = disturbed(kind_of_cell(3, 4), size=0.2)
+    cell = disturbed(kind_of_cell(3, NetworkSpec(variables=3, hidden=4)), size=0.2)
     fields, geometry = noise(1, 3, *grid.shape, 3), geometry_of(grid)
     hidden = cell_state = torch.zeros(1, *grid.shape, 4, dtype=torch.float64)
     slow_hidden = slow_cell = np.zeros((*grid.shape, 4))
@@ -139,7 +139,7 @@ def test_predict_is_damped_persistence_plus_a_read_out():
     spec = replace(spec, located=False, pooling="mean")
     network = disturbed(build_network(spec))
     p, refined, fields = oracle.numbers(network), noise(1, 2, *grid.shape, 5), noise(1, 2, 2, *grid.shape, seed=8)
-    found = network.predict(refined, fields).detach().numpy()
+    found = network.predict(refined, fields, geometry_of(grid)).detach().numpy()
     for t in range(2):
         for i, j in ((0, 0), (3, 4)):
             middle = oracle.gelu(oracle.linear(p, "read_out.0", refined[0, t, i, j].numpy()))

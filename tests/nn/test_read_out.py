@@ -84,12 +84,6 @@ def test_every_parameter_of_a_located_network_is_used():
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
 
 
-def test_predict_without_the_grid_is_refused_where_the_read_out_needs_it():
-    network = build_network(SPEC)
-    with pytest.raises(ArgumentError, match="depends on position"):
-        network.predict(torch.zeros(1, 1, 5, 6, 5), torch.zeros(1, 1, 2, 5, 6))
-
-
 POOLED = replace(SPEC, pooling="patterns", outlook=True)
 
 
@@ -99,20 +93,21 @@ def test_pooling_through_patterns_is_the_area_mean_of_the_fields_read_times_thei
     p, hidden, geometry = oracle.numbers(network), noise(2, *grid.shape, 5), geometry_of(grid)
     found = network.head.pool(hidden, geometry, None, network.patterns).detach().numpy()
     area = np.asarray(grid.area) / np.asarray(grid.area).sum()
-    waves = geometry.position_products.numpy()
+    along_row, along_column = (waves.numpy() for waves in geometry.waves)
     expected = np.zeros((2, 8))
     for i, j in np.ndindex(*grid.shape):
-        patterns = (p["patterns.weight"] @ waves[i, j]).reshape(2, 8)
+        patterns = (p["patterns.weight"] @ np.outer(along_row[j], along_column[i]).ravel()).reshape(2, 8)
         for sample in range(2):
             expected[sample] += area[i, j] * (p["head.projection.weight"] @ hidden[sample, i, j].numpy()) @ patterns
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_position_products_on_the_globe_by_hand():
-    grid = GRIDS["cell-centred"]
-    found = geometry_of(grid).position_products.numpy()
+def test_sums_of_position_products_on_the_globe_by_hand():
+    grid, weight = GRIDS["cell-centred"], noise(3, 81)
+    found = geometry_of(grid).weigh_products(weight).numpy()
     for i, j in ((0, 0), (2, 5)):
-        np.testing.assert_allclose(found[i, j], products(grid.latitude[i], grid.longitude[j]), atol=1e-6)
+        expected = weight.numpy() @ products(grid.latitude[i], grid.longitude[j])
+        np.testing.assert_allclose(found[i, j], expected, atol=1e-5)
 
 
 def test_embedding_of_a_network_pooled_through_patterns_is_its_head_on_the_pooled_sequence():

@@ -18,12 +18,9 @@ SPEC = NetworkSpec(
     hidden=8,
     bottleneck=4,
     scales=((3, 1),),
-    squeeze=2,
     attention_width=8,
     attention_heads=2,
     embedding=8,
-    pooling_heads=4,
-    temporal_heads=2,
     look_back=3,
     leads=(0, 1, 2),
 )
@@ -53,7 +50,7 @@ def test_forecast_skill_equals_brute_force() -> None:
         values = torch.nan_to_num(window)
         with torch.no_grad():
             encoded = network.encode(values, seen, phase, 0 * phase, geometry, keep_from=3, keep_refined=True)
-            predicted = network.predict(encoded.refined, values[:, 3:])[0, :, 1].numpy()
+            predicted = network.predict(encoded.refined, values[:, 3:], Geometry.from_grid(GRID))[0, :, 1].numpy()
         truth = data[first + 1 : first + 5]
         errors.append((predicted - truth)[:, 0])
         persistence.append((np.nan_to_num(data[first : first + 4]) - truth)[:, 0])

@@ -84,7 +84,7 @@ def test_one_step_skill_agrees_with_forecast_skill() -> None:
     source = WindowSource(fields, np.linspace(0, 1, 60), np.zeros(60), (slice(0, 60),))
     torch.manual_seed(0)
     sizes = {"hidden": 8, "bottleneck": 4, "embedding": 8, "attention_width": 8, "attention_heads": 2}
-    spec = NetworkSpec(variables=2, scales=((3, 1),), squeeze=2, pooling_heads=4, leads=(0, 1), **sizes)
+    spec = NetworkSpec(variables=2, scales=((3, 1),), leads=(0, 1), **sizes)
     network = build_network(spec).eval()
     scale = np.full((2, *GRID.shape), 3.0, "f4")
     parts = {"train": slice(0, 30), "test": slice(36, 60), "segment": 4, "warmup": 3}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 _ENTRIES = [entry.name for entry in fields(ModelCard)]
 _MOST_NETWORKS = 8
-_NETWORKS: OrderedDict[tuple[str, str], Network] = OrderedDict()
+_NETWORKS: dict[tuple[str, str], Network] = {}
 _LOCK = threading.Lock()
 
 
@@ -117,13 +116,11 @@ class Model:
         """
         key = (self.sha256, device)
         with _LOCK:
-            network = _NETWORKS.get(key)
-            if network is None:
-                network = self.trainable_network().to(device).eval().requires_grad_(False)
-                _NETWORKS[key] = network
-            _NETWORKS.move_to_end(key)
+            # Put back last: a dict keeps its order, so that the first is the one that has been unused for longest.
+            network = _NETWORKS.pop(key, None) or self.trainable_network().to(device).eval().requires_grad_(False)
+            _NETWORKS[key] = network
             while len(_NETWORKS) > _MOST_NETWORKS:
-                _NETWORKS.popitem(last=False)
+                del _NETWORKS[next(iter(_NETWORKS))]
         return network
 
     def trainable_network(self) -> Network:
@@ -238,10 +235,7 @@ class Model:
 def _fetched(fetch: Callable[[], Model], sha256: str) -> Model:
     model = fetch()
     if model.sha256 != sha256:
-        raise ModelError(
-            f"model {model.card.name!r} is not the same here as where the work was sent from",
-            expected=sha256,
-            found=model.sha256,
-            fix="install the same version of xfaconv on every worker",
-        )
+        problem = f"model {model.card.name!r} is not the same here as where the work was sent from"
+        fix = "install the same version of xfaconv on every worker"
+        raise ModelError(problem, expected=sha256, found=model.sha256, fix=fix)
     return model

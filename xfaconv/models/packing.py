@@ -15,6 +15,7 @@ _MISSING = -32768
 _WIDEST = 65534
 # Below this step (relative, because the spread is packed as a logarithm) float32 could not hold the result apart.
 _SMALLEST_LOG_STEP = -14
+_SHAPES = "coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, longitude)"
 _NAMES = tuple(f"{part}{suffix}" for part in ("coefficients", "spread") for suffix in ("", ".scale", ".offset"))
 
 
@@ -60,18 +61,11 @@ def pack_climatology(climatology: Climatology) -> dict[str, NDArray[np.generic]]
         if present:
             raise ModelError(
                 f"the climatology has {problem}",
-                expected="coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, "
-                "longitude), finite, or NaN where always missing; the spread above 0",
+                expected=f"{_SHAPES}, finite, or NaN where always missing; the spread above 0",
                 found=f"coefficients {coefficients.shape}, spread {spread.shape} from {np.nanmin(spread):g}",
             )
-    packed: dict[str, NDArray[np.generic]] = {}
-    for name, values, smallest in (
-        ("coefficients", coefficients.astype(np.float64), None),
-        ("spread", np.log(spread.astype(np.float64)), _SMALLEST_LOG_STEP),
-    ):
-        integers, scale, offset = _pack(values, smallest)
-        packed |= {name: integers, f"{name}.scale": scale, f"{name}.offset": offset}
-    return packed
+    logarithm = np.log(spread.astype(np.float64))
+    return _pack("coefficients", coefficients.astype(np.float64), None) | _pack("spread", logarithm, _SMALLEST_LOG_STEP)
 
 
 def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology:
@@ -95,8 +89,7 @@ def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology
     if set(packed) != set(_NAMES) or not _fits(packed):
         raise ModelFileError(
             "the packed climatology is not complete, or its arrays do not fit together",
-            expected="int16 coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, "
-            "longitude), each with a float64 scale and offset per slice",
+            expected=f"int16 {_SHAPES}, each with a float64 scale and offset per slice",
             found=", ".join(f"{name} {packed[name].dtype} {packed[name].shape}" for name in sorted(packed)),
         )
     # What overflows is refused below, with an error that says more than numpy's warning.
@@ -112,29 +105,26 @@ def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology
     return Climatology(coefficients, spread)
 
 
-def _pack(
-    values: NDArray[np.float64], smallest: int | None
-) -> tuple[NDArray[np.int16], NDArray[np.float64], NDArray[np.float64]]:
+def _pack(name: str, values: NDArray[np.float64], smallest: int | None) -> dict[str, NDArray[np.generic]]:
     """Pack every leading slice (..., latitude, longitude) by its own power of two."""
     lead = values.shape[:-2]
     integers = np.full(values.shape, _MISSING, dtype=np.int16)
     scale, offset = np.zeros(lead), np.zeros(lead)
     for index in np.ndindex(lead):
         seen = ~np.isnan(values[index])
-        present = values[index][seen]
-        if not present.size:
+        if not seen.any():
             continue
+        present = values[index][seen]
         low, high = float(present.min()), float(present.max())
         if low == high and smallest is None:
-            offset[index] = low
-            integers[index][seen] = 0
+            offset[index], integers[index][seen] = low, 0
             continue
         exponent = _exponent(low, high, smallest)
         middle = (_steps(low, exponent) + _steps(high, exponent)) // 2
         scale[index] = np.ldexp(1.0, exponent)
         offset[index] = np.ldexp(middle, exponent)
         integers[index][seen] = (np.rint(np.ldexp(present, -exponent)) - middle).astype(np.int16)
-    return integers, scale, offset
+    return {name: integers, f"{name}.scale": scale, f"{name}.offset": offset}
 
 
 def _exponent(low: float, high: float, smallest: int | None) -> int:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import stat
-import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -40,13 +40,8 @@ _DISGUISES = (
 )
 _STEPS = ("1h", "3h", "6h", "12h", "1D", "5D", "7D", "1M")
 _LONGEST = 100_000
-# Bounds of whole numbers that are not 1 to _LONGEST.
-_BOUNDS = {
-    "warmup": (0, _LONGEST),
-    "attention_every": (0, _LONGEST),
-    "parameters": (0, 2**53),
-    "climatology_harmonics": (0, 16),
-}
+# Whole numbers that may be 0, and the greatest they may be; others are 1 to _LONGEST.
+_FROM_ZERO = {"warmup": _LONGEST, "attention_every": _LONGEST, "parameters": 2**53, "climatology_harmonics": 16}
 
 Tensors = Mapping[str, NDArray[np.generic]]
 # What is checked, what was expected, what was found, and whether that is good.
@@ -142,22 +137,17 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
     metadata = {"xfaconv": _json({"card_sha256": _digest(card), "card": card})}
     content = safetensors_numpy.save(_flat(file.network, file.climatology), metadata)
     path = Path(path)
-    temporary = None
+    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}-{threading.get_ident()}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except (OSError, ValueError) as problem:
-        raise ModelFileError(
-            f"model file {str(path)!r} cannot be written",
-            found=getattr(problem, "strerror", None) or str(problem),
-            fix="model.save(path) with a path in a folder that exists and can be written",
-        ) from problem
+        fix = "model.save(path) with a path in a folder that exists and can be written"
+        raise _inaccessible(path, "written", problem, fix) from problem
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = None) -> ModelFile:
@@ -214,23 +204,23 @@ def _read(path: Path) -> bytes:
     try:
         path = path.expanduser()
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{str(path)!r} is not a regular file", fix="give the path of a .safetensors file")
-        if status.st_size > _LARGEST_FILE:
-            raise ModelFileError(
-                f"{path.name} is too large for a model of this package",
-                expected=f"at most {_LARGEST_FILE:,} bytes",
-                found=f"{status.st_size:,} bytes",
-            )
-        return path.read_bytes()
+        regular, fits = stat.S_ISREG(status.st_mode), status.st_size <= _LARGEST_FILE
+        content = path.read_bytes() if regular and fits else b""
     except (OSError, ValueError, RuntimeError) as problem:  # RuntimeError: "~" of a user who is not known
-        if isinstance(problem, ModelFileError):
-            raise
+        fix = "xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file"
+        raise _inaccessible(path, "opened", problem, fix) from problem
+    if not (regular and fits):
         raise ModelFileError(
-            f"model file {str(path)!r} cannot be opened",
-            found=getattr(problem, "strerror", None) or str(problem),
-            fix="xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file",
-        ) from problem
+            f"{path.name} is {'too large for a model of this package' if regular else 'not a regular file'}",
+            expected=f"a .safetensors file of at most {_LARGEST_FILE:,} bytes",
+            found=f"{status.st_size:,} bytes" if regular else "a folder, a pipe or a device",
+        )
+    return content
+
+
+def _inaccessible(path: Path, what: str, problem: Exception, fix: str) -> ModelFileError:
+    reason = getattr(problem, "strerror", None) or str(problem)
+    return ModelFileError(f"model file {str(path)!r} cannot be {what}", found=reason, fix=fix)
 
 
 def _read_card(content: bytes, name: str) -> ModelCard:
@@ -260,12 +250,8 @@ def _read_card(content: bytes, name: str) -> ModelCard:
 
 
 def _altered(name: str, expected: str, found: str) -> ModelFileError:
-    return ModelFileError(
-        f"{name} has no card, or was altered after it was written",
-        expected=expected,
-        found=found,
-        fix="get the file again",
-    )
+    problem = f"{name} has no card, or was altered after it was written"
+    return ModelFileError(problem, expected=expected, found=found, fix="get the file again")
 
 
 def _check(card: ModelCard, network: Tensors, climatology: Tensors) -> None:
@@ -298,7 +284,7 @@ def _checks_of_kinds(card: ModelCard) -> Iterator[Check]:
             if hint is str or hint is bool:
                 yield what, "text" if hint is str else "true or false", value, isinstance(value, hint)
             elif hint is int:
-                low, high = _BOUNDS.get(entry.name, (1, _LONGEST))
+                low, high = int(entry.name not in _FROM_ZERO), _FROM_ZERO.get(entry.name, _LONGEST)
                 yield what, f"a whole number, {low} to {high}", value, type(value) is int and low <= value <= high
             elif get_origin(hint) is Literal:
                 yield what, " or ".join(map(repr, get_args(hint))), value, value in get_args(hint)
@@ -342,10 +328,11 @@ def _is_number(value: object) -> bool:
 
 def _flat(network: Tensors, climatology: Tensors) -> dict[str, NDArray[np.generic]]:
     """All tensors by their names in the file, little-endian and in C order, as their bytes are hashed and written."""
-    named = {f"network.{name}": values for name, values in network.items()} | {
-        f"climatology.{name}": values for name, values in climatology.items()
+    return {
+        f"{part}.{name}": np.asarray(values, dtype=values.dtype.newbyteorder("<"), order="C")
+        for part, tensors in (("network", network), ("climatology", climatology))
+        for name, values in tensors.items()
     }
-    return {name: np.asarray(v, dtype=v.dtype.newbyteorder("<"), order="C") for name, v in named.items()}
 
 
 def _digest(card: Mapping[str, Any]) -> str:
@@ -356,8 +343,5 @@ def _json(entries: Mapping[str, Any], *, sort_keys: bool = False) -> str:
     try:
         return json.dumps(entries, sort_keys=sort_keys, allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as problem:
-        raise ModelFileError(
-            "the model card is not plain data",
-            expected="plain text, finite numbers, lists and mappings with text keys",
-            found=str(problem),
-        ) from problem
+        plain = "plain text, finite numbers, lists and mappings with text keys"
+        raise ModelFileError("the model card is not plain data", expected=plain, found=str(problem)) from problem

@@ -128,7 +128,7 @@ class AxialAttention(nn.Module):
         weights = _weights(query, key, geometry.log_column_width)
         return weights.unflatten(0, (hidden.shape[0], hidden.shape[1])).transpose(1, 2)
 
-    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int) -> Tensor:
+    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor | None = None) -> Tensor:
         """Weights of the column pass along one meridian, A_col[j; i, i'].
 
         Parameters
@@ -139,13 +139,23 @@ class AxialAttention(nn.Module):
             Areas and position features.
         column : int
             The meridian j.
+        rows : Tensor, optional
+            Row weights of its queries, where they are known.
 
         Returns
         -------
         Tensor (batch, head, query lat, lat)
             Sums to 1 over the last axis.
         """
-        return self._column_weights(hidden, geometry, column, self.row_weights(hidden, geometry, column))
+        rows = self.row_weights(hidden, geometry, column) if rows is None else rows
+        normed = self.norm(hidden)
+        positions = self.positions(geometry)[2:, :, column]
+        batch, latitudes = hidden.shape[:2]
+        value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
+        gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
+        query = self._split(self.column_query(normed[:, :, column])[:, None] + positions[0])
+        key = self._split(self.column_key(gathered)[:, None] + positions[1])
+        return _weights(query, key, geometry.log_row_area)
 
     def composed_map(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
         """Weights with which some base points read the sphere: A_col[j; i, i'] * A_row[i'; j, j'].
@@ -171,19 +181,9 @@ class AxialAttention(nn.Module):
         for _, column in base_points:
             if column not in maps:
                 rows = self.row_weights(hidden, geometry, column)
-                maps[column] = rows[..., 0, :], self._column_weights(hidden, geometry, column, rows)
+                maps[column] = rows[..., 0, :], self.column_weights(hidden, geometry, column, rows)
         composed = [maps[j][1][:, :, i, :, None] * maps[j][0] for i, j in base_points]
         return torch.stack(composed, dim=1)
-
-    def _column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor) -> Tensor:
-        normed = self.norm(hidden)
-        positions = self.positions(geometry)[2:, :, column]
-        batch, latitudes = hidden.shape[:2]
-        value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
-        gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
-        query = self._split(self.column_query(normed[:, :, column])[:, None] + positions[0])
-        key = self._split(self.column_key(gathered)[:, None] + positions[1])
-        return _weights(query, key, geometry.log_row_area)
 
     def positions(self, geometry: Geometry) -> Tensor:
         """Position parts of row query, row key, column query and column key.

@@ -29,10 +29,10 @@ class _SphericalConvolution(nn.Module):
 class _Baseline(nn.Module):
     """A core whose first layer is a convolution of the input."""
 
-    def __init__(self, in_channels: int, hidden: int, first_channels: int) -> None:
+    def __init__(self, channels: int, hidden: int, first_channels: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.first = _SphericalConvolution(in_channels, first_channels)
+        self.first = _SphericalConvolution(channels, first_channels)
 
     def size_of_input_weights(self, variables: int) -> Tensor:
         """How large the weights of each variable are, (variables,): root sum of squares."""
@@ -46,17 +46,21 @@ def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(output_gate) * torch.tanh(cell), cell
 
 
+@register_core("convlstm")
 class ConvLSTMCell(_Baseline):
     """Dense ConvLSTM (Shi et al. 2015) without peepholes, as in Keras; the input convolution is done for all steps.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__(in_channels, hidden, 4 * hidden)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        hidden = spec.hidden
+        super().__init__(channels, hidden, 4 * hidden)
         self.hidden_convolution = _SphericalConvolution(hidden, 4 * hidden, bias=False)
         with torch.no_grad():
             self.first.convolution.bias.zero_()  # type: ignore[union-attr]
@@ -71,17 +75,21 @@ class ConvLSTMCell(_Baseline):
         return (*_advance(prepared + self.hidden_convolution(hidden, geometry), cell), None)
 
 
+@register_core("cnn-lstm")
 class CNNLSTMCell(_Baseline):
     """Convolutions in space at each step, then an LSTM in time in each cell.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__(in_channels, hidden, hidden)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        hidden = spec.hidden
+        super().__init__(channels, hidden, hidden)
         self.second = _SphericalConvolution(hidden, hidden)
         self.input_gates = nn.Linear(hidden, 4 * hidden)
         self.hidden_gates = nn.Linear(hidden, 4 * hidden, bias=False)
@@ -98,17 +106,21 @@ class CNNLSTMCell(_Baseline):
         return (*_advance(prepared + self.hidden_gates(hidden), cell), None)
 
 
+@register_core("cnn")
 class CNNCell(_Baseline):
     """Convolutions in space at each step, without any state.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__(in_channels, hidden, hidden)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        hidden = spec.hidden
+        super().__init__(channels, hidden, hidden)
         self.second = _SphericalConvolution(hidden, hidden)
         self.third = _SphericalConvolution(hidden, hidden)
 
@@ -121,18 +133,3 @@ class CNNCell(_Baseline):
     def step(self, prepared: Tensor, _: Tensor, cell: Tensor, __: Geometry) -> tuple[Tensor, Tensor, None]:
         """Replace the state by this step's features."""
         return prepared, cell, None
-
-
-@register_core("convlstm")
-def _convlstm(channels: int, spec: NetworkSpec) -> nn.Module:
-    return ConvLSTMCell(channels, spec.hidden)
-
-
-@register_core("cnn-lstm")
-def _cnn_lstm(channels: int, spec: NetworkSpec) -> nn.Module:
-    return CNNLSTMCell(channels, spec.hidden)
-
-
-@register_core("cnn")
-def _cnn(channels: int, spec: NetworkSpec) -> nn.Module:
-    return CNNCell(channels, spec.hidden)

@@ -79,22 +79,13 @@ class FastCell:
         self._project_input = _Projection(cell.input_projection, cell.input_norm, max(_INPUT_CELLS, self._columns))
         normed = weight.new_ones(self._tile_cells, 2 * bottleneck + 1)
         gates = weight.new_empty(2, self._tile_cells, width)
-        self._tiles = [
-            _Tile(
-                hidden=part_of_hidden,
-                cell_state=part_of_cell,
-                target=target,
-                one_gate=gates[0, : len(part_of_hidden)],
-                another_gate=gates[1, : len(part_of_hidden)],
-                normed=normed[: len(part_of_hidden)],
-            )
-            for part_of_hidden, part_of_cell, target in zip(
-                hidden.split(self._tile_cells),
-                cell_state.split(self._tile_cells),
-                self._state.interior.split(self._tile_rows, dim=1),
-                strict=True,
-            )
-        ]
+        parts = zip(
+            hidden.split(self._tile_cells),
+            cell_state.split(self._tile_cells),
+            self._state.interior.split(self._tile_rows, dim=1),
+            strict=True,
+        )
+        self._tiles = [_Tile(h, c, target, *gates[:, : len(h)], normed[: len(h)]) for h, c, target in parts]
 
     @property
     def block_steps(self) -> int:

@@ -19,24 +19,19 @@ from xfaconv.nn.recurrence import Collected, Run, start_run
 
 DEFAULT_SCALES = ((3, 1), (3, 2), (5, 3))
 # Arguments of Keras' ConvLSTM2D that this layer refuses: the one value that it takes, and what to do instead.
-_IN_LOSS = "add it to the loss, or weight_decay of the optimiser"
 _REFUSED: dict[str, tuple[object, str]] = {
     "strides": (1, "the recurrence needs the input's own grid; coarsen the input first"),
     "padding": ("same", 'padding="same"'),
     "activation": ("tanh", "leave it out: the paper's cell has tanh"),
     "recurrent_activation": ("sigmoid", "leave it out: the paper's gates are sigmoids"),
-    "kernel_initializer": (None, "torch.nn.init on layer.parameters()"),
-    "recurrent_initializer": (None, "torch.nn.init on layer.parameters()"),
     "bias_initializer": (None, "torch.nn.init on layer.cell.gates.bias"),
-    "kernel_regularizer": (None, _IN_LOSS),
-    "recurrent_regularizer": (None, _IN_LOSS),
-    "bias_regularizer": (None, _IN_LOSS),
     "activity_regularizer": (None, "add xfaconv.nn.laplacian_smoothness(output, geometry) to the loss"),
-    "kernel_constraint": (None, "torch.nn.utils.parametrize"),
-    "recurrent_constraint": (None, "torch.nn.utils.parametrize"),
-    "bias_constraint": (None, "torch.nn.utils.parametrize"),
     "seed": (None, "torch.manual_seed(seed)"),
 }
+for _part in ("kernel", "recurrent", "bias"):
+    _REFUSED.setdefault(f"{_part}_initializer", (None, "torch.nn.init on layer.parameters()"))
+    _REFUSED[f"{_part}_regularizer"] = (None, "add it to the loss, or weight_decay of the optimiser")
+    _REFUSED[f"{_part}_constraint"] = (None, "torch.nn.utils.parametrize")
 
 
 class FAConvLSTM(nn.Module):
@@ -160,9 +155,7 @@ class FAConvLSTM(nn.Module):
             use_bias=use_bias,
             unit_forget_bias=unit_forget_bias,
         )
-        self.attention: AxialAttention | None = None
-        if attention_every:
-            self.attention = AxialAttention(filters, attention_width, attention_heads)
+        self.attention = AxialAttention(filters, attention_width, attention_heads) if attention_every else None
         self._steps_done = 0
         self._hidden: Tensor | None
         self._cell_state: Tensor | None
@@ -205,11 +198,8 @@ class FAConvLSTM(nn.Module):
             If the input, the state or an argument does not fit.
         """
         if mask is not None or training is not None:
-            raise ArgumentError(
-                "mask and training are not arguments of this layer",
-                expected="None",
-                fix="cut masked steps away; call layer.train() or layer.eval()",
-            )
+            fix = "cut masked steps away; call layer.train() or layer.eval()"
+            raise ArgumentError("mask and training are not arguments of this layer", fix=fix)
         fields = self._inward(sequences, dims=5)
         if fields.shape[1] == 0 or fields.shape[-1] != self.in_channels:
             raise ArgumentError(
@@ -258,8 +248,8 @@ class FAConvLSTM(nn.Module):
                 raise ArgumentError("initial_state", expected="(hidden, cell)", found=f"{len(initial_state)} tensors")
             hidden, cell = (self._inward(state, dims=4) for state in initial_state)
         elif self.stateful and self._hidden is not None and self._cell_state is not None:
-            carried = self._hidden, self._cell_state
-            hidden, cell = (state.clone() if state.is_inference() else state for state in carried)
+            # Gradients cannot flow from a tensor of inference mode, but from its copy.
+            hidden, cell = (s.clone() if s.is_inference() else s for s in (self._hidden, self._cell_state))
         else:
             zeros = fields.new_zeros(1).expand(shape)
             return zeros, zeros

@@ -74,15 +74,10 @@ class DepthwiseMixing(nn.Module):
         """
         padded = pad_sphere(field, self.reach, geometry)
         kernels = [kernel[part] for kernel in self.kernels]
+        # Elsewhere torch differentiates the sums itself: on a GPU, under autocast and where a compiler does.
         if field.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")):
             return mix_with_gradient(padded, self.scales, kernels)
-        # On a GPU, under autocast and for a compiler: one convolution per branch, which torch differentiates itself.
-        branches = []
-        for (kernel_size, dilation), kernel in zip(self.scales, kernels, strict=True):
-            window = _inner(padded, self.reach - _reach(kernel_size, dilation))
-            branches.append(F.conv2d(window.permute(0, 3, 1, 2), kernel, dilation=dilation, groups=len(kernel)))
-        mixed: Tensor = sum(branches[1:], start=branches[0])
-        return mixed.permute(0, 2, 3, 1)
+        return mix_padded(padded, merged_kernels(self.scales, kernels))
 
 
 class SqueezeExcitation(nn.Module):

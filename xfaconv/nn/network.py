@@ -78,15 +78,11 @@ class Network(nn.Module):
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
-        if spec.attention_every and spec.architecture == "faconvlstm":
+        if spec.attention_every and self.has_gates:
             sizes = spec.hidden, spec.attention_width, spec.attention_heads
             self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
         self.head = SubspaceHead(
-            spec.hidden,
-            spec.embedding,
-            pooling=spec.pooling,
-            look_back=spec.look_back,
-            variables=spec.variables,
+            spec.hidden, spec.embedding, pooling=spec.pooling, look_back=spec.look_back, variables=spec.variables
         )
         outputs = len(spec.leads) * spec.variables
         self.read_out = nn.Sequential(
@@ -178,9 +174,8 @@ class Network(nn.Module):
         pool_bias = self.head.pool_bias(geometry)
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
-            part = slice(first, first + block)
-            phases = year_phase[:, part], day_phase[:, part]
-            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            inputs = (given[:, first : first + block] for given in (fields, seen, year_phase, day_phase))
+            run.prepare(self._channels(*inputs, geometry))
             for step in range(first, min(first + block, steps)):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
@@ -246,10 +241,7 @@ class Network(nn.Module):
             If the network has no axial attention.
         """
         if self.attention_module is None:
-            raise ModelError(
-                f"a {self.spec.architecture} network without axial attention has no attention maps",
-                fix='use a FAConvLSTM model, for example model="ncep-monthly-2p5deg"',
-            )
+            raise ModelError("a network without axial attention has no attention maps", fix="use a FAConvLSTM model")
         maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points)
         return maps.unflatten(0, hidden.shape[:2])
 
@@ -272,14 +264,11 @@ class Network(nn.Module):
             If the network has no squeeze-excitation.
         """
         if not isinstance(self.core, FAConvLSTMCell):
-            raise ModelError(
-                f"a {self.spec.architecture} network has no squeeze-excitation gates",
-                fix='use a FAConvLSTM model, or importance(method="occlusion")',
-            )
+            raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
-    def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry | None = None) -> Tensor:
+    def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
 
         Parameters
@@ -288,23 +277,16 @@ class Network(nn.Module):
             Hidden states after the attention.
         fields : Tensor (batch, time, variable, lat, lon)
             The input of the same steps.
-        geometry : Geometry, optional
-            The grid; networks with a located read-out need it.
+        geometry : Geometry
+            The grid.
 
         Returns
         -------
         Tensor (batch, time, lead, variable, lat, lon)
             Standardised anomalies.
-
-        Raises
-        ------
-        ArgumentError
-            If the read-out is located and the grid is not given.
         """
         change = self.read_out(refined)
         if self.located_read_out is not None:
-            if geometry is None:
-                raise ArgumentError("this network's read-out depends on position", fix="predict(..., geometry)")
             change = change + self.located_read_out(refined, geometry)
         change = change.movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
         return change + self.persistence[:, :, None, None] * fields[:, :, None]
@@ -349,18 +331,18 @@ class Network(nn.Module):
         self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry
     ) -> Tensor:
         """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
-        batch, steps, _, rows, columns = fields.shape
+        shape = (*fields.shape[:2], *geometry.shape, -1)
         phases = [year_phase, day_phase] if self.daily_cycle else [year_phase]
         waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
         season = torch.stack(waves, dim=-1).to(fields.dtype)
         parts = [
             fields.movedim(2, -1),
             seen[..., None].to(fields.dtype),
-            geometry.sphere.to(fields.dtype).expand(batch, steps, rows, columns, -1),
-            season[:, :, None, None].expand(batch, steps, rows, columns, -1),
+            geometry.sphere.to(fields.dtype).expand(shape),
+            season[:, :, None, None].expand(shape),
         ]
         if self.spec.located:
-            parts.append(geometry.positions.to(fields.dtype).expand(batch, steps, rows, columns, -1))
+            parts.append(geometry.positions.to(fields.dtype).expand(shape))
         return torch.cat(parts, dim=-1)
 
 

@@ -77,7 +77,7 @@ class PlainRun:
         self.hidden, self.cell = hidden, cell
         self._core, self._attention, self._geometry = core, attention, geometry
         self._checkpointed = checkpointed and torch.is_grad_enabled()
-        self._positions: Tensor | None = None
+        self._positions = None if attention is None else attention.positions(geometry)
         self._prepared = hidden
         mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
         self._masks = () if mask is None else (mask,)
@@ -100,11 +100,8 @@ class PlainRun:
 
     def refine(self) -> None:
         """Add the axial attention to the hidden state."""
-        if self._attention is None:
-            return
-        if self._positions is None:
-            self._positions = self._attention.positions(self._geometry)
-        self.hidden = self.hidden + self._call(self._attention, self.hidden, self._geometry, self._positions)
+        if self._attention is not None:
+            self.hidden = self.hidden + self._call(self._attention, self.hidden, self._geometry, self._positions)
 
     def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
         return checkpoint(function, *arguments, use_reentrant=False) if self._checkpointed else function(*arguments)
@@ -283,22 +280,16 @@ class Collected:
     """
 
     def __init__(self, steps: int, overwrites: bool) -> None:
-        self._steps = steps
-        self._overwrites = overwrites
-        self._whole: Tensor | None = None
+        self._steps, self._overwrites = steps, overwrites
+        self._whole = torch.empty(0)
         self._parts: list[Tensor] = []
-        self._count = 0
 
     def add(self, state: Tensor) -> None:
         """Take the state (batch, ...) of the next step."""
-        if not self._overwrites:
-            self._parts.append(state)
-            return
-        if self._whole is None:
+        if self._overwrites and not self._parts:
             self._whole = state.new_empty(len(state), self._steps, *state.shape[1:])
-        self._whole[:, self._count] = state
-        self._count += 1
+        self._parts.append(self._whole[:, len(self._parts)].copy_(state) if self._overwrites else state)
 
     def stacked(self) -> Tensor:
         """Give all of them, (batch, time, ...)."""
-        return torch.stack(self._parts, dim=1) if self._whole is None else self._whole
+        return self._whole if self._overwrites else torch.stack(self._parts, dim=1)

@@ -29,7 +29,7 @@ from xfaconv.training.record import HARMONICS, Record, split_record
 
 _VALIDATION_WINDOWS = 8
 # Entries of a network that follow from the data, or from an argument of their own.
-_DECIDED_BY_THE_DATA = ("variables", "leads", "daily_cycle")
+_DECIDED_BY_THE_DATA = ("variables", "leads")
 
 
 def fit(
@@ -254,12 +254,11 @@ def _new_network(record: Record, leads: Sequence[int], changes: dict[str, Any] |
         leads=tuple(leads),
         domain=domain,
         periodic=grid.periodic,
-        daily_cycle=record.conformed.time.step.endswith("h"),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            built = build_network(replace(spec, **(changes or {})))
+            built = build_network(replace(spec, **(changes or {})), record.conformed.time.step)
         except (TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
             raise ArgumentError(
                 "no network can be built of these entries",

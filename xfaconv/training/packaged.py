@@ -54,13 +54,13 @@ def train_recipe(recipe: Recipe, prepared: Prepared, work: Path, *, stages: int 
         source, grid = prepared.source(recipe.train, stage.every), prepared.thinned_grid(stage.every)
         torch.manual_seed(stage.schedule.seed)
         if network is None:
-            network = build_network(replace(recipe.network, **stage.changes))
+            network = build_network(replace(recipe.network, **stage.changes), recipe.step)
             if recipe.start_from_persistence:
                 start_from_damped_persistence(network, source, grid, stage.schedule.seed)
         elif stage.changes:
             network = taken_over(network, replace(network.spec, **stage.changes))
         if stage.restart_gates and isinstance(network.core, FAConvLSTMCell):
-            network.core.squeeze_excitation.restart()
+            network.core.squeeze_excitation.reinitialise()
         train(
             network,
             source,
@@ -93,7 +93,7 @@ def taken_over(network: Network, spec: NetworkSpec) -> Network:
     Network
         Weights of the same name and shape are the trained ones, others are new.
     """
-    built, known = build_network(spec), network.state_dict()
+    built, known = build_network(spec, network.step), network.state_dict()
     kept = {name: known[name] for name, new in built.state_dict().items() if name in known}
     shared = {name: value for name, value in kept.items() if value.shape == built.get_parameter(name).shape}
     built.load_state_dict(shared, strict=False)

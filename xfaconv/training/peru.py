@@ -34,7 +34,8 @@ PERU = Recipe(
         leads=(0, 1, 3),
         domain=(-20.125, 2.125, -85.125, -64.875),
         periodic=False,
-        located=True,
+        pooling="attention",
+        outlook=False,
     ),
     stages=(
         Stage(

@@ -175,7 +175,8 @@ MONTHLY = Recipe(
         embedding=32,
         look_back=8,
         leads=(0, 1, 3),
-        located=True,
+        pooling="attention",
+        outlook=False,
     ),
     stages=(
         Stage(
@@ -270,7 +271,8 @@ DAILY = Recipe(
         embedding=32,
         look_back=8,
         leads=(0, 1, 3, 10),
-        located=True,
+        pooling="attention",
+        outlook=False,
     ),
     stages=(
         Stage(
@@ -338,7 +340,8 @@ REGIONAL = Recipe(
         leads=(0, 1, 3),
         domain=(29.25, 60.75, -20.75, 15.25),
         periodic=False,
-        located=True,
+        pooling="attention",
+        outlook=False,
     ),
     stages=(
         Stage(
