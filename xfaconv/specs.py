@@ -137,7 +137,7 @@ class ModelCard:
     step : str
         Time step: ``"1D"``, ``"1h"``, ``"6h"`` or ``"1M"`` (calendar months).
     segment, warmup : int
-        Steps kept, and spun up before them, in one independent piece of work.
+        Steps kept, and steps of warm-up before them, in one segment.
     network : NetworkSpec
         The network.
     climatology_harmonics : int

@@ -11,15 +11,8 @@ import torch
 from tests.nn import oracle
 from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
 from xfaconv.errors import ModelError
-from xfaconv.nn import (
-    CNNCell,
-    CNNLSTMCell,
-    ConvLSTMCell,
-    area_weighted_error,
-    build_network,
-    laplacian_smoothness,
-    temporal_smoothness,
-)
+from xfaconv.nn import area_weighted_error, build_network, laplacian_smoothness, temporal_smoothness
+from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
 from xfaconv.specs import NetworkSpec
 
 

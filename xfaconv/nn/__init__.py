@@ -1,8 +1,7 @@
 """The paper in torch: the FAConvLSTM layer, axial attention on the sphere, the embedding head, losses and baselines."""
 
 # Cores register themselves when they are imported: a new core needs its file, and its name here.
-from xfaconv.nn.baselines import CNNCell, CNNLSTMCell, ConvLSTMCell
-from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn import baselines as baselines
 from xfaconv.nn.cores import Core, register_core
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.layer import FAConvLSTM
@@ -10,13 +9,9 @@ from xfaconv.nn.losses import area_weighted_error, laplacian_smoothness, tempora
 from xfaconv.nn.network import Encoded, Network, build_network
 
 __all__ = [
-    "CNNCell",
-    "CNNLSTMCell",
-    "ConvLSTMCell",
     "Core",
     "Encoded",
     "FAConvLSTM",
-    "FAConvLSTMCell",
     "Geometry",
     "Network",
     "area_weighted_error",

@@ -119,10 +119,9 @@ class CNNCell(_Baseline):
     """
 
     def __init__(self, channels: int, spec: NetworkSpec) -> None:
-        hidden = spec.hidden
-        super().__init__(channels, hidden, hidden)
-        self.second = _SphericalConvolution(hidden, hidden)
-        self.third = _SphericalConvolution(hidden, hidden)
+        super().__init__(channels, spec.hidden, spec.hidden)
+        self.second = _SphericalConvolution(spec.hidden, spec.hidden)
+        self.third = _SphericalConvolution(spec.hidden, spec.hidden)
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Features of all steps, (batch, time, lat, lon, F)."""

@@ -79,13 +79,11 @@ class FastCell:
         self._project_input = _Projection(cell.input_projection, cell.input_norm, max(_INPUT_CELLS, self._columns))
         normed = weight.new_ones(self._tile_cells, 2 * bottleneck + 1)
         gates = weight.new_empty(2, self._tile_cells, width)
-        parts = zip(
-            hidden.split(self._tile_cells),
-            cell_state.split(self._tile_cells),
-            self._state.interior.split(self._tile_rows, dim=1),
-            strict=True,
-        )
-        self._tiles = [_Tile(h, c, target, *gates[:, : len(h)], normed[: len(h)]) for h, c, target in parts]
+        states = (state.split(self._tile_cells) for state in (hidden, cell_state))
+        self._tiles = [
+            _Tile(h, c, target, gates[0, : len(h)], gates[1, : len(h)], normed[: len(h)])
+            for h, c, target in zip(*states, self._state.interior.split(self._tile_rows, dim=1), strict=True)
+        ]
 
     @property
     def block_steps(self) -> int:

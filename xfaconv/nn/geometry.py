@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ class Geometry:
         """
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         with torch.inference_mode(False):
-            moved = {name: value.to(device=device, dtype=dtype) for name, value in tensors.items()}
+            moved: dict[str, Any] = {name: value.to(device=device, dtype=dtype) for name, value in tensors.items()}
         same = all(moved[name] is value for name, value in tensors.items())
         return self if same else replace(self, **moved)
 
@@ -161,12 +162,12 @@ class Geometry:
     @staticmethod
     @lru_cache(maxsize=32)
     def plane(rows: int, columns: int) -> Geometry:
-        """Describe a flat lattice of equal cells with edges on all sides.
+        """Describe a plane of equal cells with edges on all sides.
 
         Parameters
         ----------
         rows, columns : int
-            Size of the lattice.
+            Size of the plane.
 
         Returns
         -------
@@ -207,7 +208,7 @@ def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
     return np.stack(parts, axis=-1)
 
 
-def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Tensor]:
+def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Any]:
     by_row, by_column = _harmonics(row_angle, LATITUDE_HARMONICS), _harmonics(column_angle, LONGITUDE_HARMONICS)
     positions = np.concatenate(np.broadcast_arrays(by_column[None], by_row[:, None]), axis=-1)
     latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")

@@ -282,4 +282,7 @@ class UnlocatedPatterns(nn.Sequential):
 
     def forward(self, geometry: Geometry) -> Tensor:
         """Evaluate them on a grid, (lat, lon, outputs)."""
-        return super().forward(geometry.positions.to(self[0].weight.dtype))
+        patterns = geometry.positions.to(dtype=next(self.parameters()).dtype)
+        for layer in self:
+            patterns = layer(patterns)
+        return patterns

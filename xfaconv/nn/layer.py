@@ -255,24 +255,18 @@ class FAConvLSTM(nn.Module):
             return zeros, zeros
         for state in (hidden, cell):
             if tuple(state.shape) != shape:
-                raise ArgumentError(
-                    "the state does not fit the input",
-                    expected=f"batch, lat, lon, channels {shape}",
-                    found=str(tuple(state.shape)),
-                    fix="layer.reset_states()" if initial_state is None else None,
-                )
+                problem, expected = "the state does not fit the input", f"batch, lat, lon, channels {shape}"
+                fix = "layer.reset_states()" if initial_state is None else None
+                raise ArgumentError(problem, expected=expected, found=str(tuple(state.shape)), fix=fix)
         return hidden.to(fields.dtype), cell.to(fields.dtype)
 
     def _geometry(self, fields: Tensor) -> Geometry:
         """Give the geometry on the input's device and of its floating type."""
         rows, columns = fields.shape[2:4]
         if self.grid is not None and self.grid.shape != (rows, columns):
-            raise GridError(
-                "the input does not lie on the layer's grid",
-                expected=f"{self.grid.shape[0]} x {self.grid.shape[1]}",
-                found=f"{rows} x {columns}",
-                fix="FAConvLSTM(..., latitude=ds.latitude, longitude=ds.longitude)",
-            )
+            expected, fix = self.grid.describe(), "FAConvLSTM(..., latitude=ds.latitude, longitude=ds.longitude)"
+            problem, found = "the input does not lie on the layer's grid", f"{rows} x {columns}"
+            raise GridError(problem, expected=expected, found=found, fix=fix)
         key = (rows, columns, fields.device, fields.dtype)
         if key not in self._geometries:
             plain = Geometry.plane(rows, columns) if self.grid is None else Geometry.from_grid(self.grid)

@@ -301,7 +301,7 @@ def _kernel_gradient(window: Tensor, grad: Tensor, size: int, dilation: int) -> 
     # A convolution dilated by d is d x d convolutions without dilation, each on its own grid of every d-th cell.
     if dilation > 1:
         rows, columns = (-length % dilation for length in grad.shape[1:3])
-        window, grad = (_lattices(F.pad(part, (0, 0, 0, columns, 0, rows)), dilation) for part in (window, grad))
+        window, grad = (_interleaved(F.pad(part, (0, 0, 0, columns, 0, rows)), dilation) for part in (window, grad))
     channels = grad.shape[-1]
     outcome = grad.permute(0, 3, 1, 2)
     found = grad.new_empty(channels, 1, size, size)
@@ -318,7 +318,7 @@ def _kernel_gradient(window: Tensor, grad: Tensor, size: int, dilation: int) -> 
     return found
 
 
-def _lattices(field: Tensor, dilation: int) -> Tensor:
+def _interleaved(field: Tensor, dilation: int) -> Tensor:
     """Sort cells into d x d grids of every d-th cell, (batch * d * d, lat / d, lon / d, channel)."""
     parts = field.unflatten(2, (-1, dilation)).unflatten(1, (-1, dilation))
     return parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)

@@ -174,8 +174,9 @@ class Network(nn.Module):
         pool_bias = self.head.pool_bias(geometry)
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
-            inputs = (given[:, first : first + block] for given in (fields, seen, year_phase, day_phase))
-            run.prepare(self._channels(*inputs, geometry))
+            part = slice(first, first + block)
+            phases = year_phase[:, part], day_phase[:, part]
+            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
             for step in range(first, min(first + block, steps)):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
