@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from xfaconv.training.peru import PERU
+from xfaconv.training.preparation import prepare
+from xfaconv.training.sampling import WindowSource
+from xfaconv.training.skill import Verification, verify_network
 
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, build_network
@@ -20,11 +24,7 @@ from xfaconv.specs import NetworkSpec
 from xfaconv.training.evaluation import hidden_skill
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, network_input
-from xfaconv.training.peru import PERU
-from xfaconv.training.preparation import prepare
 from xfaconv.training.recipes import DAILY, MONTHLY, REGIONAL, Recipe
-from xfaconv.training.sampling import WindowSource
-from xfaconv.training.skill import Verification, verify_network
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,8 @@ SPEC = NetworkSpec(
     attention_width=16,
     attention_heads=2,
     embedding=16,
-    pooling="patterns",
-    temporal_heads=2,
     look_back=6,
     leads=(0, 1),
-    located=True,
-    outlook=True,
 )
 SCHEDULE = Schedule(updates=400, batch=4, window=6, learning_rate=1e-2, weight_decay=1e-2, averaging=0.98)
 MONTHS = Case(

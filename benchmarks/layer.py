@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from xfaconv.nn import Geometry
 from xfaconv.nn.attention import AxialAttention
-from xfaconv.nn.memory import keep_freed_memory
+from xfaconv.nn.recurrence import keep_freed_memory
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks-layer.md"
 GRIDS = ((32, 64), (73, 144), (180, 360), (721, 1440))

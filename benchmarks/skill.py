@@ -29,16 +29,15 @@ from alike import (
     train_alike,
     verify_alike,
 )
+from xfaconv.training.skill import Verification, compare, verify_references
 
 import xfaconv
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
-from xfaconv.specs import Architecture
-from xfaconv.training.skill import Verification, compare, verify_references
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "skill.md"
 WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
-NETWORKS: tuple[Architecture, ...] = ("faconvlstm", "convlstm", "cnn-lstm", "cnn")
+NETWORKS = ("faconvlstm", "convlstm", "cnn-lstm", "cnn")
 TITLES = {"faconvlstm": "FAConvLSTM", "convlstm": "ConvLSTM", "cnn-lstm": "CNN-LSTM", "cnn": "CNN"}
 WINDOWS = {
     "plain": "The windows are those of the record.",
@@ -74,7 +73,7 @@ turns.
 MONTHS, REPEATS = 12, 7
 
 
-def run(world: World, architecture: Architecture, seed: int, blend: bool) -> dict[str, Any]:
+def run(world: World, architecture: str, seed: int, blend: bool) -> dict[str, Any]:
     """Train and verify one network."""
     network, seconds = train_alike(world, replace(world.case.spec, architecture=architecture), seed, blend=blend)
     verification, starts = verify_alike(world, network)

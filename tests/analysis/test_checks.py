@@ -51,8 +51,6 @@ def small_model(seed: int = 0, **changes: Any) -> Model:
             "attention_width": 8,
             "attention_heads": 2,
             "embedding": 8,
-            "pooling_heads": 2,
-            "temporal_heads": 2,
             "look_back": 3,
             "leads": (0, 1),
             **changes,
@@ -165,7 +163,7 @@ def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, targ
             tensor = torch.from_numpy(fields)[None]
             encoded = probe._encode(tensor, torch.from_numpy(window.seen)[None], window)
             if wanted.kind == "forecast":
-                predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:])
+                predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
                 return predicted[0, 0, wanted.lead, wanted.variable, probe.cell[0], probe.cell[1]].double().numpy()
             found = (
                 encoded.embedding[0, -1]
@@ -229,7 +227,7 @@ def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np
             return encoded.embedding[:, -1].norm(dim=1).numpy()
         if target == "hidden":
             return encoded.refined[:, -1, probe.cell[0], probe.cell[1]].norm(dim=1).numpy()
-        predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:])
+        predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
         return predicted[:, 0, 1, 2, probe.cell[0], probe.cell[1]].numpy()
 
 

@@ -276,8 +276,6 @@ TRAINING = (
                 "embedding": 8,
                 "attention_width": 8,
                 "attention_heads": 2,
-                "pooling_heads": 2,
-                "temporal_heads": 2,
             },
             "objective": None,
             "checkpoint": None,

@@ -29,7 +29,7 @@ from xfaconv.training.objective import Objective, training_loss
 
 _VALIDATION_WINDOWS = 8
 # Entries of a network that follow from the data, or from an argument of their own.
-_DECIDED_BY_THE_DATA = ("variables", "leads", "daily_cycle")
+_DECIDED_BY_THE_DATA = ("variables", "leads")
 # Arguments that no other function has.
 _RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -229,11 +229,10 @@ def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, An
         leads=tuple(leads),
         domain=(-90.0, 90.0, 0.0, 360.0) if grid.is_global else (south, north, west, east),
         periodic=grid.periodic,
-        daily_cycle=data.time.step.endswith("h"),
     )
     with torch.random.fork_rng(devices=[]), _network_errors(changes):
         torch.manual_seed(seed)
-        built = build_network(replace(spec, **(changes or {})))
+        built = build_network(replace(spec, **(changes or {})), data.time.step)
     start_from_damped_persistence(built, data.windows(), grid, seed)
     return built
 

@@ -47,7 +47,7 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
     """
     first, whole = recipe.stages[0], data
     torch.manual_seed(first.schedule.seed)
-    network = build_network(replace(recipe.network, **first.changes))
+    network = build_network(replace(recipe.network, **first.changes), recipe.step)
     if recipe.start_from_persistence:
         data = whole.strided(first.stride)
         start_from_damped_persistence(network, data.windows(), data.grid, first.schedule.seed)
@@ -57,7 +57,7 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
             torch.manual_seed(stage.schedule.seed)
             network = taken_over(network, replace(network.spec, **stage.changes)) if stage.changes else network
         if stage.reinitialise_gates and isinstance(network.core, FAConvLSTMCell):
-            network.core.squeeze_excitation.restart()
+            network.core.squeeze_excitation.reinitialise()
         train(
             network,
             data.windows(),
@@ -86,7 +86,7 @@ def taken_over(network: Network, spec: NetworkSpec) -> Network:
     Network
         Weights of the same name and shape are the trained ones, others are new.
     """
-    built, known = build_network(spec), network.state_dict()
+    built, known = build_network(spec, network.step), network.state_dict()
     kept = {name: known[name] for name, new in built.state_dict().items() if name in known}
     shared = {name: value for name, value in kept.items() if value.shape == built.get_parameter(name).shape}
     built.load_state_dict(shared, strict=False)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.nn.worlds import noise
-from xfaconv.nn.depthwise import dense_kernel, merged_kernels, mix_padded, mix_with_gradient
+from xfaconv.nn.mixing import dense_kernel, merged_kernels, mix_padded, mix_with_gradient
 
 SCALES = [
     ((3, 1),),
