@@ -230,3 +230,32 @@ class Grid:
         )
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
+
+
+def great_circle_degrees(
+    latitude: NDArray[np.floating], longitude: NDArray[np.floating], point: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Great-circle distance from a point.
+
+    Parameters
+    ----------
+    latitude, longitude : ndarray
+        Degrees, broadcast together.
+    point : (float, float)
+        Latitude, longitude [degrees].
+
+    Returns
+    -------
+    ndarray
+        Distance [degrees], 0 to 180.
+
+    Examples
+    --------
+    >>> great_circle_degrees(np.array([0.0, 10.0]), np.array([180.0, 0.0]), (0.0, 0.0)).round(6)
+    array([180.,  10.])
+    """
+    phi, here = np.deg2rad(np.asarray(latitude, dtype=np.float64)), np.deg2rad(point[0])
+    turn = np.deg2rad(np.asarray(longitude, dtype=np.float64) - point[1])
+    # The half-angle form keeps its digits at small distances: sin2(d/2) = sin2(dphi/2) + cos cos sin2(dlambda/2).
+    half = np.sin((phi - here) / 2) ** 2 + np.cos(phi) * np.cos(here) * np.sin(turn / 2) ** 2
+    return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))

@@ -16,7 +16,7 @@ from cartopy import crs as ccrs
 from cartopy.io import Downloader, shapereader
 
 from xfaconv.errors import ArgumentError, DownloadError
-from xfaconv.plot.colours import COASTLINE
+from xfaconv.plot.style import COASTLINE
 
 if TYPE_CHECKING:
     from cartopy.mpl.feature_artist import FeatureArtist
