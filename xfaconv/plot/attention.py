@@ -50,8 +50,8 @@ def plot_attention(
     row, col : hashable, optional
         Dimensions to make panels of; "season" makes them of time.
     add_colorbar : bool, default True
-        Draw one colour bar for all panels. Its label says so where little of the variance of the model's maps is in
-        time, by the model's card.
+        Draw one colour bar for all panels. Where the model's card says that little of the variance of its maps is in
+        time, the label of the colour bar says it too.
 
     Returns
     -------
