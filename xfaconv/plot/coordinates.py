@@ -23,13 +23,15 @@ _EDGE = 1e-4
 _ROW, _COLUMN = 3.0, 6.0
 
 
-def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
+def horizontal_dimensions(data: xr.DataArray, what: str = "the DataArray") -> tuple[Hashable, Hashable]:
     """Names of the latitude and longitude dimensions.
 
     Parameters
     ----------
     data : DataArray
         With 1-D latitude and longitude coordinates.
+    what : str, default "the DataArray"
+        What it is, for the errors, where it has no name.
 
     Returns
     -------
@@ -48,7 +50,8 @@ def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
     >>> horizontal_dimensions(xr.DataArray(np.zeros((2, 2)), {"lat": [0, 1], "lon": [5, 6]}, ("lat", "lon")))
     ('lat', 'lon')
     """
-    return _dimension(data, "latitude", "put on a map"), _dimension(data, "longitude", "put on a map")
+    what = repr(data.name) if getattr(data, "name", None) is not None else what
+    return _dimension(data, "latitude", what), _dimension(data, "longitude", what)
 
 
 def time_dimension(data: xr.DataArray, what: str) -> Hashable:
@@ -77,22 +80,22 @@ def time_dimension(data: xr.DataArray, what: str) -> Hashable:
     >>> time_dimension(xr.DataArray(np.zeros(1), {"time": np.array(["2000-01-01"], "M8[ns]")}, ("time",)), "index")
     'time'
     """
-    return _dimension(data, "time", "drawn over time", what)
+    return _dimension(data, "time", what)
 
 
-def _dimension(data: xr.DataArray, role: str, purpose: str, what: str | None = None) -> Hashable:
+def _dimension(data: xr.DataArray, role: str, what: str) -> Hashable:
     if not isinstance(data, xr.DataArray):
         raise ArgumentError(
             "only a DataArray can be drawn",
             expected="an xarray.DataArray, as the functions of xfaconv give it",
-            found=type(data).__name__,
+            found=f"{what} of type {type(data).__name__}",
             fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
         )
     name = find_dimension(data, role)
     if name is None or name not in data.coords:
-        error = TimeError if role == "time" else CoordinateError
+        error, purpose = (TimeError, "over time") if role == "time" else (CoordinateError, "on a map")
         raise error(
-            f"{what or _called(data)} has no {role} coordinate along a dimension, so it cannot be {purpose}",
+            f"{what} has no {role} coordinate along a dimension, so it cannot be drawn {purpose}",
             expected=f"a dimension with a coordinate that is recognised as {role}",
             found=f"dimensions {tuple(map(str, data.dims))}",
             fix=f"data = data.rename({{'<its name>': '{role}'}})",
@@ -138,10 +141,6 @@ def select_labels(data: xr.DataArray, dim: Hashable, labels: Sequence[Any], argu
             found=repr(list(labels)),
             fix=f"{argument}={known[:3]}",
         ) from problem
-
-
-def _called(data: xr.DataArray) -> str:
-    return f"{data.name!r}" if data.name is not None else "the DataArray"
 
 
 def same_degrees(first: Any, second: Any) -> NDArray[np.bool_]:
@@ -204,7 +203,7 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
         grid = Grid(tuple(float(v) for v in field[latitude].to_numpy()), tuple(eastward))
     except GridError as problem:
         raise GridError(
-            f"{_called(data)} cannot be drawn on a map: {problem.problem}",
+            f"{'the DataArray' if data.name is None else repr(data.name)} cannot be drawn on a map: {problem.problem}",
             expected=problem.expected,
             found=problem.found,
         ) from problem

@@ -115,7 +115,7 @@ def _shares(regimes: xr.DataArray) -> dict[str, float]:
 
 
 def _regime_dimension(composites: xr.DataArray, shares: Mapping[str, float]) -> Hashable:
-    horizontal = horizontal_dimensions(composites)
+    horizontal = horizontal_dimensions(composites, "composites")
     others = [dim for dim in composites.dims if dim not in horizontal]
     dim = "regime" if "regime" in others else others[0] if len(others) == 1 else None
     if dim is None or dim not in composites.coords:

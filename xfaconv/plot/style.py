@@ -67,11 +67,19 @@ def _are_labels(value: object) -> bool:
     return bool(_items(value)) and all(isinstance(label, Hashable) for label in _items(value))
 
 
+def _are_levels(value: object) -> bool:
+    levels = _items(value)
+    return is_whole(value, 1, 1000) or (
+        len(levels) > 1 and all(map(is_number, levels)) and bool((np.diff(levels) > 0).all())
+    )
+
+
 def _or_none(good: Callable[[Any], bool], expected: str, example: str) -> Rule:
     return lambda value: value is None or good(value), f"{expected}, or None", example
 
 
-# Only what is interpreted here: matplotlib and xarray judge the arguments that are handed on to them.
+# What is interpreted here, and what matplotlib would draw a wrong picture of without a word (limits that are NaN or
+# in the wrong order, descending levels). Of all other arguments matplotlib and xarray are the judges.
 _RULES: Mapping[str, Rule] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -83,11 +91,14 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         **dict.fromkeys(
             ("row", "col"), _or_none(lambda v: isinstance(v, Hashable), "the name of a dimension", "'season'")
         ),
+        **dict.fromkeys(("vmax", "vmin"), _or_none(is_number, "a finite number", "0.0")),
         "ax": _or_none(lambda v: isinstance(v, Axes), "axes of matplotlib", "plt.gca()"),
+        "center": (lambda v: v is None or v is False or is_number(v), "a finite number, False or None", "0.0"),
         "coastlines": (lambda v: v is False or isinstance(v, str), "a resolution, or False", "'110m'"),
         "col_wrap": _or_none(lambda v: is_whole(v, 1), "a whole number from 1", "3"),
         "extent": _or_none(_is_extent, "west, east, south, north in degrees, south before north", "(-80, 40, 20, 80)"),
         "great_circles": (lambda v: is_whole(v, 0, 1000), "a whole number from 0 to 1000", "3"),
+        "levels": _or_none(_are_levels, "a number of levels up to 1000, or ascending levels", "12"),
         "stippling": (
             lambda v: v is None or v is False or isinstance(v, xr.DataArray),
             "a boolean DataArray, False or None",
@@ -223,6 +234,8 @@ class Style:
         check_figure(**{each.name: getattr(self, each.name) for each in fields(self)})
         if self.row is not None and self.row == self.col:
             raise ArgumentError("row and col are the same dimension", found=repr(self.row), fix=f"col={self.row!r}")
+        if self.vmin is not None and self.vmax is not None and self.vmin >= self.vmax:
+            raise ArgumentError("vmin is not below vmax", found=f"vmin={self.vmin:g}, vmax={self.vmax:g}")
         if self.ax is not None and self.panels:
             raise ArgumentError("ax cannot be combined with row or col, whose panels need a figure of their own")
 
