@@ -211,7 +211,7 @@ OTHERS: list[Row] = [
     ("plot_attention", {"attention": None}, ArgumentError, "only a DataArray can be drawn"),
     ("plot_attention", {"attention": xr.DataArray([1.0])}, CoordinateError, "cannot be drawn on a map"),
     ("plot_attention", {"projection": "Flat"}, ArgumentError, "projection"),
-    ("plot_attention", {"coastlines": "1m"}, ArgumentError, "unknown resolution"),
+    ("plot_attention", {"coastlines": "1m"}, ArgumentError, "unknown coastlines"),
     ("plot_attention", {"kind": "surface"}, ArgumentError, "unknown kind"),
     ("plot_importance", {"importance": 3}, ArgumentError, "only a DataArray can be drawn"),
     ("plot_importance", {"kind": "pie"}, ArgumentError, "kind"),

@@ -334,7 +334,7 @@ def _apart_from_ends(places: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.concatenate([[True], inside, [True]])
 
 
-def intervals(edges: NDArray[np.float64]) -> NDArray[np.object_]:
+def intervals(edges: NDArray[np.floating]) -> NDArray[np.object_]:
     """Intervals between edges: xarray draws such coordinates at their true edges."""
     out = np.empty(edges.size - 1, dtype=object)
     out[:] = [pd.Interval(low, high) for low, high in pairwise(edges)]

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.dimensions import find_dimension
-from xfaconv.errors import ArgumentError
 from xfaconv.plot.coordinates import canonical, horizontal_dimensions, select_labels
+from xfaconv.plot.labels import wrong_dimensions
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.style import MapStyle, check_figure, figure
 
@@ -82,12 +82,8 @@ def _channel_dimension(hidden: xr.DataArray) -> Hashable:
     known = {*horizontal, find_dimension(hidden, "time")}
     left = [dim for dim in hidden.dims if dim not in known]
     if len(left) != 1:
-        raise ArgumentError(
-            "hidden states have no dimension of channels",
-            expected="dimensions (time, channel, latitude, longitude)",
-            found=f"dimensions {tuple(str(dim) for dim in hidden.dims)}",
-            fix="hidden = hidden.rename({'<its name>': 'channel'})",
-        )
+        expected, fix = "dimensions (time, channel, latitude, longitude)", "hidden.rename({'<its name>': 'channel'})"
+        raise wrong_dimensions(hidden, "hidden states have no dimension of channels", expected, fix)
     return left[0]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xfaconv.errors import ArgumentError
+
 # An exponent follows a unit at once, or after ** or ^.
 _EXPONENT = re.compile(r"(?<![A-Za-z0-9.])([A-Za-z]+)(?:\*\*|\^)?(-?\d+)(?![\w.])")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -198,24 +200,30 @@ def quantity_name(data: xr.DataArray, fallback: str, longest: int = 60) -> str:
     return name.replace("_", " ")
 
 
-def sizes_text(data: xr.DataArray) -> str:
-    """Dimensions and sizes, for errors.
+def wrong_dimensions(data: xr.DataArray, problem: str, expected: str, fix: str | None = None) -> ArgumentError:
+    """Make the error of data whose dimensions are not those of a figure.
 
     Parameters
     ----------
     data : DataArray
-        Any.
+        Its dimensions are what was found.
+    problem, expected, fix : str
+        Parts of the error.
 
     Returns
     -------
-    str
+    ArgumentError
+        To be raised.
 
     Examples
     --------
-    >>> sizes_text(xr.DataArray(np.zeros((2, 3)), dims=("time", "variable")))
-    'time: 2, variable: 3'
+    >>> print(wrong_dimensions(xr.DataArray(np.zeros((2, 3)), dims=("time", "k")), "too many", "time"))
+    too many
+      expected: time
+      found:    time: 2, k: 3
     """
-    return ", ".join(f"{dim}: {size}" for dim, size in data.sizes.items())
+    found = ", ".join(f"{dim}: {size}" for dim, size in data.sizes.items())
+    return ArgumentError(problem, expected=expected, found=found, fix=fix)
 
 
 def is_influence(data: xr.DataArray) -> bool:

@@ -22,7 +22,7 @@ from xfaconv.grid import Grid
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
 from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
-from xfaconv.plot.labels import panel_text, period_text, place_text, quantity_text, sizes_text
+from xfaconv.plot.labels import panel_text, period_text, place_text, quantity_text, wrong_dimensions
 from xfaconv.plot.overlays import Point, add_base_points, add_stippling, matched_stippling
 from xfaconv.plot.style import (
     DIVERGING,
@@ -202,12 +202,9 @@ def _check(plain: xr.DataArray, style: MapStyle) -> None:
     check_panels(faceted, own)
     left = [dim for dim in own if dim not in faceted]
     if left:
-        raise ArgumentError(
-            f"a map has two dimensions, and {', '.join(repr(dim) for dim in left)} would be left",
-            expected="latitude, longitude, and one or two dimensions for row and col",
-            found=sizes_text(plain),
-            fix=f"col={left[0]!r}, or data.isel({left[0]}=0)",
-        )
+        problem = f"a map has two dimensions, and {', '.join(repr(dim) for dim in left)} would be left"
+        expected = "latitude, longitude, and one or two dimensions for row and col"
+        raise wrong_dimensions(plain, problem, expected, f"col={left[0]!r}, or data.isel({left[0]}=0)")
     count = int(np.prod([plain.sizes[dim] for dim in faceted]))
     if count > _MOST_PANELS:
         raise ArgumentError(

@@ -268,29 +268,23 @@ def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataAr
     4
     """
     if stippling.dtype != bool:
-        raise ArgumentError(
-            "stippling is not boolean", expected="a boolean DataArray", found=f"dtype {stippling.dtype}",
-            fix="stippling=pvalue < 0.05",
-        )  # fmt: skip
+        found = f"a DataArray of {stippling.dtype}"
+        raise ArgumentError("stippling is not boolean", found=found, fix="stippling=p_value < 0.05")
     dots, _ = canonical(stippling)
     # Two grids of the same meridians may begin at another one of them.
     first = same_degrees(dots[dots.dims[-1]], field[field.dims[-1]][0])
     dots = dots.roll({dots.dims[-1]: -int(np.argmax(first))}, roll_coords=True)
     for dim, own in zip(dots.dims[-2:], field.dims[-2:], strict=True):
         if dots.sizes[dim] != field.sizes[own] or not same_degrees(dots[dim], field[own]).all():
-            raise CoordinateError(
-                f"stippling and field differ in {own!r}",
-                expected=f"{field.sizes[own]} values from {float(field[own][0]):g} to {float(field[own][-1]):g}",
-                found=f"{dots.sizes[dim]} values from {float(dots[dim][0]):g} to {float(dots[dim][-1]):g}",
-                fix="stippling = stippling.sel(latitude=field.latitude, longitude=field.longitude)",
+            expected, found = (
+                f"{values.size} values from {float(values[0]):g} to {float(values[-1]):g}"
+                for values in (field[own], dots[dim])
             )
+            raise CoordinateError(f"stippling and field differ in {own!r}", expected=expected, found=found)
     strange = [dim for dim in dots.dims[:-2] if dim not in field.dims]
     if strange:
-        raise ArgumentError(
-            f"stippling has the dimension {strange[0]!r}, which the maps do not have",
-            expected=f"dimensions among {tuple(map(str, field.dims))}",
-            fix=f"stippling=stippling.isel({strange[0]}=0)",
-        )
+        problem = f"stippling has the dimension {strange[0]!r}, which the maps do not have"
+        raise ArgumentError(problem, fix=f"stippling=stippling.isel({strange[0]}=0)")
     return dots
 
 

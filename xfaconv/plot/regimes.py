@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError
 from xfaconv.plot.coordinates import horizontal_dimensions, time_dimension
-from xfaconv.plot.labels import date_precision, period_text, sizes_text
+from xfaconv.plot.labels import date_precision, period_text, wrong_dimensions
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.series import tidy
 from xfaconv.plot.style import INK, MISSING, MapStyle, categorical, figure, sizes_in
@@ -65,11 +65,7 @@ def plot_regimes(regimes: xr.DataArray, composites: xr.DataArray | None = None, 
     style = STYLE.updated(options)
     time = time_dimension(regimes, "regimes")
     if regimes.ndim != 1:
-        raise ArgumentError(
-            "regimes are one label for each time",
-            expected="one dimension",
-            found=sizes_text(regimes),
-        )
+        raise wrong_dimensions(regimes, "regimes are one label for each time", "one dimension")
     regimes = regimes.sortby(time).compute()
     shares = _shares(regimes)
     period = period_text(regimes[time]).partition(", ")[2]
@@ -119,19 +115,13 @@ def _regime_dimension(composites: xr.DataArray, shares: Mapping[str, float]) -> 
     others = [dim for dim in composites.dims if dim not in horizontal]
     dim = "regime" if "regime" in others else others[0] if len(others) == 1 else None
     if dim is None or dim not in composites.coords:
-        raise ArgumentError(
-            "composites have no labelled dimension of regimes",
-            expected="dimensions (regime, latitude, longitude) with a coordinate regime",
-            found=f"dimensions {tuple(str(name) for name in composites.dims)}",
-            fix="field.groupby(regimes.rename('regime')).mean()",
-        )
-    unknown = [_label(value) for value in composites[dim].to_numpy() if _label(value) not in shares]
-    if unknown:
-        raise ArgumentError(
-            f"composites have regimes that hold at no time: {', '.join(unknown)}",
-            expected=f"labels among {list(shares)}",
-            found=str([_label(value) for value in composites[dim].to_numpy()]),
-        )
+        expected = "dimensions (regime, latitude, longitude) with a coordinate regime"
+        fix = "field.groupby(regimes.rename('regime')).mean()"
+        raise wrong_dimensions(composites, "composites have no labelled dimension of regimes", expected, fix)
+    labels = [_label(value) for value in composites[dim].to_numpy()]
+    if not set(labels) <= set(shares):
+        problem = "composites have regimes that hold at no time"
+        raise ArgumentError(problem, expected=f"labels among {list(shares)}", found=str(labels))
     return dim
 
 

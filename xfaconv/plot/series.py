@@ -13,9 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from xfaconv.errors import ArgumentError
 from xfaconv.plot.coordinates import intervals, time_dimension
-from xfaconv.plot.labels import quantity_text, sizes_text
+from xfaconv.plot.labels import quantity_text, wrong_dimensions
 from xfaconv.plot.style import INK, MISSING, NEGATIVE, POSITIVE, Style, check_panels, sizes_in
 
 _GAP = 1.8
@@ -98,12 +97,8 @@ def read_record(data: xr.DataArray, what: str, style: Style) -> Record:
     data = data.squeeze([dim for dim in data.dims if data.sizes[dim] == 1 and dim != time and data.ndim > 2])
     others = [dim for dim in data.dims if dim != time]
     if len(others) != 1:
-        raise ArgumentError(
-            f"{what} is drawn over time and one other dimension",
-            expected="two dimensions",
-            found=sizes_text(data),
-            fix=f"data.isel({others[0]}=0)" if len(others) > 1 else "data.expand_dims('variable')",
-        )
+        fix = f"data.isel({others[0]}=0)" if len(others) > 1 else "data.expand_dims('variable')"
+        raise wrong_dimensions(data, f"{what} is drawn over time and one other dimension", "two dimensions", fix)
     data = data.transpose(time, others[0]).sortby(time).compute()
     years = is_calendar(data[time])
     steps = positions(data[time], years=years)
@@ -200,7 +195,7 @@ def draw_rows(ax: Axes, record: Record, **options: Any) -> list[Any]:
     rows = np.arange(record.values.shape[1])
     lines = []
     for place, column in zip(rows, record.values.T, strict=True):
-        ax.axhline(place, color="0.85", linewidth=0.4, zorder=1)
+        ax.axhline(float(place), color="0.85", linewidth=0.4, zorder=1)
         lines += ax.plot(record.where, place + 0.5 * column / scale, **{"color": INK, "linewidth": 0.8, **options})
     _name_rows(ax, rows, record.names)
     ax.set_ylim(-0.8, rows.size - 0.2)
@@ -447,12 +442,7 @@ def draw_index(ax: Axes, index: xr.DataArray, years: bool) -> list[Any]:
     """
     time = time_dimension(index, "index")
     if index.ndim != 1:
-        raise ArgumentError(
-            "index is one series over time",
-            expected="one dimension",
-            found=sizes_text(index),
-            fix="index=ds['nino34']",
-        )
+        raise wrong_dimensions(index, "index is one series over time", "one dimension", "index=ds['nino34']")
     index = index.sortby(time).compute()
     where, values = open_gaps(positions(index[time], years=years), index.values)
     sizes = sizes_in(ax)

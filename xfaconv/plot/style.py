@@ -60,7 +60,7 @@ def _is_extent(value: object) -> bool:
     if len(numbers) != 4 or not all(map(is_number, numbers)):
         return False
     west, east, south, north = numbers
-    return max(abs(west), abs(east)) <= 360 and -90 <= south < north <= 90
+    return bool(max(abs(west), abs(east)) <= 360 and -90 <= south < north <= 90)
 
 
 def _are_labels(value: object) -> bool:
@@ -318,8 +318,10 @@ class Style:
         Colorbar
         """
         options = {**defaults, **(self.cbar_kwargs or {})}
+        if "cax" not in options:
+            options["ax"] = list(axes)
         sizes = sizes_in(axes[0])
-        bar: Any = axes[0].figure.colorbar(artist, **({} if "cax" in options else {"ax": list(axes)}), **options)
+        bar: Any = axes[0].figure.colorbar(artist, **options)
         bar.ax.tick_params(labelsize=sizes["tick"], width=0.6, colors=INK)
         bar.set_label(options["label"], size=sizes["label"], color=INK)
         bar.outline.set_linewidth(0.6)
