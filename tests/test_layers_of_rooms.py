@@ -20,6 +20,7 @@ LEAVES = {
     "climatology",
     "dimensions",
     "download",
+    "eofs",
     "errors",
     "formatting",
     "grid",

@@ -11,7 +11,6 @@ import xfaconv
 from xfaconv.errors import AccessorError
 
 if TYPE_CHECKING:
-    from xfaconv.analysis.importances import Method as ImportanceMethod
     from xfaconv.engine import Arguments, Plan
     from xfaconv.models import Model
 
@@ -43,7 +42,7 @@ class DatasetAccessor:
         """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
         return xfaconv.embed(self._dataset, **options)
 
-    def importance(self, *, method: ImportanceMethod = "gate", **options: Any) -> xr.DataArray:
+    def importance(self, *, method: str = "gate", **options: Any) -> xr.DataArray:
         """Say how much each variable matters, (time, variable): see `xfaconv.importance`."""
         return xfaconv.importance(self._dataset, method=method, **options)
 

@@ -12,6 +12,7 @@ from typing import Any
 from xfaconv.errors import ArgumentError
 
 Place = tuple[float, float]
+Box = tuple[float, float, float, float]
 # Whether a value is good, what is expected, and an example.
 Rule = tuple[Callable[[Any], bool], str, str]
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
@@ -248,3 +249,43 @@ def as_place(value: Any, name: object = "base_point") -> Place:
             fix=f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first" if swapped else _EXAMPLE,
         )
     return latitude, longitude
+
+
+def as_box(value: object, name: str = "region") -> Box:
+    """Read a box on Earth.
+
+    Parameters
+    ----------
+    value : (south, north, west, east)
+        Edges [degrees]; west may be greater than east across the date line.
+    name : str
+        Its name, for messages.
+
+    Returns
+    -------
+    tuple of (float, float, float, float)
+
+    Raises
+    ------
+    ArgumentError
+        If it is no four numbers, or its latitudes are not on Earth, south first.
+
+    Examples
+    --------
+    >>> as_box((-10, 10, 160, 270))
+    (-10.0, 10.0, 160.0, 270.0)
+    """
+    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+    if len(several) != 4 or not all(is_number(edge) for edge in several):
+        problem = "is not four edges in degrees"
+    elif not -90 <= several[0] <= several[1] <= 90:
+        problem = "has no latitudes from south to north"
+    else:
+        south, north, west, east = (float(edge) for edge in several)
+        return south, north, west, east
+    raise ArgumentError(
+        f"{name} {problem}",
+        expected="(south, north, west, east), latitudes from -90 to 90, south first",
+        found=repr(value)[:200],
+        fix=f"{name}=(-10, 10, 160, 270)",
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xfaconv.arguments import is_number
-from xfaconv.errors import GridError
+from xfaconv.errors import ArgumentError, GridError
 
 _DEGREE_TOLERANCE = 1e-3
 # In steps of latitude.
@@ -230,3 +230,80 @@ class Grid:
         )
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
+
+
+def great_circle_degrees(
+    latitude: NDArray[np.floating] | float, longitude: NDArray[np.floating] | float, point: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Angular distance of places from a point on the sphere.
+
+    Parameters
+    ----------
+    latitude, longitude : ndarray
+        The places [degrees], broadcast against each other.
+    point : (float, float)
+        Latitude and longitude [degrees].
+
+    Returns
+    -------
+    ndarray, float64
+        Distance [degrees], 0 to 180.
+
+    Examples
+    --------
+    >>> great_circle_degrees(np.array([0.0, 10.0])[:, None], np.array([0.0, 90.0]), (0, 0)).round(1)
+    array([[ 0., 90.],
+           [10., 90.]])
+    """
+    rows, columns = (np.deg2rad(np.asarray(values, dtype=np.float64)) for values in (latitude, longitude))
+    row, column = np.deg2rad(point[0]), np.deg2rad(point[1])
+    # The half-angle form keeps its digits at small distances, where the cosine of the distance is 1 but for rounding.
+    half = np.sin((rows - row) / 2) ** 2 + np.cos(rows) * np.cos(row) * np.sin((columns - column) / 2) ** 2
+    return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))
+
+
+def nearest_cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
+    """Find the cell whose centre is nearest, in either longitude convention.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    latitude, longitude : float
+        The place [degrees]; -140 and 220 are the same longitude.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Row and column. Between two cells the southern one, and the one of smaller longitude from 0 to 360.
+
+    Raises
+    ------
+    ArgumentError
+        If the point lies outside the grid's outer edges.
+
+    Examples
+    --------
+    >>> grid = Grid.regular(5.0)
+    >>> nearest_cell(grid, 1, -140) == nearest_cell(grid, 1, 220)
+    True
+    """
+    south, north = float(grid.latitude_edges[0]), float(grid.latitude_edges[-1])
+    west, east = float(grid.longitude_edges[0]), float(grid.longitude_edges[-1])
+    # The middle of the grid plus a difference in -180..180 puts the longitude on the grid's own branch.
+    middle = (west + east) / 2
+    branch = middle + (longitude - middle + 180) % 360 - 180
+    # On a closed circle every longitude has a cell, and the seam belongs to both of its ends.
+    inside = grid.periodic or west <= branch <= east
+    if not (np.isfinite(latitude) and np.isfinite(longitude) and south <= latitude <= north and inside):
+        raise ArgumentError(
+            f"the base point latitude={latitude:g}, longitude={longitude:g} lies outside the grid",
+            expected=grid.describe(),
+            found=f"latitude {latitude:g}, longitude {longitude:g}",
+            fix=f"a place with latitude from {south:g} to {north:g} and longitude from {west:g} to {east:g}",
+        )
+    row = int(np.abs(np.asarray(grid.latitude) - latitude).round(6).argmin())
+    columns = np.asarray(grid.longitude)
+    apart = np.abs((columns - longitude + 180) % 360 - 180)
+    # One rule for ties, so that neither the order of storage nor the longitude convention decides.
+    return row, int(np.lexsort((columns % 360, apart.round(6)))[0])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.analysis.clustering import recoloured, surrogate_vectors, transitions
-from xfaconv.analysis.composites import regime_composites
-from xfaconv.analysis.regimes import choose_count, regimes
+from xfaconv.analysis.clustering import choose_count, recoloured, regimes, transitions
+from xfaconv.analysis.statistics.composites import regime_composites
+from xfaconv.analysis.statistics.surrogates import surrogate_vectors
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 import xarray as xr
 
-from xfaconv.analysis.anomalies import BasePeriod, anomalies, standardised
-from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, time_axis
-from xfaconv.analysis.eofs import leading_eofs
-from xfaconv.analysis.fields import find_field, zonal_mean
-from xfaconv.analysis.places import nearest_point
-from xfaconv.arguments import check_choice
+from xfaconv.analysis.axes import (
+    box_mean,
+    cell_area,
+    nearest_point,
+    part_with_cells,
+    time_axis,
+    zonal_mean,
+)
+from xfaconv.analysis.statistics.anomalies import BasePeriod, anomalies, standardised
+from xfaconv.analysis.statistics.eofs import leading_eofs
+from xfaconv.arguments import Box, Place, check_choice
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError
+from xfaconv.names.coordinates import level_values
+from xfaconv.names.variables import level_coordinate, recognise_variable
 
 NINO_BOXES: Mapping[str, Box] = {
     "nino12": (-10.0, 0.0, 270.0, 280.0),
@@ -22,7 +31,85 @@ NINO_BOXES: Mapping[str, Box] = {
 }
 NAO_SOUTH: Box = (35.0, 45.0, 280.0, 350.0)
 NAO_NORTH: Box = (55.0, 70.0, 280.0, 350.0)
-PNA_POINTS = ((20.0, -160.0, 0.25), (45.0, -165.0, -0.25), (55.0, -115.0, 0.25), (30.0, -85.0, -0.25))
+TAHITI, DARWIN = (-17.5, -149.6), (-12.4, 130.9)
+PNA_POINTS: Mapping[Place, float] = {
+    (20.0, -160.0): 0.25,
+    (45.0, -165.0): -0.25,
+    (55.0, -115.0): 0.25,
+    (30.0, -85.0): -0.25,
+}
+
+
+# What the table of names calls each field, and the pressure level that it is taken at [hPa].
+_FIELDS = {"sst": ("sst", None), "msl": ("msl", None), "z500": ("z", 500.0)}
+# Anomalies serve an index as well as the field does, but are no input of a model: the table does not know them.
+_ANOMALIES = {"ssta": "sst"}
+
+
+def _at_level(field: xr.DataArray, level: float | None) -> xr.DataArray | None:
+    """Take a pressure level [hPa], whether levels are in hPa or Pa; None where it is not among them."""
+    coordinate = None if level is None else level_coordinate(field)
+    if level is None or coordinate is None:
+        return field
+    near = np.flatnonzero(np.abs(level_values(field.coords.to_dataset(), coordinate) - level) < 0.5)
+    if not len(near):
+        return None
+    return field.isel({dim: int(near[0]) for dim in field[coordinate].dims}, drop=True)
+
+
+def _named_so(data: xr.Dataset, name: str, wanted: str) -> xr.DataArray | None:
+    """Give a variable of a Dataset if it is the wanted field."""
+    key, level = _FIELDS[wanted]
+    try:
+        found = recognise_variable(data, name)
+    except CoordinateError:  # of a variable whose levels are no pressures
+        return None
+    known = _ANOMALIES.get(name.lower()) if found is None else found.key
+    if known != key or (found is not None and level is not None and found.levels and level not in found.levels):
+        return None
+    return _at_level(data[name], level)
+
+
+def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.DataArray:
+    """Find the first of several fields by the names that the package knows.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        A DataArray is taken as the field itself (its 500 hPa level where z500 is wanted and it has levels).
+    wanted : sequence of {"sst", "msl", "z500"}
+        In order of preference.
+
+    Returns
+    -------
+    DataArray (time, latitude, longitude)
+
+    Raises
+    ------
+    VariableError
+        If none is there.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((1, 1, 1)), dims=("time", "lat", "lon"))
+    >>> find_field(xr.Dataset({"tos": field}), ("sst",)).name
+    'tos'
+    """
+    if isinstance(data, xr.DataArray):
+        taken = _at_level(data, 500.0 if "z500" in wanted else None)
+        if taken is not None:
+            return taken if data.name is not None else taken.rename(wanted[0])
+    elif isinstance(data, xr.Dataset):
+        for field in wanted:
+            for name in sorted(map(str, data.data_vars), key=lambda name: name != field):
+                taken = _named_so(data, name, field)
+                if taken is not None:
+                    return taken
+    else:
+        raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
+    found = "levels without 500 hPa" if isinstance(data, xr.DataArray) else ", ".join(map(str, data.data_vars))
+    fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
+    raise VariableError(f"no variable was recognised as {' or '.join(wanted)}", found=found, fix=fix)
 
 
 def _named(index: xr.DataArray, name: str, definition: str, units: str = "1") -> xr.DataArray:
@@ -166,8 +253,8 @@ def soi(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = Non
     Frozen({'time': 36})
     """
     field = find_field(data, ("msl",))
-    tahiti = standardised(nearest_point(field, -17.5, -149.6), base_period=base_period)
-    darwin = standardised(nearest_point(field, -12.4, 130.9), base_period=base_period)
+    tahiti = standardised(nearest_point(field, TAHITI), base_period=base_period)
+    darwin = standardised(nearest_point(field, DARWIN), base_period=base_period)
     difference = tahiti.reset_coords(drop=True) - darwin.reset_coords(drop=True)
     index = _unit_variance(difference, field)
     return _named(index, "soi", f"standardised {field.name} at Tahiti less Darwin (nearest cells), standardised")
@@ -189,16 +276,9 @@ def _annular(
 ) -> xr.DataArray:
     """Leading principal component over a box, its sign such that `positive` exceeds `negative`."""
     field = find_field(data, variables)
-    axes = horizontal_axes(field)
-    weights = cell_area(field, box, cells="centres")
-    inside = weights > 0
+    # Refuses a grid that covers a part of the box: the EOF of a part is another pattern.
     box_mean(field.isel({time_axis(field): slice(0, 1)}), box)
-    part = field.isel(
-        {
-            axes.latitude: inside.any(axes.longitude).values,
-            axes.longitude: inside.any(axes.latitude).values,
-        }
-    )
+    part = part_with_cells(field, cell_area(field, box, cells="centres"))
     eofs = leading_eofs(anomalies(part, base_period=base_period))
     pattern = eofs.pattern.isel(mode=0, drop=True)
     difference = box_mean(pattern, positive) - box_mean(pattern, negative)
@@ -300,9 +380,8 @@ def pna(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = Non
     """
     field = find_field(data, ("z500",))
     parts = [
-        weight
-        * standardised(nearest_point(field, latitude, longitude), base_period=base_period).reset_coords(drop=True)
-        for latitude, longitude, weight in PNA_POINTS
+        weight * standardised(nearest_point(field, point), base_period=base_period).reset_coords(drop=True)
+        for point, weight in PNA_POINTS.items()
     ]
     index = parts[0] + parts[1] + parts[2] + parts[3]
     return _named(index, "pna", f"standardised {field.name} at 4 points (Wallace and Gutzler 1981)")
