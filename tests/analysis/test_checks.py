@@ -215,7 +215,7 @@ def test_the_embedding_has_no_place(model: Model, data: xr.Dataset) -> None:
     assert (place.attrs["base_latitude"], place.attrs["base_longitude"]) == pytest.approx((0, 90), abs=12)
 
 
-def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
+def norms(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
     """What influence differentiates, for many inputs (case, step, variable, latitude, longitude)."""
     import torch
 
@@ -233,7 +233,7 @@ def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np
 
 @pytest.mark.parametrize("target", ["hidden", "embedding", ("response", 1)])
 def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target: Any) -> None:
-    """Occlusion as oracle: taking a cell's variable out of the whole window changes the target as influence foretells.
+    """Occlusion as oracle: taking a cell's variable out of the whole window changes the target as influence predicts.
 
     With anomalies a tenth as large the network is nearly linear there, so that the first-order answer must be the
     whole one; on the anomalies themselves the strongest cells must still be found.
@@ -247,13 +247,13 @@ def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target:
         probe, window = window_of(model, small)
         foretold = np.einsum("lvij,lvij->vij", found.values, window.fields[::-1])
 
-        plain = lengths(probe, window, window.fields[None], target)[0]
+        plain = norms(probe, window, window.fields[None], target)[0]
         change = np.empty_like(foretold)
         for variable in range(3):
             for row in range(GRID.shape[0]):
                 occluded = np.repeat(window.fields[None], GRID.shape[1], axis=0)
                 occluded[np.arange(GRID.shape[1]), :, variable, row, np.arange(GRID.shape[1])] = 0
-                change[variable, row] = plain - lengths(probe, window, occluded, target)
+                change[variable, row] = plain - norms(probe, window, occluded, target)
         assert np.corrcoef(foretold.ravel(), change.ravel())[0, 1] > least
         strongest = np.argsort(-np.abs(foretold), axis=None)[:20]
         assert np.abs(change).ravel()[strongest].mean() > 3 * np.abs(change).mean()
@@ -379,7 +379,7 @@ def test_agreement_of_importances_is_spearmans(model: Model, data: xr.Dataset) -
     found = [importance(data, method=method, samples=3, **options(model)) for method in ("gate", "occlusion")]
     table = importance_agreement(*found)
     ranks = [np.argsort(np.argsort(values.mean("time").values)) for values in found]
-    assert float(table.sel(method="gate", other_method="occlusion")) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert float(table.sel(one_method="gate", other_method="occlusion")) == pytest.approx(np.corrcoef(*ranks)[0, 1])
     card = importance_for_card(data, model, samples=3)
     assert card["rank_correlation"]["gate and occlusion"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=0.01)
     assert set(card["gradient"]) == set(NAMES)
@@ -439,7 +439,7 @@ def test_partial_correlation_removes_what_a_control_explains() -> None:
     assert np.isnan(partial_rank_correlation(control, y, [control]))
 
 
-def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+def test_the_checks_are_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
     with no_computes():
         lazy = check_attention(data.chunk(time=40), (0, 90), samples=3, **options(model))
     out = lazy.compute(scheduler="synchronous")
@@ -455,7 +455,7 @@ def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr
         assert "standard_name" not in out[name].attrs
         assert len(out[name].attrs["long_name"]) > 10
     assert np.isnan(out.insertion.sel(order=["distance", "latitude", "variance"])).all()
-    with pytest.raises(ArgumentError, match="too few samples"):
+    with pytest.raises(ArgumentError, match="samples cannot be used"):
         check_attention(data, (0, 90), samples=2, **options(model))
 
 

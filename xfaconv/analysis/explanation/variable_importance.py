@@ -304,7 +304,7 @@ def importance_agreement(*importances: xr.DataArray) -> xr.DataArray:
 
     Returns
     -------
-    DataArray (method, other_method)
+    DataArray (one_method, other_method)
         Spearman's, -1 to 1; labelled by the methods that attrs name.
 
     Raises
@@ -327,7 +327,9 @@ def importance_agreement(*importances: xr.DataArray) -> xr.DataArray:
     means = [entry.mean(time_axis(entry)).sel(variable=first["variable"].values) for entry in importances]
     names = [str(entry.attrs.get("method", "gate")) for entry in importances]
     table = np.array([[float(spearmanr(a.values, b.values)[0]) for b in means] for a in means])
-    return xr.DataArray(table, {"method": names, "other_method": names}, ("method", "other_method"), "rank_correlation")
+    return xr.DataArray(
+        table, {"one_method": names, "other_method": names}, ("one_method", "other_method"), "rank_correlation"
+    )
 
 
 def importance_for_card(ds: xr.Dataset, model: Model, *, samples: int = 12) -> dict[str, Any]:
@@ -363,7 +365,7 @@ def importance_for_card(ds: xr.Dataset, model: Model, *, samples: int = 12) -> d
         mean = values.mean(time_axis(values)).to_series()
         out[method] = {str(name): round(float(share), 3) for name, share in mean.items()}
     out["rank_correlation"] = {
-        f"{one} and {other}": round(float(table.sel(method=one, other_method=other)), 2)
+        f"{one} and {other}": round(float(table.sel(one_method=one, other_method=other)), 2)
         for one, other in combinations(CARD_METHODS, 2)
     }
     return out
