@@ -199,8 +199,8 @@ def _by_gates(request: ImportanceRequest) -> xr.DataArray:
 @register_importance("occlusion")
 def _by_occlusion(request: ImportanceRequest) -> xr.DataArray:
     """Relative change of the answer when one variable is left out of the whole window."""
-    options = {"target": request.target, "where": request.where}
-    return request.shares(over_windows(request.windows, Probe.without_variables, ["variable"], **options))
+    measure, target, where = Probe.without_variables, request.target, request.where
+    return request.shares(over_windows(request.windows, measure, ["variable"], target=target, where=where))
 
 
 @register_importance("gradient")

@@ -146,7 +146,7 @@ def spread_evenly(positions: NDArray[np.int64], samples: int | None) -> NDArray[
     """
     if samples is None or samples >= len(positions):
         return positions
-    return positions[np.unique(np.linspace(0, len(positions) - 1, samples).round().astype(int))]
+    return np.asarray(positions[np.unique(np.linspace(0, len(positions) - 1, samples).round().astype(int))])
 
 
 def adjacent_steps(data: xr.DataArray, dim: str) -> NDArray[np.bool_]:
