@@ -30,7 +30,7 @@ from engine_page import page
 from quarter_degree import MODEL, generated, model_of, size_on_disk, stored, times
 
 import xfaconv
-from xfaconv.climatology import harmonic_basis
+from xfaconv.climatology import seasonal_basis
 from xfaconv.engine import write_zarr
 from xfaconv.models import Model
 
@@ -68,7 +68,7 @@ def phase_of_year(stamps: np.ndarray) -> np.ndarray:
 def standardised(model: Model, fields: np.ndarray, year_phase: np.ndarray) -> np.ndarray:
     """Give standardised anomalies (time, variable, latitude, longitude)."""
     known = model.climatology
-    mean = np.einsum("tk,vkij->tvij", harmonic_basis(year_phase, known.harmonics), known.coefficients, optimize=True)
+    mean = np.einsum("tk,vkij->tvij", seasonal_basis(year_phase, known.harmonics), known.coefficients, optimize=True)
     return ((fields - mean) / known.scale).astype("f4")
 
 

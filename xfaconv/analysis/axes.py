@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.arguments import Box, Place
-from xfaconv.dimensions import find_dimension
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
+from xfaconv.names import find_dimension
 
 Cells = Literal["overlap", "centres"]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -343,7 +343,8 @@ def nearest_point(field: xr.DataArray, point: Place) -> xr.DataArray:
     try:
         row, column = nearest_cell(grid, *point)
     except ArgumentError as outside:
-        raise CoordinateError(outside.problem, expected=outside.expected, fix=outside.fix) from outside
+        problem = f"the point ({point[0]:g}, {point[1]:g}) lies outside the grid"
+        raise CoordinateError(problem, expected=grid.describe(), fix=outside.fix) from outside
     return field.isel({axes.latitude: rows[row], axes.longitude: columns[column]})
 
 

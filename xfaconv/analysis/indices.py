@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import (
@@ -19,9 +18,8 @@ from xfaconv.analysis.axes import (
 from xfaconv.analysis.statistics.anomalies import BasePeriod, anomalies, standardised
 from xfaconv.analysis.statistics.eofs import leading_eofs
 from xfaconv.arguments import Box, Place, check_choice
-from xfaconv.errors import ArgumentError, CoordinateError, VariableError
-from xfaconv.names.coordinates import level_values
-from xfaconv.names.variables import level_coordinate, recognise_variable
+from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.names import find_dimension, find_variable
 
 NINO_BOXES: Mapping[str, Box] = {
     "nino12": (-10.0, 0.0, 270.0, 280.0),
@@ -38,36 +36,6 @@ PNA_POINTS: Mapping[Place, float] = {
     (55.0, -115.0): 0.25,
     (30.0, -85.0): -0.25,
 }
-
-
-# What the table of names calls each field, and the pressure level that it is taken at [hPa].
-_FIELDS = {"sst": ("sst", None), "msl": ("msl", None), "z500": ("z", 500.0)}
-# Anomalies serve an index as well as the field does, but are no input of a model: the table does not know them.
-_ANOMALIES = {"ssta": "sst"}
-
-
-def _at_level(field: xr.DataArray, level: float | None) -> xr.DataArray | None:
-    """Take a pressure level [hPa], whether levels are in hPa or Pa; None where it is not among them."""
-    coordinate = None if level is None else level_coordinate(field)
-    if level is None or coordinate is None:
-        return field
-    near = np.flatnonzero(np.abs(level_values(field.coords.to_dataset(), coordinate) - level) < 0.5)
-    if not len(near):
-        return None
-    return field.isel({dim: int(near[0]) for dim in field[coordinate].dims}, drop=True)
-
-
-def _named_so(data: xr.Dataset, name: str, wanted: str) -> xr.DataArray | None:
-    """Give a variable of a Dataset if it is the wanted field."""
-    key, level = _FIELDS[wanted]
-    try:
-        found = recognise_variable(data, name)
-    except CoordinateError:  # of a variable whose levels are no pressures
-        return None
-    known = _ANOMALIES.get(name.lower()) if found is None else found.key
-    if known != key or (found is not None and level is not None and found.levels and level not in found.levels):
-        return None
-    return _at_level(data[name], level)
 
 
 def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.DataArray:
@@ -96,18 +64,23 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
     'tos'
     """
     if isinstance(data, xr.DataArray):
-        taken = _at_level(data, 500.0 if "z500" in wanted else None)
+        name = wanted[0] if data.name is None else str(data.name)
+        if find_dimension(data, "level") is None:
+            return data.rename(name)
+        # Only heights are wanted on levels: whatever the array is called, it is them.
+        taken = find_variable(data.to_dataset(name="z"), "z500")
         if taken is not None:
-            return taken if data.name is not None else taken.rename(wanted[0])
-    elif isinstance(data, xr.Dataset):
-        for field in wanted:
-            for name in sorted(map(str, data.data_vars), key=lambda name: name != field):
-                taken = _named_so(data, name, field)
-                if taken is not None:
-                    return taken
-    else:
+            return taken.rename(name)
+        data = data.to_dataset(name=name)
+    if not isinstance(data, xr.Dataset):
         raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
-    found = "levels without 500 hPa" if isinstance(data, xr.DataArray) else ", ".join(map(str, data.data_vars))
+    for key in wanted:
+        # A height or geopotential that states no level is taken for the one at 500 hPa.
+        for other in (key, "z") if key == "z500" else (key,):
+            taken = find_variable(data, other)
+            if taken is not None:
+                return taken
+    found = ", ".join(map(str, data.data_vars)) or "no variables"
     fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
     raise VariableError(f"no variable was recognised as {' or '.join(wanted)}", found=found, fix=fix)
 

@@ -88,7 +88,7 @@ def _ends(ready: Prepared, length: int, season: Season) -> NDArray[np.int64]:
     """Positions that end a whole window without a gap, at steps where the network attends."""
     time = ready.conformed.time
     whole = np.zeros(len(time.index), dtype=bool)
-    for span in time.runs:
+    for span in time.spans:
         whole[span.start + length - 1 : span.stop] = True
     whole &= time.index % max(ready.model.card.network.attention_every, 1) == 0
     stamps = xr.DataArray(time.values, dims="time", name="time")
