@@ -82,7 +82,7 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
                 return taken
     found = ", ".join(map(str, data.data_vars)) or "no variables"
     fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
-    raise VariableError(f"no variable was recognised as {' or '.join(wanted)}", found=found, fix=fix)
+    raise VariableError(f"no variable for {' or '.join(wanted)}", found=found, fix=fix)
 
 
 def _named(index: xr.DataArray, name: str, definition: str, units: str = "1") -> xr.DataArray:
