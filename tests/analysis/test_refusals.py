@@ -155,7 +155,7 @@ def test_teleconnection_refuses_before_the_network_runs(
     def ran(*_: Any, **__: Any) -> None:
         raise AssertionError("the network ran")
 
-    monkeypatch.setattr("xfaconv.engine.attention", ran)
+    monkeypatch.setattr("xfaconv.analysis.explanation.base_point_maps.attention_of", ran)
     with pytest.raises(error, match=words):
         xfaconv.teleconnection(worlds.world(90), (0, 30), model=worlds.model(), variable="t2m", **options)
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 import xarray as xr
@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from xfaconv.analysis.axes import in_one_chunk, time_axis
 from xfaconv.analysis.statistics.seasons import Season, adjacent_steps, season_name, steps_of_season
 from xfaconv.analysis.statistics.surrogates import surrogate_vectors
-from xfaconv.arguments import check_arguments, check_choice, check_rules, is_whole
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import (
+    DEFAULTS,
+    Arguments,
+    check_arguments,
+    check_choice,
+    check_rules,
+    is_whole,
+    refuse_unknown,
+    shared_arguments,
+)
+from xfaconv.engine import embed
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
@@ -288,12 +297,8 @@ def _require_steps(found: int, least: int, what: str) -> None:
         raise MissingDataError("too few steps to find regimes in", expected=wanted, found=str(found))
 
 
-def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.DataArray:
-    # A misspelt argument is none of the engine's: the message names the one that may be meant.
-    Settings.of(cast("Arguments", arguments), regimes)
+def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataArray:
     if isinstance(data, xr.Dataset):
-        from xfaconv.engine import embed
-
         return embed(data, **arguments)
     if arguments:
         fix = f"leave out {', '.join(arguments)}: the embeddings are made already"
@@ -301,6 +306,7 @@ def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.D
     return data
 
 
+@shared_arguments
 def regimes(
     data: xr.Dataset | xr.DataArray,
     n: int = 4,
@@ -310,7 +316,7 @@ def regimes(
     seed: int = 0,
     repeats: int = 10,
     surrogates: int = 20,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Cluster embeddings into regimes and score how well they are supported.
 
@@ -467,8 +473,9 @@ def choose_count(
     numbers = list(candidates) if isinstance(candidates, Iterable) else [0]
     good = bool(numbers) and all(is_whole(number, 2) for number in numbers)
     check_rules({"candidates": candidates}, {"candidates": (lambda _: good, "numbers from 2", "range(2, 9)")})
+    refuse_unknown(options, [*_OPTIONS, *DEFAULTS])
     own = {name: options.pop(name) for name in _OPTIONS if name in options}
-    embedding = _vectors(data, options)
+    embedding = _vectors(data, cast("Arguments", options))
     parts = [regimes(embedding, number, **own)[list(_SCORES)] for number in numbers]
     out = xr.concat(parts, xr.Variable("n", numbers), join="exact", combine_attrs="drop_conflicts")
     out = out.assign_coords(n=numbers)

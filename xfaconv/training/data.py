@@ -14,9 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, recognise
+from xfaconv.adapt import Conformed, InputSpec, Survey, TimeAxis, adapt
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
-from xfaconv.adapt.recognition import as_dataset
+from xfaconv.adapt.survey import survey
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.grid import Grid
@@ -386,8 +386,9 @@ def user_data(
         target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
-        conformed = adapt(ds, target, regrid=None, climatology=None)
+        found = survey(ds)
+        target = InputSpec(chosen_variables(found, variables), harmonics=HARMONICS)
+        conformed = adapt(found, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
             "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
@@ -418,13 +419,13 @@ def user_data(
     return replace(data, variables=marked)
 
 
-def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
+def chosen_variables(found: Survey, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
     """Describe the variables to train on, in the user's own names and units.
 
     Parameters
     ----------
-    ds : Dataset
-        ERA5-like fields.
+    found : Survey
+        What was found in the user's data.
     wanted : sequence of str, optional
         Their names; by default all that are recognised.
 
@@ -441,14 +442,14 @@ def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[Vari
     Examples
     --------
     >>> ds = xr.Dataset({"gust": ("time", [1.0], {"units": "m s-1"})})
-    >>> chosen_variables(ds, ["gust"])[0].units
+    >>> chosen_variables(Survey(ds), ["gust"])[0].units
     'm s-1'
     """
-    ds = as_dataset(ds)
+    ds = found.ds
     known = [str(name) for name in ds.data_vars]
     specs: list[VariableSpec] = []
     if wanted is None:
-        for variable in recognise(ds).variables:
+        for variable in found.variables:
             levels = variable.levels if variable.level_coordinate and len(variable.levels) > 1 else ()
             specs += [
                 VariableSpec(f"{variable.key}{level:g}", variable.units, f"{variable.key} at {level:g} hPa", level)

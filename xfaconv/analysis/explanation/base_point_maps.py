@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -12,14 +12,16 @@ from xfaconv.analysis.axes import cell_area, distance_from
 from xfaconv.analysis.explanation.network_probe import cut_windows, density, find_target, gradients
 from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season, season_months, season_name, steps_of_season
-from xfaconv.arguments import Place, as_place, check_arguments
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
+from xfaconv.engine.api import attention_of, conformed_of
+from xfaconv.engine.prepare import prepare
 from xfaconv.errors import ArgumentError, VariableError
 
 # Around the base point every field correlates with itself and every network attends: that is no teleconnection.
 _NEAR = 15.0
 
 
+@shared_arguments
 def teleconnection(
     ds: xr.Dataset,
     base_point: Place,
@@ -31,7 +33,7 @@ def teleconnection(
     surrogates: int = 999,
     seed: int = 0,
     alpha: float = 0.05,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Compare what a base point attends to with what it correlates with.
 
@@ -82,13 +84,11 @@ def teleconnection(
     >>> out = teleconnection(ds, (0, -140), variable="z500", season="DJF")  # doctest: +SKIP
     >>> float(out.pattern_correlation)  # doctest: +SKIP
     """
-    from xfaconv.engine import attention, conform
-
-    Settings.of(cast("Arguments", arguments), teleconnection)
     point = as_place(base_point)
     check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
     season_months(season)
-    fields = conform(ds, **arguments)
+    ready = prepare(ds, arguments)
+    fields = conformed_of(ready)
     names = [str(name) for name in fields.data_vars]
     chosen = names[0] if variable is None else variable
     if chosen not in names:
@@ -106,7 +106,7 @@ def teleconnection(
         alpha=alpha,
         deseasonalise=False,
     )
-    maps = attention(ds, latitude=point[0], longitude=point[1], **arguments)
+    maps = attention_of(ready, *point)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
     used = steps_of_season(maps[time], season, warm, among="with its whole warm-up inside the data")
@@ -130,6 +130,7 @@ def teleconnection(
     return out.assign_attrs({**shared, **correlated.attrs, **own})
 
 
+@shared_arguments
 def influence(
     ds: xr.Dataset,
     base_point: Place | None = None,
@@ -138,7 +139,7 @@ def influence(
     lag: int | Sequence[int] | None = None,
     samples: int | None = None,
     season: Season = None,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Sensitivity of a base point to every cell and variable of its input window.
 
@@ -184,7 +185,6 @@ def influence(
     >>> import xfaconv  # doctest: +SKIP
     >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
     """
-    Settings.of(cast("Arguments", arguments), influence)
     if lag is not None:
         check_arguments(lag=lag)
     if base_point is None and not (isinstance(target, str) and target == "embedding"):

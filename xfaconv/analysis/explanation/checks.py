@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -22,8 +22,7 @@ from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes
 from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
-from xfaconv.arguments import Place, check_rules, is_whole
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, Place, check_rules, is_whole, shared_arguments
 
 # Pass marks, fixed before any model was looked at.
 LEAST_GAIN_ERRORS = 2.0
@@ -348,6 +347,7 @@ def _claim(faithful: float, skilful: float, learned: float, data: float, gradien
     )
 
 
+@shared_arguments
 def check_attention(
     ds: xr.Dataset,
     base_point: Place,
@@ -355,7 +355,7 @@ def check_attention(
     samples: int = 4,
     season: Season = None,
     seed: int = 0,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Run all checks on the attention of a base point and say what may and may not be claimed.
 
@@ -399,7 +399,6 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140)).compute()  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
-    Settings.of(cast("Arguments", arguments), check_attention)
     enough = (lambda value: is_whole(value, 3), "a whole number from 3, for standard errors", "4")
     check_rules({"samples": samples}, {"samples": enough})
     windows = cut_windows(ds, base_point, samples=samples, season=season, **arguments)

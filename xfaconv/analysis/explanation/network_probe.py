@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 import dask.array as da
 import numpy as np
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area
 from xfaconv.analysis.statistics.seasons import Season, spread_evenly, steps_of_season
-from xfaconv.arguments import Place, as_place, check_arguments
-from xfaconv.engine.abilities import require_attention
-from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
+from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
+from xfaconv.engine.choice import require_ability
+from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
@@ -66,7 +66,7 @@ class Windows:
     @property
     def grid(self) -> Grid:
         """The grid that the network runs on."""
-        return self.ready.conformed.grid
+        return self.ready.grid
 
     def finished(self, data: xr.Dataset) -> xr.Dataset:
         """Give maps the user's names and directions; compute at once where the user's data are in memory."""
@@ -96,6 +96,7 @@ def _ends(ready: Prepared, length: int, season: Season) -> NDArray[np.int64]:
     return np.flatnonzero(steps_of_season(stamps, season, whole, among=among))
 
 
+@shared_arguments
 def cut_windows(
     ds: xr.Dataset,
     base_point: Place | None,
@@ -103,7 +104,7 @@ def cut_windows(
     samples: int | None = None,
     season: Season = None,
     needs_attention: bool = True,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> Windows:
     """Cut windows of the model's warm-up and one more step.
 
@@ -135,13 +136,20 @@ def cut_windows(
     ArgumentError
         If the base point is outside, the data have members, or samples is below 1.
     """
-    check_arguments(samples=samples)
-    ready = prepare(ds, Settings.of(cast("Arguments", arguments)))
+    ready = prepare(ds, arguments)
     if needs_attention:
-        require_attention(ready.model.card.network)
+        require_ability(ready.model.card.network, "attention")
+    return windows_of(ready, base_point, samples=samples, season=season)
+
+
+def windows_of(
+    ready: Prepared, base_point: Place | None, *, samples: int | None = None, season: Season = None
+) -> Windows:
+    """Cut windows of data that are prepared: see `cut_windows`."""
+    check_arguments(samples=samples)
     if ready.members is not None:
         raise ArgumentError("checks take one member", found=f"{ready.members} members", fix="ds.isel(number=0)")
-    grid = ready.conformed.grid
+    grid = ready.grid
     middle = grid.latitude[grid.shape[0] // 2], grid.longitude[grid.shape[1] // 2]
     cell = nearest_cell(grid, *(middle if base_point is None else as_place(base_point)))
     length = ready.model.card.warmup + 1

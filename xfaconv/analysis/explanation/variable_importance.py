@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -17,14 +17,15 @@ from xfaconv.analysis.explanation.network_probe import (
     Probe,
     Target,
     Windows,
-    cut_windows,
     find_target,
     gradients,
     over_windows,
+    windows_of,
 )
 from xfaconv.analysis.statistics.seasons import Season, season_name, spread_evenly, steps_of_season
-from xfaconv.arguments import Box, Place, as_box, check_choice
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, Box, Place, as_box, check_choice, shared_arguments
+from xfaconv.engine.api import importance_of
+from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ImportanceRequest:
         Number of times.
     season : str, sequence of int, or None
         Season of those times.
-    arguments : Mapping
+    arguments : Arguments
         Of `xfaconv.embed`.
     """
 
@@ -66,7 +67,12 @@ class ImportanceRequest:
     forecast: tuple[str, int] | None
     samples: int | None
     season: Season
-    arguments: Mapping[str, Any]
+    arguments: Arguments
+
+    @cached_property
+    def ready(self) -> Prepared:
+        """The data as the model reads them."""
+        return prepare(self.ds, self.arguments)
 
     @property
     def of_place(self) -> bool:
@@ -76,14 +82,7 @@ class ImportanceRequest:
     @cached_property
     def windows(self) -> Windows:
         """Input windows at the times that are asked about."""
-        return cut_windows(
-            self.ds,
-            self.base_point,
-            samples=self.samples,
-            season=self.season,
-            needs_attention=False,
-            **self.arguments,
-        )
+        return windows_of(self.ready, self.base_point, samples=self.samples, season=self.season)
 
     @cached_property
     def target(self) -> Target:
@@ -92,7 +91,7 @@ class ImportanceRequest:
             if not self.of_place:
                 fix = "importance(ds, method='occlusion', base_point=(0, -140), target=('z500', 1))"
                 raise ArgumentError("a forecast is one of a place", fix=fix)
-            return find_target(self.windows.model, self.forecast)
+            return find_target(self.ready.model, self.forecast)
         return Target("hidden" if self.of_place else "embedding")
 
     @cached_property
@@ -100,7 +99,7 @@ class ImportanceRequest:
         """Weights of the cells that are asked about (latitude, longitude), summing to 1; None for the embedding."""
         if not self.of_place:
             return None
-        weights = np.zeros(self.windows.grid.shape)
+        weights = np.zeros(self.ready.grid.shape)
         if self.region is None:
             weights[self.windows.cell] = 1
         else:
@@ -125,7 +124,7 @@ class ImportanceRequest:
         """
         total = sizes.sum("variable")
         out = (sizes / total.where(total > 0)).astype(np.float32).rename("importance")
-        model = self.windows.model
+        model = self.ready.model
         out.attrs = {"model": model.card.name, "weights_sha256": model.sha256}
         return self.windows.finished(out.to_dataset())["importance"]
 
@@ -184,12 +183,10 @@ def importance_methods() -> tuple[str, ...]:
 @register_importance("gate")
 def _by_gates(request: ImportanceRequest) -> xr.DataArray:
     """Take the gates of the engine, at every step unless samples are asked for."""
-    from xfaconv.engine import importance as gates
-
     if request.of_place or request.forecast is not None:
         problem = "gates are the same everywhere: they know no place and no forecast"
         raise ArgumentError(problem, fix="importance(ds, method='occlusion', region=(-10, 10, 160, 270))")
-    found = gates(request.ds, **request.arguments)
+    found = importance_of(request.ready)
     time = time_axis(found)
     chosen = np.flatnonzero(steps_of_season(found[time], request.season))
     found = found.isel({time: spread_evenly(chosen, request.samples)})
@@ -211,6 +208,7 @@ def _by_gradient(request: ImportanceRequest) -> xr.DataArray:
     return request.shares((effect**2).sum(["step", "latitude", "longitude"]) ** 0.5)
 
 
+@shared_arguments
 def importance(
     ds: xr.Dataset,
     *,
@@ -220,7 +218,7 @@ def importance(
     target: tuple[str, int] | None = None,
     samples: int | None = None,
     season: Season = None,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Say how much each variable matters to the embedding, or to the state or a forecast of a place or region.
 
@@ -277,7 +275,6 @@ def importance(
     >>> tropics.dims, tropics.sizes["variable"]
     (('time', 'variable'), 5)
     """
-    Settings.of(cast("Arguments", arguments), importance)
     check_choice("method", method, importance_methods())
     if base_point is not None and region is not None:
         raise ArgumentError("both a base point and a region are given", expected="one of them", fix="region=None")
