@@ -15,7 +15,7 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.analysis import importance_for_card
-from xfaconv.analysis.importances import METHODS
+from xfaconv.analysis.explanation.variable_importance import CARD_METHODS
 
 SAMPLES = {"ncep-monthly-2p5deg": "ncep-oisst", "amip-daily-5p6deg": "amip"}
 # The years that the regional models were tested on.
@@ -57,7 +57,7 @@ def main() -> None:
         variables = list(found["gate"])
         print(f"\n{name}, {arguments.samples} times\n")
         print("| method | " + " | ".join(variables) + " |\n|---|" + "---|" * len(variables))
-        for method in METHODS:
+        for method in CARD_METHODS:
             print(f"| {method} | " + " | ".join(f"{found[method][variable]:.2f}" for variable in variables) + " |")
         print()
         for pair, value in found["rank_correlation"].items():

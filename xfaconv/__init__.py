@@ -20,9 +20,7 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
     from xfaconv.adapt import recognise
-    from xfaconv.analysis import check_attention, importance, teleconnection
-    from xfaconv.analysis.influence import influence
-    from xfaconv.analysis.regimes import regimes
+    from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
     from xfaconv.models import Model, list_models, load_model, register_model

@@ -15,9 +15,9 @@ import xarray as xr
 from dask.diagnostics.progress import ProgressBar
 
 import xfaconv
-from xfaconv.analysis.anomalies import standardised
 from xfaconv.analysis.indices import nino34
-from xfaconv.analysis.seasons import in_season, season_years
+from xfaconv.analysis.statistics.anomalies import standardised
+from xfaconv.analysis.statistics.seasons import in_season, season_years
 
 NINO34_CENTRE = (0.0, -140.0)
 _WRITTEN = ("encoded.nc", "attention_nino34.png", "importance.png", "embedding.png")

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.places import great_circle
+from xfaconv.analysis.axes import distance_from
 from xfaconv.arguments import check_arguments, is_number, is_whole
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
@@ -244,7 +244,7 @@ def planted(
     frame = xr.Dataset(coords=coords)
     footprint = np.stack(
         [
-            np.exp(-0.5 * (great_circle(frame, mode.latitude, mode.longitude).values / mode.radius) ** 2)
+            np.exp(-0.5 * (distance_from(frame, (mode.latitude, mode.longitude)).values / mode.radius) ** 2)
             for mode in modes
         ]
     )

@@ -1,4 +1,4 @@
-"""What users call: embeddings, importance, attention, hidden states, all of them at once, and the adapted data."""
+"""What users call: embeddings, attention, hidden states, all of them at once, and the adapted data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xarray as xr
 from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
-from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, check_choice, shared_arguments
+from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, shared_arguments
 from xfaconv.engine.choice import has_gates, require_ability
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
@@ -80,43 +80,8 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     return _finish(ready, "embed", {"embeddings": array})["embeddings"]
 
 
-@shared_arguments
-def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Arguments]) -> xr.DataArray:
-    """Say how much each variable counts at every time step, by the squeeze-excitation gates.
-
-    The gates act on mixtures of variables behind the bottleneck; they are mapped back through the input weights.
-
-    Parameters
-    ----------
-    ds : Dataset
-        ERA5-like fields.
-    method : {"gate"}
-        How importance is measured.
-    **arguments
-        The shared arguments of the engine.
-
-    Returns
-    -------
-    DataArray ([member,] time, variable), float32
-        Dimensionless, non-negative, summing to 1 over the variables.
-
-    Raises
-    ------
-    ModelError
-        If the network has no gates.
-    XFaconvError
-        If the data or an argument cannot be used.
-
-    Examples
-    --------
-    >>> import xfaconv
-    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
-    >>> two_months = xfaconv.importance(ds.isel(time=slice(0, 2)))
-    >>> round(float(two_months.isel(time=0).sum()), 4)
-    1.0
-    """
-    check_choice("method", method, ("gate",))
-    ready = prepare(ds, arguments)
+def importance_of(ready: Prepared) -> xr.DataArray:
+    """Say how much each variable counts in data that are prepared, by the gates: see `xfaconv.importance`."""
     require_ability(ready.model.card.network, "gates")
     array = _importance(ready.source(needs_hidden=False), ready)
     return _finish(ready, "importance", {"importance": array})["importance"]

@@ -1,22 +1,27 @@
-"""Composites of a field by the phase of an index, season or regime, with significance that knows about memory."""
+"""Composites: mean fields by the phase of an index or by regime, tested with the autocorrelation of the field."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.anomalies import anomalies
-from xfaconv.analysis.axes import check_arrays, horizontal_axes, time_axis
-from xfaconv.analysis.discovery import false_discovery
-from xfaconv.analysis.events import effective_sample_of_events
-from xfaconv.analysis.seasons import in_season, season_years
-from xfaconv.analysis.significance import correlate, correlation_p_value, exceedance
+from xfaconv.analysis.axes import check_arrays, horizontal_axes, in_one_chunk, require_dimension, time_axis
+from xfaconv.analysis.statistics.anomalies import anomalies
+from xfaconv.analysis.statistics.correlation import correlate
+from xfaconv.analysis.statistics.seasons import Season, season_name, season_years, steps_of_season
+from xfaconv.analysis.statistics.significance import (
+    correlation_p_value,
+    effective_sample_of_events,
+    exceedance,
+    false_discovery,
+)
 from xfaconv.arguments import check_arguments
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError
+
+Test = Literal["effective", "years"]
 
 _LEAST_YEARS = 5
 
@@ -31,29 +36,36 @@ def _shuffled(
     return exceedance(np.asarray(field)[..., table.ravel()], shuffles.reshape(count + 1, -1))
 
 
-def _year_table(time: xr.DataArray, season: str | Sequence[int] | None) -> NDArray[np.int64]:
+def _year_table(time: xr.DataArray, season: Season) -> NDArray[np.int64]:
     """Positions (year, step of the season) of the years that are complete but for a leap day."""
     years = season_years(time, season)
     names, sizes = np.unique(years, return_counts=True)
-    longest = sizes.max()
-    whole = names[sizes >= longest - 1]
-    length = int(sizes[sizes >= longest - 1].min())
+    # A year of daily data may be a leap day shorter; the record's first and last winter are often incomplete.
+    complete = sizes >= sizes.max() - 1
+    whole, length = names[complete], int(sizes[complete].min())
     if len(whole) < _LEAST_YEARS:
-        raise TimeError(
-            "too few years to shuffle",
-            expected=f"at least {_LEAST_YEARS} complete years",
-            found=f"{len(whole)}",
-            fix="test='effective'",
-        )
+        least = f"at least {_LEAST_YEARS} complete years"
+        raise TimeError("too few years to shuffle", expected=least, found=str(len(whole)), fix="test='effective'")
     return np.stack([np.flatnonzero(years == name)[:length] for name in whole])
+
+
+def _at_common_times(
+    field: xr.DataArray, series: xr.DataArray, time: str, name: str
+) -> tuple[xr.DataArray, xr.DataArray]:
+    require_dimension(series, time, name)
+    first, second = xr.align(field, series.reset_coords(drop=True), join="inner")
+    if not first.sizes[time]:
+        found = f"field {field.sizes[time]}, {name} {series.sizes[time]}, common 0 times"
+        raise TimeError(f"field and {name} share no times", found=found, fix="give both at the same times")
+    return first, second
 
 
 def membership_test(
     field: xr.DataArray,
     members: xr.DataArray,
     *,
-    test: Literal["effective", "years"] = "effective",
-    season: str | Sequence[int] | None = None,
+    test: Test = "effective",
+    season: Season = None,
     shuffles: int = 999,
     seed: int = 0,
     alpha: float = 0.05,
@@ -114,11 +126,10 @@ def membership_test(
         p_value = correlation_p_value(correlate(indicator, field, dim=time).correlation, effective)
         null = "Student t with the effective sample size given the events"
     else:
-        lazy = field.chunks is not None
         p_value = xr.apply_ufunc(
             _shuffled,
-            field.chunk({time: -1}) if lazy else field,
-            indicator.chunk({time: -1}) if indicator.chunks is not None else indicator,
+            in_one_chunk(field, [time]),
+            in_one_chunk(indicator, [time]),
             input_core_dims=[[time], [time]],
             dask="parallelized",
             output_dtypes=[field.dtype],
@@ -129,7 +140,7 @@ def membership_test(
     mean.attrs = {"long_name": "mean anomaly", "units": field.attrs.get("units", "1")}
     number = inside.sum(time)
     number.attrs = {"long_name": "number of steps in the mean", "units": "1"}
-    found = false_discovery(p_value, alpha=alpha, dim=horizontal_axes(field).both)
+    found = false_discovery(p_value, alpha=alpha, dim=horizontal_axes(field))
     return xr.Dataset({"mean": mean, "count": number, "p_value": p_value, **found}, attrs=found.attrs)
 
 
@@ -138,8 +149,8 @@ def composite(
     index: xr.DataArray,
     *,
     threshold: float = 1.0,
-    season: str | Sequence[int] | None = None,
-    test: Literal["effective", "years"] = "effective",
+    season: Season = None,
+    test: Test = "effective",
     shuffles: int = 999,
     seed: int = 0,
     alpha: float = 0.05,
@@ -190,25 +201,13 @@ def composite(
     check_arguments(threshold=threshold)
     check_arrays(field=field, index=index)
     time = time_axis(field)
-    if time not in index.dims:
-        raise TimeError("the index has no time", expected=f"dimension {time!r}", found=f"dimensions {index.dims}")
-    departure, chosen = xr.align(anomalies(field), index.reset_coords(drop=True), join="inner")
-    selected = in_season(departure[time], season)
-    if not selected.any():
-        raise TimeError(
-            "field and index share no times in the season",
-            expected=f"common times in {season or 'the year'}",
-            found=f"field {field.sizes[time]}, index {index.sizes[time]}, common {departure.sizes[time]} times",
-            fix="give both at the same times",
-        )
-    departure, chosen = departure.isel({time: selected}), chosen.isel({time: selected})
+    departure, chosen = _at_common_times(anomalies(field), index, time, "index")
+    selected = {time: steps_of_season(departure[time], season, among="that field and index share")}
+    departure, chosen = departure.isel(selected), chosen.isel(selected)
     if chosen.chunks is None and not (abs(chosen) >= threshold).any():
-        raise ArgumentError(
-            "no step of the index reaches the threshold",
-            expected=f"values of at least {threshold:g} or at most {-threshold:g}",
-            found=f"{float(chosen.min()):g} to {float(chosen.max()):g}",
-            fix="threshold=0.5, or a standardised index",
-        )
+        problem = f"no step of the index reaches the threshold {threshold:g} or {-threshold:g}"
+        found = f"{float(chosen.min()):g} to {float(chosen.max()):g}"
+        raise ArgumentError(problem, found=found, fix="threshold=0.5, or a standardised index")
     parts = [
         membership_test(departure, members, test=test, season=season, shuffles=shuffles, seed=seed, alpha=alpha)
         for members in (chosen >= threshold, chosen <= -threshold)
@@ -218,7 +217,7 @@ def composite(
     return out.assign_attrs(
         threshold=threshold,
         index="index" if index.name is None else str(index.name),
-        season=str(season or "all"),
+        season=season_name(season),
         test=test,
         alpha=alpha,
     )
@@ -228,8 +227,8 @@ def regime_composites(
     field: xr.DataArray,
     regime: xr.DataArray | xr.Dataset,
     *,
-    season: str | Sequence[int] | None = None,
-    test: Literal["effective", "years"] = "effective",
+    season: Season = None,
+    test: Test = "effective",
     alpha: float = 0.05,
     deseasonalise: bool = True,
 ) -> xr.Dataset:
@@ -274,37 +273,18 @@ def regime_composites(
     >>> regime_composites(field, labels).significant[:, 0, 0].values
     array([ True,  True])
     """
+    check_arguments(deseasonalise=deseasonalise, test=test, alpha=alpha)
     check_arrays(field=field)
     if isinstance(regime, xr.Dataset) and {"label", "regime"} <= set(regime.variables):
         labels, numbers = regime["label"], regime["regime"].values.tolist()
     else:
         check_arrays(regime=regime)
-        if time_axis(field) not in regime.dims:
-            raise TimeError(
-                "the regimes have no time",
-                expected=f"dimension {time_axis(field)!r}",
-                found=f"dimensions {regime.dims}",
-            )
         if regime.chunks is not None:
-            raise ArgumentError(
-                "how many regimes there are is not known without computing",
-                expected="the Dataset that regimes() gives",
-                found="a lazy DataArray",
-                fix="regime_composites(field, regimes(embedding, 4))",
-            )
-        labels = regime
-        numbers = [int(number) for number in np.unique(regime.values) if number > 0]
-    check_arguments(deseasonalise=deseasonalise, test=test, alpha=alpha)
+            problem = "how many regimes a lazy DataArray holds is not known without computing"
+            raise ArgumentError(problem, fix="regime_composites(field, regimes(embedding, 4))")
+        labels, numbers = regime, [int(number) for number in np.unique(regime.values) if number > 0]
     departure = anomalies(field) if deseasonalise else field
-    steps = departure.sizes[time_axis(field)], labels.sizes.get(time_axis(field), 0)
-    departure, labels = xr.align(departure, labels.reset_coords(drop=True), join="inner")
-    if not departure.sizes[time_axis(field)]:
-        raise TimeError(
-            "field and regimes share no times",
-            expected="common times",
-            found=f"field {steps[0]}, regimes {steps[1]}, common 0 times",
-            fix="give both at the same times",
-        )
+    departure, labels = _at_common_times(departure, labels, time_axis(field), "regimes")
     if not numbers:
         raise MissingDataError("there is no regime in the labels", expected="numbers from 1", found="none above 0")
     parts = [membership_test(departure, labels == number, test=test, season=season, alpha=alpha) for number in numbers]
