@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xfaconv.dimensions import find_dimension
+from xfaconv.names import find_dimension
 from xfaconv.plot.coordinates import canonical, horizontal_dimensions, select_labels
 from xfaconv.plot.labels import wrong_dimensions
 from xfaconv.plot.maps import arrange, draw_map

@@ -16,9 +16,9 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.ticker import MaxNLocator
 
 from xfaconv.arguments import check_choice
-from xfaconv.dimensions import find_dimension
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
+from xfaconv.names import find_dimension
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
 from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
