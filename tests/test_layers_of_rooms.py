@@ -76,6 +76,16 @@ def imported(path: Path) -> Iterator[str]:
         todo += ast.iter_child_nodes(node)
 
 
+def lines_of_code(text: str) -> int:
+    """Lines that are neither empty nor comments nor part of a docstring."""
+    documented: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            documented |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(bool(line.strip()) and line.lstrip()[0] != "#" and number not in documented for number, line in lines)
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
@@ -115,7 +125,7 @@ def test_nothing_in_the_package_unpickles() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_are_short_and_say_what_they_are(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") <= 400
+    assert lines_of_code(text) <= 400
     assert ast.get_docstring(ast.parse(text)), "a module opens with one sentence that says its subject"
 
 

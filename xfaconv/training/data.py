@@ -297,7 +297,7 @@ def training_data(
     if climatology is None:
         basis = seasonal_basis(axis.year_phase, harmonics)
         fits = [fit_climatology(field[train], basis[train], grid.row_area) for field in fields]
-        fits = list(dask.compute(*fits))  # type: ignore[attr-defined]
+        fits = list(dask.compute(*fits))  # type: ignore[attr-defined, no-untyped-call]
         for variable, (_, spread) in zip(variables, fits, strict=True):
             if not np.isfinite(spread).any():
                 raise VariableError(
