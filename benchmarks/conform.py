@@ -17,7 +17,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-from xfaconv.adapt import Target, adapt
+from xfaconv.adapt import InputSpec, adapt
 from xfaconv.climatology import Climatology
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
@@ -58,7 +58,7 @@ def measure(path: Path, repeats: int, threads: int) -> dict[str, float]:
     """Read alone, regrid, and regrid to anomalies, taking turns so that a busy machine slows all alike."""
     ds = xr.open_zarr(path, consolidated=False)
     flat = Climatology(np.full((1, 5, *GOAL.shape), 280, "f4"), np.ones((1, *GOAL.shape), "f4"))
-    target = Target((VariableSpec("t2m", "K", "2 metre temperature"),), GOAL, "1D", flat)
+    target = InputSpec((VariableSpec("t2m", "K", "2 metre temperature"),), GOAL, "1D", flat)
     reading = ds.t2m.data.map_blocks(lambda block: block[:, :1, :1].copy(), dtype="f4", chunks=(ds.t2m.chunks[0], 1, 1))
     works = {
         "read": reading,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.adapt.timeaxis import time_axis
+from xfaconv.adapt.time_axis import time_axis
 from xfaconv.climatology import Climatology
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec

@@ -14,7 +14,7 @@ import xarray as xr
 from tests.conftest import raise_if_dask_computes
 from tests.training.records import months, waves
 from xfaconv import tutorial
-from xfaconv.adapt import Target, adapt
+from xfaconv.adapt import InputSpec, adapt
 from xfaconv.climatology import fit_climatology, month_basis, seasonal_basis
 from xfaconv.models import Model, list_models, load_model
 from xfaconv.training.data import TrainingData, chosen_variables, recipe_data, user_data
@@ -32,8 +32,8 @@ def test_every_recipe_has_its_packaged_model(name: str) -> None:
     assert (card.segment, card.warmup, card.step) == (recipe.segment, recipe.warmup, recipe.step)
 
 
-def target(model: Model) -> Target:
-    return Target(model.card.variables, model.card.grid, model.card.step, model.climatology)
+def target(model: Model) -> InputSpec:
+    return InputSpec(model.card.variables, model.card.grid, model.card.step, model.climatology)
 
 
 def test_conform_gives_what_the_monthly_network_was_trained_on(shared_data: Path) -> None:
@@ -95,7 +95,7 @@ RECORDS = {
 
 def standardised(ds: xr.Dataset, names: Sequence[str]) -> list[np.ndarray]:
     specs = chosen_variables(ds, names)
-    conformed = adapt(ds, Target(specs), regrid=None, climatology="data").data
+    conformed = adapt(ds, InputSpec(specs), regrid=None, climatology="data").data
     return [conformed[spec.name].values for spec in specs]
 
 

@@ -14,9 +14,9 @@ from dask.delayed import delayed
 from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
-from xfaconv.adapt.plausible import Subject, look
+from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.adapt.regrid import Remap, same_cells
-from xfaconv.adapt.timeaxis import TimeAxis
+from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.climatology import Climatology, seasonal_basis, seasonal_mean, standardise
 from xfaconv.errors import GridError, TimeError
 from xfaconv.grid import Grid
@@ -157,7 +157,7 @@ def standardise_block(
             if basis is not None and coefficients is not None and scale is not None:
                 mean = seasonal_mean(basis[part], coefficients)
                 if subject is not None:
-                    look(values, mean, scale, subject)
+                    check_plausible(values, mean, scale, subject)
                 values = standardise(values, mean, scale)
             target[member, part] = values
             # Infinite values count as missing, also where nothing is averaged.

@@ -13,7 +13,7 @@ from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.horizontal import read_horizontal
 from xfaconv.adapt.regrid import plan_remap
 from xfaconv.adapt.selection import squeeze
-from xfaconv.adapt.timeaxis import TimeAxis
+from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.adapt.variables import match_variables
 from xfaconv.errors import CoordinateError, GridError, VariableError
 from xfaconv.grid import Grid

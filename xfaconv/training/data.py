@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xfaconv.adapt import Conformed, Target, TimeAxis, adapt, open_dataset, recognise
+from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, open_dataset, recognise
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.recognition import as_dataset
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
@@ -227,7 +227,7 @@ class TrainingData:
         WindowSource
         """
         part = self.train if part is None else part
-        within = (slice(max(run.start, part.start), min(run.stop, part.stop)) for run in self.time.runs)
+        within = (slice(max(run.start, part.start), min(run.stop, part.stop)) for run in self.time.spans)
         spans = tuple(span for span in within if span.start < span.stop)
         return WindowSource(self.fields, self.time.year_phase, self.time.day_phase, spans)
 
@@ -339,7 +339,7 @@ def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
         raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
     opened = [open_dataset(file) for file in files]
     ds = opened[0] if len(opened) == 1 else xr.concat(opened, "time", data_vars="minimal", coords="minimal")
-    conformed = adapt(ds, Target(recipe.variables, step=recipe.step), regrid=None, climatology=None)
+    conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
     conformed = replace(conformed, data=conformed.data.compute())
     for each in opened:
         each.close()
@@ -383,10 +383,10 @@ def user_data(
     """
     if start is not None:
         card = start.card
-        target = Target(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
+        target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = Target(chosen_variables(ds, variables), harmonics=HARMONICS)
+        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
         conformed = adapt(ds, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
