@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, open_dataset, recognise
+from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, recognise
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.recognition import as_dataset
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
@@ -171,6 +171,7 @@ class WindowSource:
             if not partners.size:
                 angles[position] = 0.0
             second.append(int(random.choice(partners)) if partners.size else start)
+        # cos^2 + sin^2 = 1: a sum of two independent anomalies keeps their variances and covariances.
         weights = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
         x, y = torch.from_numpy(weights)[..., None, None, None, None]
         return replace(first, fields=x * first.fields + y * self.read(second, length).fields)
@@ -296,8 +297,8 @@ def training_data(
     fields = [conformed.data[variable.name].data for variable in variables]
     if climatology is None:
         basis = seasonal_basis(axis.year_phase, harmonics)
-        fits = [fit_climatology(field[train], basis[train], grid.row_area) for field in fields]
-        fits = list(dask.compute(*fits))  # type: ignore[attr-defined, no-untyped-call]
+        lazy = (fit_climatology(field[train], basis[train], grid.row_area) for field in fields)
+        fits = dask.compute(*lazy)  # type: ignore[attr-defined, no-untyped-call]
         for variable, (_, spread) in zip(variables, fits, strict=True):
             if not np.isfinite(spread).any():
                 raise VariableError(
@@ -337,12 +338,10 @@ def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
     files = sorted(folder.glob(recipe.files))
     if not files:
         raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
-    opened = [open_dataset(file) for file in files]
-    ds = opened[0] if len(opened) == 1 else xr.concat(opened, "time", data_vars="minimal", coords="minimal")
-    conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
-    conformed = replace(conformed, data=conformed.data.compute())
-    for each in opened:
-        each.close()
+    one_after_another: dict[str, Any] = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
+    with xr.open_mfdataset(files, **one_after_another, coords="minimal", compat="override") as ds:
+        conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
+        conformed = replace(conformed, data=conformed.data.compute())
     train, test = (_between(conformed.time, *years) for years in (recipe.train, recipe.test))
     return training_data(conformed, recipe.variables, train, test, recipe.harmonics)
 
@@ -392,8 +391,7 @@ def user_data(
         raise ArgumentError(
             "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
         )
-    steps = len(conformed.time)
-    held = round(validation * steps)
+    steps, held = len(conformed.time), round(validation * len(conformed.time))
     train = slice(0, steps - held)
     if train.stop <= length:
         raise TimeError(

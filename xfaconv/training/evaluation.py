@@ -548,6 +548,8 @@ def linear_answer(
         visible = weighted[:, :, ~hidden].reshape(len(weighted), -1)
         past, future = visible[data.train], visible[data.test]
         mean = past.mean(axis=0)
+        # EOFs through the matrix over time, which is the smaller one: X X' = U S^2 U', and the PCs of new steps are
+        # X_new X' U / S. Ridge regression then shrinks each by S^2 / (S^2 + penalty).
         gram = (past - mean) @ (past - mean).T
         variance, left = np.linalg.eigh(gram.astype(np.float64))
         variance, left = variance[::-1], left[:, ::-1][:, : max(_RANKS)]
