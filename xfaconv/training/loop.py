@@ -27,7 +27,6 @@ from xfaconv.training.objective import Objective, training_loss
 
 _CHECKPOINT_EVERY = 50
 _PERSISTENCE_WINDOWS = 64
-_SMALL = 0.1
 
 Weights = dict[str, torch.Tensor]
 
@@ -194,9 +193,8 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed_precision):
-                loss, parts = training_loss(
-                    network, batch, geometry, grid, _objective_at(objective, schedule, update), random
-                )
+                wanted = _objective_at(update, objective, schedule)
+                loss, parts = training_loss(network, batch, geometry, grid, wanted, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -253,7 +251,7 @@ def start_from_damped_persistence(network: Network, source: WindowSource, grid: 
         network.persistence.copy_(torch.from_numpy(products / np.maximum(squares, 1e-12)))
         for parameter in network.read_out[-1].parameters():
             # Forecasts are persistence plus what the read-out says: small, it starts near the best one without a model.
-            parameter.mul_(_SMALL)
+            parameter.mul_(0.1)
 
 
 def _identity(
@@ -282,7 +280,7 @@ def _identity(
     }
 
 
-def _objective_at(objective: Objective, schedule: Schedule, update: int) -> Objective:
+def _objective_at(update: int, objective: Objective, schedule: Schedule) -> Objective:
     """Leave the weight of the input out of the first half: which variables carry information is not known before."""
     return objective if 2 * update >= schedule.updates else replace(objective, input_weight=0.0)
 
