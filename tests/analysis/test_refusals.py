@@ -155,13 +155,13 @@ def test_teleconnection_refuses_before_the_network_runs(
     def ran(*_: Any, **__: Any) -> None:
         raise AssertionError("the network ran")
 
-    monkeypatch.setattr("xfaconv.engine.attention", ran)
+    monkeypatch.setattr("xfaconv.analysis.attended.attention_of", ran)
     with pytest.raises(error, match=words):
         xfaconv.teleconnection(worlds.world(90), (0, 30), model=worlds.model(), variable="t2m", **options)
 
 
 def test_a_box_is_read_as_it_is_meant() -> None:
-    from xfaconv.analysis.axes import as_box
+    from xfaconv.arguments import as_box
 
     assert as_box([np.float32(-5), 5, 350, 10]) == (-5.0, 5.0, 350.0, 10.0)
 

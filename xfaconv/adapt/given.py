@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.horizontal import read_horizontal
+from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import plan_remap
-from xfaconv.adapt.selection import squeeze
+from xfaconv.adapt.survey import squeeze
 from xfaconv.adapt.time_axis import TimeAxis
-from xfaconv.adapt.variables import match_variables
 from xfaconv.grid import Grid
 from xfaconv.names.tables import entries
 from xfaconv.names.units import conversion

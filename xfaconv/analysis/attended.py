@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -14,13 +14,16 @@ from xfaconv.analysis.places import great_circle
 from xfaconv.analysis.seasons import in_season, season_months
 from xfaconv.analysis.significance import Null
 from xfaconv.analysis.teleconnections import correlation_map
-from xfaconv.arguments import as_place, check_arguments
+from xfaconv.arguments import Arguments, as_place, check_arguments, shared_arguments
+from xfaconv.engine.api import attention_of, conformed_of
+from xfaconv.engine.prepare import prepare
 from xfaconv.errors import TimeError, VariableError
 
 # Around the base point every field correlates with itself and every network looks: that is no teleconnection.
 _NEAR = 15.0
 
 
+@shared_arguments
 def teleconnection(
     ds: xr.Dataset,
     base_point: tuple[float, float],
@@ -32,7 +35,7 @@ def teleconnection(
     surrogates: int = 999,
     seed: int = 0,
     alpha: float = 0.05,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Compare where a base point looks with what it correlates with.
 
@@ -82,14 +85,11 @@ def teleconnection(
     >>> out = teleconnection(ds, (0, -140), variable="z500", season="DJF")  # doctest: +SKIP
     >>> float(out.pattern_correlation)  # doctest: +SKIP
     """
-    from xfaconv.engine import attention, conform
-    from xfaconv.engine.prepare import Arguments, Settings
-
-    Settings.of(cast("Arguments", arguments), teleconnection)
     latitude, longitude = as_place(base_point)
     check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
     season_months(season)
-    fields = conform(ds, **arguments)
+    ready = prepare(ds, arguments)
+    fields = conformed_of(ready)
     names = [str(name) for name in fields.data_vars]
     chosen = names[0] if variable is None else variable
     if chosen not in names:
@@ -108,7 +108,7 @@ def teleconnection(
         alpha=alpha,
         deseasonalise=False,
     )
-    maps = attention(ds, latitude=latitude, longitude=longitude, **arguments)
+    maps = attention_of(ready, latitude, longitude)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
     used = warm & in_season(maps[time], season)

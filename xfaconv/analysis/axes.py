@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.arguments import is_number
+from xfaconv.arguments import Box
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.names import find_dimension
 
-Box = tuple[float, float, float, float]
 Cells = Literal["overlap", "centres"]
 
 _LEAST_COVER = 0.9
@@ -174,46 +172,6 @@ def _column_overlap(longitude: NDArray[np.float64], west: float, east: float) ->
         upper = np.clip(edges[1:] + turn, west, east)
         overlap[kept] += np.deg2rad(upper - lower)
     return overlap
-
-
-def as_box(value: object, name: str = "region") -> Box:
-    """Read a box on Earth.
-
-    Parameters
-    ----------
-    value : (south, north, west, east)
-        Edges [degrees]; west may be greater than east across the date line.
-    name : str
-        Its name, for messages.
-
-    Returns
-    -------
-    tuple of (float, float, float, float)
-
-    Raises
-    ------
-    ArgumentError
-        If it is no four numbers, or its latitudes are not on Earth, south first.
-
-    Examples
-    --------
-    >>> as_box((-10, 10, 160, 270))
-    (-10.0, 10.0, 160.0, 270.0)
-    """
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
-    if len(several) != 4 or not all(is_number(edge) for edge in several):
-        problem = "is not four edges in degrees"
-    elif not -90 <= several[0] <= several[1] <= 90:
-        problem = "has no latitudes from south to north"
-    else:
-        south, north, west, east = (float(edge) for edge in several)
-        return south, north, west, east
-    raise ArgumentError(
-        f"{name} {problem}",
-        expected="(south, north, west, east), latitudes from -90 to 90, south first",
-        found=repr(value)[:200],
-        fix=f"{name}=(-10, 10, 160, 270)",
-    )
 
 
 def cell_area(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -15,8 +15,7 @@ from xfaconv.analysis.probe import Target
 from xfaconv.analysis.randomisation import attention_maps, check_data, check_parameters, density
 from xfaconv.analysis.verdicts import errors_above_zero, with_verdict
 from xfaconv.analysis.windows import Windows, cut_windows
-from xfaconv.arguments import is_whole
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, is_whole, shared_arguments
 from xfaconv.errors import ArgumentError
 
 # Pass marks, fixed before any model was looked at.
@@ -157,6 +156,7 @@ def _claim(faithful: float, skilful: float, learned: float, data: float, gradien
     )
 
 
+@shared_arguments
 def check_attention(
     ds: xr.Dataset,
     base_point: tuple[float, float],
@@ -164,7 +164,7 @@ def check_attention(
     samples: int = 4,
     season: str | Sequence[int] | None = None,
     seed: int = 0,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Run all checks on the attention of a base point and say what may and may not be claimed.
 
@@ -208,7 +208,6 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140)).compute()  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
-    Settings.of(cast("Arguments", arguments), check_attention)
     if not is_whole(samples, 3):
         raise ArgumentError(
             "too few samples", expected="a whole number from 3, for standard errors", found=repr(samples)[:200]

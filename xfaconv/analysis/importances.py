@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import Box, as_box, cell_area, check_arrays, time_axis
+from xfaconv.analysis.axes import cell_area, check_arrays, time_axis
 from xfaconv.analysis.influence import gradients
 from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.seasons import in_season
 from xfaconv.analysis.windows import Windows, cut_windows
-from xfaconv.arguments import check_choice
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, Box, as_box, check_choice, shared_arguments
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid
 
@@ -32,6 +31,7 @@ _GATE_COMMENT = (
 )
 
 
+@shared_arguments
 def importance(
     ds: xr.Dataset,
     *,
@@ -41,7 +41,7 @@ def importance(
     target: tuple[str, int] | None = None,
     samples: int | None = None,
     season: str | Sequence[int] | None = None,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Say how much each variable matters to the embedding, or to the state or a forecast of a place or region.
 
@@ -98,7 +98,6 @@ def importance(
     >>> tropics.dims, tropics.sizes["variable"]
     (('time', 'variable'), 5)
     """
-    Settings.of(cast("Arguments", arguments), importance)
     check_choice("method", method, METHODS)
     region = None if region is None else as_box(region)
     if method == "gate":
@@ -139,7 +138,7 @@ def importance(
 
 
 def _of_gates(
-    ds: xr.Dataset, samples: int | None, season: str | Sequence[int] | None, arguments: dict[str, Any]
+    ds: xr.Dataset, samples: int | None, season: str | Sequence[int] | None, arguments: Arguments
 ) -> xr.DataArray:
     from xfaconv.engine import importance as gates
 

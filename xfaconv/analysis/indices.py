@@ -8,11 +8,11 @@ from typing import Literal
 import xarray as xr
 
 from xfaconv.analysis.anomalies import BasePeriod, anomalies, standardised
-from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, time_axis
+from xfaconv.analysis.axes import box_mean, cell_area, horizontal_axes, time_axis
 from xfaconv.analysis.eofs import leading_eofs
 from xfaconv.analysis.fields import find_field, zonal_mean
 from xfaconv.analysis.places import nearest_point
-from xfaconv.arguments import check_choice
+from xfaconv.arguments import Box, check_choice
 
 NINO_BOXES: Mapping[str, Box] = {
     "nino12": (-10.0, 0.0, 270.0, 280.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import xarray as xr
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.probe import Probe, Target, Window, find_target
 from xfaconv.analysis.windows import Windows, cut_windows
-from xfaconv.arguments import check_arguments
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import Arguments, check_arguments, shared_arguments
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 
@@ -60,6 +59,7 @@ def gradients(windows: Windows, target: Target, where: NDArray[np.float32] | Non
     return derivative
 
 
+@shared_arguments
 def influence(
     ds: xr.Dataset,
     base_point: tuple[float, float] | None = None,
@@ -68,7 +68,7 @@ def influence(
     lag: int | Sequence[int] | None = None,
     samples: int | None = None,
     season: str | Sequence[int] | None = None,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Sensitivity of a base point to every cell and variable of its input window.
 
@@ -114,7 +114,6 @@ def influence(
     >>> import xfaconv  # doctest: +SKIP
     >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
     """
-    Settings.of(cast("Arguments", arguments), influence)
     if lag is not None:
         check_arguments(lag=lag)
     if base_point is None and not (isinstance(target, str) and target == "embedding"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 import xarray as xr
@@ -21,8 +21,15 @@ from xfaconv.analysis.clustering import (
     transitions,
 )
 from xfaconv.analysis.seasons import in_season
-from xfaconv.arguments import check_arguments, check_choice, is_whole
-from xfaconv.engine.prepare import Arguments, Settings
+from xfaconv.arguments import (
+    DEFAULTS,
+    Arguments,
+    check_arguments,
+    check_choice,
+    is_whole,
+    refuse_unknown,
+    shared_arguments,
+)
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 _SCORES = (
@@ -88,9 +95,7 @@ def _regimes(
     return labels + 1, found.centres, frequency, chance, stay, scores
 
 
-def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.DataArray:
-    # A slip of the fingers is none of the engine's arguments: it is told which one may be meant.
-    Settings.of(cast("Arguments", arguments), regimes)
+def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataArray:
     if isinstance(data, xr.Dataset):
         from xfaconv.engine import embed
 
@@ -105,6 +110,7 @@ def _vectors(data: xr.Dataset | xr.DataArray, arguments: dict[str, Any]) -> xr.D
     return data
 
 
+@shared_arguments
 def regimes(
     data: xr.Dataset | xr.DataArray,
     n: int = 4,
@@ -114,7 +120,7 @@ def regimes(
     seed: int = 0,
     repeats: int = 10,
     surrogates: int = 20,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> xr.Dataset:
     """Cluster embeddings into regimes and say how far they are to be believed.
 
@@ -300,7 +306,8 @@ def choose_count(
             fix="candidates=range(2, 9)",
         )
     known = ("method", "season", "seed", "repeats", "surrogates")
-    embedding = _vectors(data, {name: value for name, value in options.items() if name not in known})
+    refuse_unknown(options, [*known, *DEFAULTS])
+    embedding = _vectors(data, cast("Arguments", {name: own for name, own in options.items() if name not in known}))
     own = {name: value for name, value in options.items() if name in known}
     parts = [regimes(embedding, number, **own)[list(_SCORES)] for number in numbers]
     out = xr.concat(parts, xr.Variable("n", numbers), join="exact", combine_attrs="drop_conflicts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Unpack
 
 import dask.array as da
 import numpy as np
@@ -12,9 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.seasons import in_season
-from xfaconv.arguments import Place, check_arguments
-from xfaconv.engine.base_points import locate
-from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
+from xfaconv.arguments import Arguments, Place, check_arguments
+from xfaconv.engine.prepare import Prepared, locate, prepare
 from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.models import Model
@@ -102,7 +101,7 @@ def cut_windows(
     samples: int | None = None,
     season: str | Sequence[int] | None = None,
     needs_attention: bool = True,
-    **arguments: Any,
+    **arguments: Unpack[Arguments],
 ) -> Windows:
     """Cut windows of the model's warm-up and one more step.
 
@@ -135,7 +134,7 @@ def cut_windows(
         If the base point is outside, the data have members, or samples is below 1.
     """
     check_arguments(samples=samples)
-    ready = prepare(ds, Settings.of(cast("Arguments", arguments)))
+    ready = prepare(ds, arguments)
     spec = ready.model.card.network
     if needs_attention and (spec.architecture != "faconvlstm" or not spec.attention_every):
         raise ModelError(

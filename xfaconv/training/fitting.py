@@ -15,7 +15,7 @@ import xarray as xr
 
 from xfaconv.arguments import Rule, check_arguments, check_rules
 from xfaconv.engine.guards import resolve_device
-from xfaconv.engine.prepare import Settings
+from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.models import Model, load_model
 from xfaconv.nn import Geometry, Network, build_network
@@ -154,7 +154,7 @@ def fit(
     seeded = _new_network(data, leads, network, seed) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
-    device = resolve_device(Settings(device=device).filled().device or "auto")
+    device = resolve_device(filled({"device": device})["device"] or "auto")
     card = _card(name, ds, start, data, seeded, window)
     with _network_errors(network):
         # What could not be written after the training is refused now.

@@ -1,4 +1,4 @@
-"""Which of the data's variables a model's variable is, and what is said where there is none or more than one."""
+"""What a model reads, and which of the data's variables each of its variables is, in which units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import xarray as xr
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
 from xfaconv.names import level_coordinate, level_values
 from xfaconv.names.tables import entries, identity
+from xfaconv.names.units import Conversion, conversion, is_depth, parse_units
 from xfaconv.names.variables import RULES, FoundVariable
 from xfaconv.specs import VariableSpec
 
@@ -38,6 +39,40 @@ class Match:
     level_index: int | None = None
     sign: float = 1.0
 
+    @property
+    def is_amount(self) -> bool:
+        """Whether it is water added up over a step, which nothing in a file says for certain."""
+        entry = entries().get(self.source.key) if self.source is not None else None
+        unit = parse_units(self.spec.units)
+        return entry is not None and entry.kind == "water" and unit is not None and is_depth(unit)
+
+    def conversion(self, units: str | None, step: str | None) -> Conversion:
+        """Find the change of units, and of sign.
+
+        Parameters
+        ----------
+        units : str or None
+            Units of the data's variable.
+        step : str or None
+            Time step of the data, for amounts and rates.
+
+        Returns
+        -------
+        Conversion
+
+        Raises
+        ------
+        UnitsError
+            If the units cannot be converted without a guess.
+        """
+        if self.source is None:
+            return Conversion()
+        change = conversion(self.source.name, units, self.spec.units, entries().get(self.source.key), step)
+        if self.sign > 0:
+            return change
+        sentence = f"{self.source.name} with the opposite sign" + (f", {change.note}" if change.note else "")
+        return Conversion(-change.factor, -change.offset, sentence)
+
 
 def match_variables(
     ds: xr.Dataset,
@@ -55,39 +90,25 @@ def match_variables(
     found, unknown : sequences
         What `recognise_variable` found, and the names that it did not know.
     specs : sequence of VariableSpec
-        The model's variables in order.
+        The model's variables in order, or those of several models.
     given : Mapping, optional
         The model's name to the data's name, where the caller knows better.
 
     Returns
     -------
     tuple of Match
-        In the order of the model; `Match.source` is None where the data have no such variable.
+        In the order of the specs; `Match.source` is None where the data have no such variable.
 
     Raises
     ------
     VariableError
         If several variables match equally well.
     ArgumentError
-        If `given` names a variable that the model or the data do not have.
+        If `given` names a variable that the specs or the data do not have.
     """
-    if given is not None and not isinstance(given, Mapping):
-        raise ArgumentError(
-            "variables is not a mapping",
-            expected="{model name: name in the Dataset}",
-            found=type(given).__name__,
-            fix="variables={'t2m': 'my_temperature'}",
-        )
+    check_given(given, specs)
     given = dict(given or {})
-    names = {spec.name for spec in specs}
-    for model_name, data_name in given.items():
-        if model_name not in names:
-            raise ArgumentError(
-                f"variables={{...}} names {model_name!r}, which the model does not read",
-                expected=", ".join(spec.name for spec in specs),
-                found=model_name,
-                fix="variables={model name: name in the Dataset}",
-            )
+    for data_name in given.values():
         if data_name not in ds.data_vars:
             raise ArgumentError(
                 f"variables={{...}} names {data_name!r}, which is not in the Dataset",
@@ -96,6 +117,34 @@ def match_variables(
                 fix="variables={model name: name in the Dataset}",
             )
     return tuple(_match(ds, found, unknown, spec, given.get(spec.name)) for spec in specs)
+
+
+def check_given(given: Mapping[str, str] | None, specs: Sequence[VariableSpec]) -> None:
+    """Refuse names given by the caller for variables that the model does not read.
+
+    Parameters
+    ----------
+    given : Mapping, optional
+        The model's name to the data's name.
+    specs : sequence of VariableSpec
+        The model's variables.
+
+    Raises
+    ------
+    ArgumentError
+        If `given` is no mapping, or names another variable.
+    """
+    names = [spec.name for spec in specs]
+    if given is not None and not isinstance(given, Mapping):
+        problem, found = "variables is not a mapping", type(given).__name__
+    elif strange := [name for name in given or {} if name not in names]:
+        problem, found = f"variables={{...}} names {strange[0]!r}, which the model does not read", str(strange[0])
+    else:
+        return
+    raise ArgumentError(
+        problem, expected=f"{{one of {', '.join(names)}: name in the Dataset}}", found=found,
+        fix=f"variables={{{names[0]!r}: 'name in the Dataset'}}",
+    )  # fmt: skip
 
 
 def _match(
@@ -120,7 +169,7 @@ def _match(
         return Match(spec, FoundVariable(spec.name, key, (), "", "name", units))
     if not candidates:
         return Match(spec, None)
-    # the model's own name beats an alias, a name beats attributes
+    # The model's own name beats an alias, a name beats attributes.
     order = [(m.source.name != spec.name, RULES.index(m.source.rule), m.sign < 0) for m in candidates if m.source]
     best = [m for m, rank in zip(candidates, order, strict=True) if rank == min(order)]
     if len(best) > 1:
@@ -128,7 +177,7 @@ def _match(
         raise VariableError(
             f"more than one variable can be {spec.name!r}",
             expected="one",
-            found=", ".join(repr(name) for name in named),
+            found=", ".join(map(repr, named)),
             fix=f"variables={{{spec.name!r}: {named[0]!r}}}",
         )
     return best[0]
@@ -155,19 +204,17 @@ def _match_given(
     source = FoundVariable(given, key, levels, coordinate, RULES[0], units)
     index = _level_index(source, level)
     if index is None:
-        raise missing_level(spec, source, level)
+        raise CoordinateError(
+            f"variable {given!r} has no level {level:g} hPa, which the model reads as {spec.name!r}",
+            expected=f"{level:g} hPa",
+            found=f"levels {_shown(levels)} hPa",
+            fix=f"download level {level:g} hPa; or absent='climatology' to go without {spec.name!r}",
+        )
     return Match(spec, source, index)
 
 
-def missing_level(spec: VariableSpec, variable: FoundVariable, level: float) -> CoordinateError:
-    """Make the error for a level that a variable does not have."""
-    shown = ", ".join(f"{value:g}" for value in variable.levels) or "none stated"
-    return CoordinateError(
-        f"variable {variable.name!r} has no level {level:g} hPa, which the model reads as {spec.name!r}",
-        expected=f"{level:g} hPa",
-        found=f"levels {shown} hPa",
-        fix=f"download level {level:g} hPa; or absent='climatology' to go without {spec.name!r}",
-    )
+def _shown(levels: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in levels) or "none stated"
 
 
 def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing: Sequence[Match]) -> VariableError:
@@ -190,15 +237,14 @@ def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing
         key, level = identity(match.spec.name, match.spec.level)
         for variable in found:
             if variable.key == key and level is not None:
-                shown = ", ".join(f"{value:g}" for value in variable.levels)
-                has = f"levels {shown} hPa" if shown else "no level"
+                has = f"levels {_shown(variable.levels)} hPa" if variable.levels else "no level"
                 reasons.append(f"{variable.name!r} has {has}, not {level:g} hPa")
     have = "; ".join(variable.describe() for variable in found) or "no known variable"
     if unknown:
         have += f"; not recognised: {', '.join(unknown)}"
     example = unknown[0] if unknown else "name_in_ds"
     return VariableError(
-        f"the data lack {', '.join(repr(name) for name in names)}, which the model reads"
+        f"the data lack {', '.join(map(repr, names))}, which the model reads"
         + (f" ({'; '.join(reasons)})" if reasons else ""),
         expected=", ".join(f"{match.spec.name} [{match.spec.units}] {match.spec.long_name}" for match in missing),
         found=have,
