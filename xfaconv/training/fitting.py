@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,16 +30,12 @@ _VALIDATION_WINDOWS = 8
 # Entries of a network that follow from the data, or from an argument of their own.
 _DECIDED_BY_THE_DATA = ("variables", "leads")
 # Arguments that no other function has.
-_RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "mixed_precision": (lambda value: value in (None, True, False), "True, False or None", "None"),
-        "objective": (
-            lambda value: value is None or isinstance(value, Objective),
-            "an xfaconv.training.Objective, or None",
-            "Objective(sector_share=0.5)",
-        ),
-    }
-)
+_RULES: Mapping[str, Rule] = {
+    "mixed_precision": (lambda v: v in (None, True, False), "True, False or None", "None"),
+    "objective": (
+        lambda v: v is None or isinstance(v, Objective), "an Objective, or None", "Objective(sector_share=0.5)"
+    ),
+}  # fmt: skip
 
 
 def fit(

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
@@ -205,8 +204,7 @@ def _base_points(grid: Grid) -> list[tuple[int, int]]:
     rows, columns = grid.shape
     if not grid.is_global:
         return [(rows * i // 4, columns * j // 4) for i in (1, 2, 3) for j in (1, 2, 3)]
-    latitude, longitude = np.asarray(grid.latitude), np.asarray(grid.longitude)
-    return [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
+    return [nearest_cell(grid, *point) for point in _BASE_POINTS]
 
 
 def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path) -> Model:
@@ -271,8 +269,7 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = RECIPES[arguments.name]
-    data = recipe_data(recipe, arguments.data)
+    recipe, data = RECIPES[arguments.name], recipe_data(RECIPES[arguments.name], arguments.data)
     if arguments.control:
         compared = json.dumps(measure_control(recipe, data, arguments.work), indent=1)
         (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")

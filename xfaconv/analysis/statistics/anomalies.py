@@ -162,7 +162,7 @@ def standardised(data: xr.DataArray, *, base_period: BasePeriod | None = None, d
     name = time_axis(data, dim)
     departure = anomalies(data, base_period=base_period, dim=name)
     spread = _month_means(departure.astype(np.float64) ** 2, name, base_period) ** 0.5
-    out = standardise(departure, 0.0, spread.where(spread > 0)).astype(departure.dtype)
+    out: xr.DataArray = standardise(departure, 0.0, spread.where(spread > 0)).astype(departure.dtype)
     out = out.transpose(*data.dims).assign_attrs({**data.attrs, "units": "1"})
     # A standard name says which units there may be, and no longer holds.
     out.attrs.pop("standard_name", None)
