@@ -230,3 +230,33 @@ class Grid:
         )
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
+
+
+def great_circle_degrees(
+    latitude: NDArray[np.floating] | float, longitude: NDArray[np.floating] | float, point: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Angular distance of places from a point on the sphere.
+
+    Parameters
+    ----------
+    latitude, longitude : ndarray
+        The places [degrees], broadcast against each other.
+    point : (float, float)
+        Latitude and longitude [degrees].
+
+    Returns
+    -------
+    ndarray, float64
+        Distance [degrees], 0 to 180.
+
+    Examples
+    --------
+    >>> great_circle_degrees(np.array([0.0, 10.0])[:, None], np.array([0.0, 90.0]), (0, 0)).round(1)
+    array([[ 0., 90.],
+           [10., 90.]])
+    """
+    rows, columns = (np.deg2rad(np.asarray(values, dtype=np.float64)) for values in (latitude, longitude))
+    row, column = np.deg2rad(point[0]), np.deg2rad(point[1])
+    # The half-angle form keeps its digits at small distances, where the cosine of the distance is 1 but for rounding.
+    half = np.sin((rows - row) / 2) ** 2 + np.cos(rows) * np.cos(row) * np.sin((columns - column) / 2) ** 2
+    return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))

@@ -18,9 +18,7 @@ from xfaconv.analysis.importances import importance, importance_agreement, impor
 from xfaconv.analysis.indices import ao, nao, nino3, nino4, nino12, nino34, pna, sam, soi
 from xfaconv.analysis.influence import influence
 from xfaconv.analysis.patterns import pattern_correlation
-from xfaconv.analysis.planted import Link, Mode, planted, target_points
 from xfaconv.analysis.randomisation import check_data, check_parameters
-from xfaconv.analysis.recovery import link_recovery
 from xfaconv.analysis.regimes import choose_count, regimes
 from xfaconv.analysis.significance import (
     correlate,
@@ -33,8 +31,6 @@ from xfaconv.analysis.teleconnections import correlation_map, teleconnectivity
 from xfaconv.analysis.windows import cut_windows
 
 __all__ = [
-    "Link",
-    "Mode",
     "anomalies",
     "ao",
     "check_attention",
@@ -58,7 +54,6 @@ __all__ = [
     "influence",
     "lag_one_autocorrelation",
     "leading_eofs",
-    "link_recovery",
     "membership_test",
     "nao",
     "nino3",
@@ -67,14 +62,12 @@ __all__ = [
     "nino34",
     "pattern_correlation",
     "phase_randomised",
-    "planted",
     "pna",
     "regime_composites",
     "regimes",
     "sam",
     "soi",
     "standardised",
-    "target_points",
     "teleconnection",
     "teleconnectivity",
 ]
