@@ -1,8 +1,8 @@
 """What each part of FAConvLSTM is worth: ``python benchmarks/ablation.py --data ../shared/data``.
 
-The same network is trained with one part taken out at a time, on the record of benchmarks/skill.py, to forecast the
-next month and to infer hidden sectors, and compared in both, in the scores of k-means clusters of its embeddings, and
-in time. Writes docs/reference/ablation.md.
+The same network is trained with one part removed at a time, on the record of benchmarks/skill.py, to forecast the next
+month and to infer hidden sectors, and compared in both, in the scores of k-means clusters of its embeddings, and in
+time. Writes docs/reference/ablation.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from alike import (
+from skill import (
     HIDING,
     MONTHS,
     SPEC,
@@ -30,8 +30,8 @@ from alike import (
     verify_alike,
 )
 from sklearn.cluster import KMeans
+from table1 import cluster_scores
 
-from xfaconv.analysis.cluster_scores import cluster_scores
 from xfaconv.nn import Network
 from xfaconv.specs import NetworkSpec
 from xfaconv.training.objective import Objective
@@ -49,19 +49,19 @@ Written by `python benchmarks/ablation.py --data ../shared/data`.
 {setting} In half of the windows a sector of the world is hidden, to be inferred from the rest; the windows are
 blended.
 
-One part is taken out (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the share
+One part is removed (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the share
 of the variance of hidden sectors that is explained, with the spread over the seeds. *Error* is the RMSE of the next
 month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap
 over blocks of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is
-that of the test months; so few seeds say little about the chance of training, and differences of a percent should be
-read so. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates and
-peepholes are taken out by being frozen where they do nothing, and are among the parameters all the same.
+that of the test months; so few seeds say little about the randomness of training, so differences of a percent should
+not be trusted. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates
+and peepholes are removed by freezing them where they have no effect; they still count among the parameters.
 """
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The network with one part taken out.
+    """The network with one part removed.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class Variant:
     objective : Objective
         What training asks for.
     prune : callable, optional
-        Takes a part out of the new network.
+        Removes a part of the new network.
     seasonal : bool
-        Whether the network is told the time of year.
+        Whether the network reads the time of year.
     """
 
     title: str
