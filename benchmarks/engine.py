@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -411,7 +412,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         "",
         "Written by `python benchmarks/engine.py`: "
         f"{processor()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name.replace("-", "_")))
         + ". Packaged model `amip-daily-5p6deg`, or one of its size with 8 variables and random weights (speed and "
         "memory do not depend on the values). Ratios are of times taken in turn in one run, the median of the repeats.",
         "",
