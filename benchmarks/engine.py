@@ -36,7 +36,7 @@ import torch
 import xarray as xr
 
 import xfaconv
-from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.climatology import Climatology, seasonal_basis
 from xfaconv.engine import write_zarr
 from xfaconv.models import Model
 from xfaconv.nn import Geometry, build_network
@@ -180,7 +180,7 @@ def phase_of_year(stamps: np.ndarray) -> np.ndarray:
 def standardised(model: Model, fields: np.ndarray, year_phase: np.ndarray) -> np.ndarray:
     """Give standardised anomalies (time, variable, latitude, longitude)."""
     known = model.climatology
-    mean = np.einsum("tk,vkij->tvij", harmonic_basis(year_phase, known.harmonics), known.coefficients, optimize=True)
+    mean = np.einsum("tk,vkij->tvij", seasonal_basis(year_phase, known.harmonics), known.coefficients, optimize=True)
     return ((fields - mean) / known.scale).astype("f4")
 
 
@@ -252,10 +252,10 @@ def disk(given: argparse.Namespace) -> Result:
 
 def regrid(given: argparse.Namespace) -> Result:
     """One variable from Zarr to the model's grid, and to anomalies on it, against reading the same chunks."""
-    from xfaconv.adapt import Target, adapt
+    from xfaconv.adapt import InputSpec, adapt
 
     model = model_of(1)
-    target = Target(model.card.variables, model.card.grid, model.card.step, model.climatology)
+    target = InputSpec(model.card.variables, model.card.grid, model.card.step, model.climatology)
     found: Result = {"days": given.days // 4}
     for name, missing in (("whole", 0.0), ("30% missing", 0.3)):
         ds = stored(model, given.days // 4, given.folder, missing)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from xfaconv.arguments import is_number
-from xfaconv.errors import GridError
+from xfaconv.errors import ArgumentError, GridError
 
 _DEGREE_TOLERANCE = 1e-3
 # In steps of latitude.
@@ -40,6 +40,34 @@ def cell_edges(centres: Sequence[float]) -> NDArray[np.float64]:
     first = values[0] - (values[1] - values[0]) / 2
     last = values[-1] + (values[-1] - values[-2]) / 2
     return np.concatenate([[first], middle, [last]])
+
+
+def great_circle_degrees(latitude: ArrayLike, longitude: ArrayLike, point: tuple[float, float]) -> NDArray[np.float64]:
+    """Great-circle distance from a point, as an angle.
+
+    Parameters
+    ----------
+    latitude, longitude : array_like
+        Degrees, in any convention; broadcast together.
+    point : (float, float)
+        Latitude and longitude [degrees].
+
+    Returns
+    -------
+    ndarray
+        Distance [degrees], 0 to 180; one degree is 111.2 km.
+
+    Examples
+    --------
+    >>> great_circle_degrees([[0.0], [10.0]], [0.0, 90.0], (0.0, 0.0)).round(1)
+    array([[ 0., 90.],
+           [10., 90.]])
+    """
+    rows, here = np.deg2rad(np.asarray(latitude, dtype=np.float64)), np.deg2rad(point[0])
+    turn = np.deg2rad(np.asarray(longitude, dtype=np.float64) - point[1])
+    # The haversine keeps its digits at small distances, where the cosine of the angle is 1 to rounding.
+    half = np.sin((rows - here) / 2) ** 2 + np.cos(rows) * np.cos(here) * np.sin(turn / 2) ** 2
+    return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))
 
 
 @dataclass(frozen=True)
@@ -232,31 +260,44 @@ class Grid:
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
 
 
-def great_circle_degrees(
-    latitude: NDArray[np.floating] | float, longitude: NDArray[np.floating] | float, point: tuple[float, float]
-) -> NDArray[np.float64]:
-    """Angular distance of places from a point on the sphere.
+def nearest_cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
+    """Find the cell whose centre is nearest, on either longitude convention.
 
     Parameters
     ----------
-    latitude, longitude : ndarray
-        The places [degrees], broadcast against each other.
-    point : (float, float)
-        Latitude and longitude [degrees].
+    grid : Grid
+        The grid.
+    latitude, longitude : float
+        The point [degrees]; -140 and 220 are the same longitude.
 
     Returns
     -------
-    ndarray, float64
-        Distance [degrees], 0 to 180.
+    tuple of (int, int)
+        Row and column.
+
+    Raises
+    ------
+    ArgumentError
+        If the point lies outside the grid's outer edges.
 
     Examples
     --------
-    >>> great_circle_degrees(np.array([0.0, 10.0])[:, None], np.array([0.0, 90.0]), (0, 0)).round(1)
-    array([[ 0., 90.],
-           [10., 90.]])
+    >>> grid = Grid.regular(5.0)
+    >>> nearest_cell(grid, 1, -140) == nearest_cell(grid, 1, 220)
+    True
     """
-    rows, columns = (np.deg2rad(np.asarray(values, dtype=np.float64)) for values in (latitude, longitude))
-    row, column = np.deg2rad(point[0]), np.deg2rad(point[1])
-    # The half-angle form keeps its digits at small distances, where the cosine of the distance is 1 but for rounding.
-    half = np.sin((rows - row) / 2) ** 2 + np.cos(rows) * np.cos(row) * np.sin((columns - column) / 2) ** 2
-    return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))
+    south, north = float(grid.latitude_edges[0]), float(grid.latitude_edges[-1])
+    west, east = float(grid.longitude_edges[0]), float(grid.longitude_edges[-1])
+    # The middle of the grid plus a difference in -180..180 puts the longitude on the grid's own branch.
+    middle = (west + east) / 2
+    branch = middle + (longitude - middle + 180) % 360 - 180
+    # On a closed circle every longitude has a cell, and the seam belongs to both of its ends.
+    inside = grid.periodic or west <= branch <= east
+    if not (np.isfinite(latitude) and np.isfinite(longitude) and south <= latitude <= north and inside):
+        place = f"latitude={latitude:g}, longitude={longitude:g}"
+        fix = f"a place with latitude from {south:g} to {north:g} and longitude from {west:g} to {east:g}"
+        what = f"the base point {place} lies outside the model's domain"
+        raise ArgumentError(what, expected=grid.describe(), found=place, fix=fix)
+    row = int(np.abs(np.asarray(grid.latitude) - latitude).argmin())
+    distance = np.abs((np.asarray(grid.longitude) - longitude + 180) % 360 - 180)
+    return row, int(distance.argmin())

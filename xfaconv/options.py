@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -34,11 +34,17 @@ class Options(TypedDict):
         What to do when the Dataset lacks a variable of the model.
     implausible : {"raise", "warn", "ignore"}
         What to do when values cannot be in the units that they are said to have: when they lie so far from the model's
-        climatology, or are so small, that no change of climate explains it. Looked at where the values are read.
+        climatology, or are so small, that no change of climate explains it. Checked where the values are read.
     progress : bool
         Whether to show progress bars.
     cache : Path or None
         Folder of downloaded files; None means the environment variable XFACONV_CACHE, else the user's cache folder.
+    aliases : Mapping of str to tuple of str
+        Further names of variables and coordinates. Keys are variables by their ERA5 short names, with a level or
+        without (``"t2m"``, ``"z500"``, ``"z"``), and the roles ``"latitude"``, ``"longitude"``, ``"time"``,
+        ``"level"``, ``"member"``, ``"expver"`` and ``"height"``; values are the names in the user's data. They are
+        compared without regard to case and win over the package's own tables. Every function that looks for a name
+        knows them: embeddings, analyses, indices and figures. A change replaces the aliases that held before.
     """
 
     device: str
@@ -48,6 +54,7 @@ class Options(TypedDict):
     implausible: Implausible
     progress: bool
     cache: Path | None
+    aliases: Mapping[str, tuple[str, ...]]
 
 
 class OptionChanges(TypedDict, total=False):
@@ -60,6 +67,7 @@ class OptionChanges(TypedDict, total=False):
     implausible: Implausible
     progress: bool
     cache: str | os.PathLike[str] | None
+    aliases: Mapping[str, str | Iterable[str]]
 
 
 def _one_of(*choices: str) -> Callable[[str, object], object]:
@@ -100,6 +108,25 @@ def _folder(name: str, value: object) -> object:
         raise _refused(name, value, "the path of a folder of a known user", "~/xfaconv-cache") from problem
 
 
+def _aliases(name: str, value: object) -> object:
+    # The tables of names read this option, so they can be asked only when it is set.
+    from xfaconv.names.tables import entries, is_known, roles
+
+    example = {"t2m": ["my_t2m"], "latitude": ["my_lat"]}
+    if not isinstance(value, Mapping):
+        raise _refused(name, value, "a mapping of known names to lists of new ones", example)
+    new: dict[str, tuple[str, ...]] = {}
+    for key, names in value.items():
+        if not isinstance(key, str) or not is_known(key):
+            close = closest_name(str(key), [*roles(), *entries()]) or "t2m"
+            raise _refused(name, value, f"known names, which {key!r} is not", {close: ["my_name"]})
+        new[key] = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else ("",)
+    every = [alias.strip().lower() if isinstance(alias, str) else "" for names in new.values() for alias in names]
+    if not all(every) or len(set(every)) < len(every):
+        raise _refused(name, value, "new names that are text and each stand for one known name", example)
+    return MappingProxyType(new)
+
+
 def _refused(name: str, value: object, expected: str, example: object) -> ArgumentError:
     return ArgumentError(
         f"option {name!r} does not accept this value",
@@ -118,6 +145,7 @@ _VALIDATORS: Mapping[str, Callable[[str, object], object]] = MappingProxyType(
         "implausible": _one_of("raise", "warn", "ignore"),
         "progress": _flag,
         "cache": _folder,
+        "aliases": _aliases,
     }
 )
 _DEFAULTS: Mapping[str, object] = MappingProxyType(
@@ -129,6 +157,7 @@ _DEFAULTS: Mapping[str, object] = MappingProxyType(
         "implausible": "raise",
         "progress": False,
         "cache": None,
+        "aliases": MappingProxyType({}),
     }
 )
 _CURRENT: ContextVar[Mapping[str, object]] = ContextVar("xfaconv_options", default=_DEFAULTS)
@@ -143,7 +172,7 @@ class set_options:  # noqa: N801 - a function to its users, as in xarray
     Parameters
     ----------
     **options
-        Any of `Options`: device, threads, missing, absent, implausible, progress, cache.
+        Any of `Options`: device, threads, missing, absent, implausible, progress, cache, aliases.
 
     Raises
     ------
@@ -157,6 +186,15 @@ class set_options:  # noqa: N801 - a function to its users, as in xarray
     'raise'
     >>> get_options()["missing"]
     'fill'
+
+    Names that the package does not know are taught for a session, and need no renaming of the data:
+
+    >>> import xarray as xr
+    >>> from xfaconv.names import find_dimension
+    >>> da = xr.DataArray([0.0, 1.0], {"my_lat": [10.0, 20.0]}, ("my_lat",))
+    >>> with set_options(aliases={"latitude": ["my_lat"], "t2m": ["my_t2m"]}):
+    ...     find_dimension(da, "latitude")
+    'my_lat'
     """
 
     def __init__(self, **options: Unpack[OptionChanges]) -> None:
@@ -189,7 +227,7 @@ def get_options() -> Options:
     Examples
     --------
     >>> sorted(get_options())
-    ['absent', 'cache', 'device', 'implausible', 'missing', 'progress', 'threads']
+    ['absent', 'aliases', 'cache', 'device', 'implausible', 'missing', 'progress', 'threads']
     """
     return cast("Options", dict(_CURRENT.get()))
 

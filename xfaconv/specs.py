@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from xfaconv.climatology import Climatology
 from xfaconv.errors import ModelFileError
 from xfaconv.formatting import card_html, card_text
 from xfaconv.grid import Grid
@@ -36,6 +37,31 @@ class VariableSpec:
     long_name: str
     level: float | None = None
     partly_missing: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class InputSpec:
+    """What a model reads, for the code that brings data to it.
+
+    Parameters
+    ----------
+    variables : tuple of VariableSpec
+        In the model's order.
+    grid : Grid or None
+        The model's grid; None keeps the data's own.
+    step : str or None
+        The model's time step; None takes the data's.
+    climatology : Climatology or None
+        On the model's grid, variables in order.
+    harmonics : int, default 2
+        Harmonics of the year where the climatology is taken from the data.
+    """
+
+    variables: tuple[VariableSpec, ...]
+    grid: Grid | None = None
+    step: str | None = None
+    climatology: Climatology | None = None
+    harmonics: int = 2
 
 
 @dataclass(frozen=True)

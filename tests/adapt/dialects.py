@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from hypothesis import strategies as st
 
-from xfaconv.adapt import Target
+from xfaconv.adapt import InputSpec
 from xfaconv.climatology import Climatology
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
@@ -45,7 +45,7 @@ def truth(grid: Grid = GRID, steps: int = STEPS, seed: int = 0) -> dict[str, np.
     return {name: MEANS[name] + SPREADS[name] * random.normal(size=(steps, *grid.shape)) for name in MEANS}
 
 
-def target(grid: Grid | None = GRID, step: str | None = "1D", *, climatology: bool = True) -> Target:
+def target(grid: Grid | None = GRID, step: str | None = "1D", *, climatology: bool = True) -> InputSpec:
     """What a small model reads."""
     used = None
     if climatology and grid is not None:
@@ -55,7 +55,7 @@ def target(grid: Grid | None = GRID, step: str | None = "1D", *, climatology: bo
         coefficients[:, 0] += np.array([MEANS[name] for name in names])[:, None, None]
         scale = np.stack([SPREADS[name] * (1 + random.random(grid.shape)) for name in names])
         used = Climatology(coefficients.astype("f4"), scale.astype("f4"))
-    return Target(SPECS, grid, step, used)
+    return InputSpec(SPECS, grid, step, used)
 
 
 @dataclass(frozen=True)

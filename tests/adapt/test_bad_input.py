@@ -14,7 +14,7 @@ import xarray as xr
 
 from tests.adapt.dialects import DEFAULT, SPECS, target, tell
 from tests.conftest import raise_if_dask_computes
-from xfaconv.adapt import Target, adapt, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.climatology import Climatology
 from xfaconv.errors import (
     ArgumentError,
@@ -38,7 +38,7 @@ class Case:
     error: type[XFaconvError]
     words: str
     fix: str = ""
-    target: Target = field(default_factory=target)
+    target: InputSpec = field(default_factory=target)
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -46,8 +46,8 @@ def base(**changes: Any) -> xr.Dataset:
     return tell(replace(DEFAULT, chunks=(4, 8, 16), **changes))
 
 
-def only(name: str, units: str, level: float | None = None, step: str | None = "1D") -> Target:
-    return Target((VariableSpec(name, units, name, level),), None, step)
+def only(name: str, units: str, level: float | None = None, step: str | None = "1D") -> InputSpec:
+    return InputSpec((VariableSpec(name, units, name, level),), None, step)
 
 
 def attrs(ds: xr.Dataset, name: str, **changes: Any) -> xr.Dataset:
@@ -144,7 +144,7 @@ OPTIONS = [
         ArgumentError,
         "the model reads no variables",
         "",
-        Target((), None),
+        InputSpec((), None),
         {"climatology": None},
     ),
     Case(
@@ -923,7 +923,7 @@ GRIDS = [
         GridError,
         "the data are coarser than the model in latitude",
         "regrid=None",
-        Target(SPECS, Grid.regular(10.0), "1D"),
+        InputSpec(SPECS, Grid.regular(10.0), "1D"),
         {"climatology": None},
     ),
     Case(
@@ -932,7 +932,7 @@ GRIDS = [
         GridError,
         "the data are coarser than the model in latitude: regridding would invent detail",
         "regrid=None",
-        Target(SPECS, Grid.regular(18.0), "1D"),
+        InputSpec(SPECS, Grid.regular(18.0), "1D"),
         {"climatology": None},
     ),
     Case(
@@ -948,7 +948,7 @@ GRIDS = [
         GridError,
         "the data cover too few cells",
         "climatology='data'",
-        Target(SPECS, COARSE, "1D"),
+        InputSpec(SPECS, COARSE, "1D"),
         {"climatology": None},
     ),
     Case(
@@ -957,7 +957,7 @@ GRIDS = [
         GridError,
         "the data and the model do not overlap",
         "regrid=None",
-        Target(SPECS, Grid((40.0, 60.0, 80.0), (200.0, 220.0, 240.0)), "1D"),
+        InputSpec(SPECS, Grid((40.0, 60.0, 80.0), (200.0, 220.0, 240.0)), "1D"),
         {"climatology": None},
     ),
     Case(

@@ -98,7 +98,7 @@ def test_calendars_shift_the_seasons_as_they_should(calendar):
     assert conformed.time.calendar.replace("proleptic_gregorian", "standard") == calendar
     first_day, length = (54, 360) if calendar == "360_day" else (55, 365)
     np.testing.assert_allclose(conformed.time.year_phase, (first_day + 0.5 + np.arange(9)) / length)
-    assert conformed.time.runs == (slice(0, 9),)
+    assert conformed.time.spans == (slice(0, 9),)
 
 
 @pytest.mark.parametrize("name", ["number", "member", "realization", "ensemble"])

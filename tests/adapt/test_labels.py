@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.adapt import Target, adapt, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.errors import CoordinateError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
-TARGET = Target((VariableSpec("t2m", "K", "2 metre temperature"),), Grid.regular(30.0), None)
+TARGET = InputSpec((VariableSpec("t2m", "K", "2 metre temperature"),), Grid.regular(30.0), None)
 
 
 def data(longitude: np.ndarray) -> xr.Dataset:

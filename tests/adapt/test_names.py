@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tests.adapt.dialects import GRID, stamps
-from xfaconv.adapt import Target, adapt, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.errors import CoordinateError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.names.tables import entries, entry_named, identity, read_table, split_level
@@ -32,7 +32,7 @@ def found(ds):
 
 def read(ds, name, units, level=None, **options):
     """Physical values of one variable."""
-    target = Target((VariableSpec(name, units, name, level),), None, "1D")
+    target = InputSpec((VariableSpec(name, units, name, level),), None, "1D")
     return adapt(ds, target, climatology=None, **options).data[name]
 
 
@@ -56,7 +56,7 @@ def test_every_spelling_of_units_is_read():
 
 
 def test_no_name_of_a_variable_is_a_name_of_a_coordinate_that_fields_have():
-    table = read_table("coordinates")
+    table = read_table("coordinates")["roles"]
     coordinates = {name for role in ("latitude", "longitude", "time", "member") for name in table[role]["names"]}
     assert not coordinates & {name for entry in entries().values() for name in entry.names}
 
@@ -195,7 +195,7 @@ def test_axes_in_degrees_are_latitude_and_longitude():
 
 
 def test_amounts_are_said_to_be_read_as_amounts_of_a_step():
-    target = Target((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
+    target = InputSpec((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
     steps = adapt(one("tp", units="m"), target, climatology=None).steps
     assert "tp: read as the amount of each step" in steps
 
@@ -203,7 +203,7 @@ def test_amounts_are_said_to_be_read_as_amounts_of_a_step():
 def test_the_same_call_gives_the_same_tasks():
     ds = one("t2m", units="K").chunk(time=1, latitude=3)
     for climatology in ("data", None):
-        target = Target((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
+        target = InputSpec((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
         if climatology == "data":
             ds = ds.isel(time=[0] * 800).assign_coords(time=stamps(800))
         names = {adapt(ds, target, climatology=climatology).data.t2m.data.name for _ in range(2)}
@@ -257,7 +257,7 @@ def test_levels_are_chosen_by_value_in_pascal_too():
 def test_conversions(found, wanted, key, step, value, result):
     change = conversion("x", found, wanted, entries()[key], step)
     assert value * change.factor + change.offset == pytest.approx(result, rel=1e-9, abs=1e-9)
-    assert bool(change.sentence) == change.changes or "water" in change.sentence
+    assert bool(change.note) == change.changes or "water" in change.note
 
 
 def test_the_applications_own_registry_of_units_is_left_alone():

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 from tests.conftest import raise_if_dask_computes
-from xfaconv.adapt import Target, adapt, open_dataset, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError, UnitsError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
@@ -27,7 +27,7 @@ def wants(*names, grid=None, step=None, **units):
     """A target of variables by name, in ERA5's units unless told otherwise."""
     known = {"sst": "K", "msl": "Pa", "sp": "Pa", "tp": "m", "olr": "W m-2", "d2m": "K", "mx2t": "K", "sro": "m"}
     specs = [VariableSpec(name, units.get(name) or known.get(name) or UNITS[name[0]], name) for name in names]
-    return Target(tuple(specs), grid, step)
+    return InputSpec(tuple(specs), grid, step)
 
 
 def raw(path, name):
@@ -75,7 +75,7 @@ def test_a_zip_named_nc_is_explained(shared_data):
     path = shared_data / "awkward/zip-named-nc.nc"
     members = zipfile.ZipFile(path).namelist()
     with pytest.raises(ArgumentError) as error:
-        open_dataset(path)
+        recognise(path)
     assert str(error.value).splitlines() == [
         "zip-named-nc.nc is a ZIP archive, as the Climate Data Store gives it, not a NetCDF file",
         "  expected: a NetCDF, GRIB or Zarr file",
@@ -151,8 +151,8 @@ def test_pressure_levels_in_netcdf(shared_data):
     for name, variable, level in (("z500", "z", 500), ("t700", "t", 700), ("u925", "u", 925), ("v600", "v", 600)):
         values = raw(path, variable)[:, levels.index(level)]
         np.testing.assert_array_equal(out.data[name], values[:, ::-1].astype("f4"))
-    assert len(out.time.runs) == 30
-    assert sum(run.stop - run.start for run in out.time.runs) == 270
+    assert len(out.time.spans) == 30
+    assert sum(run.stop - run.start for run in out.time.spans) == 270
     with (
         xr.open_dataset(path) as ds,
         pytest.raises(VariableError, match="the data lack 'z850', which the model reads") as error,
@@ -233,7 +233,7 @@ def test_a_calendar_of_360_days(shared_data):
     assert out.time.calendar == "360_day"
     assert out.time.values[-1] == cftime.Datetime360Day(2095, 12, 30)
     np.testing.assert_allclose(out.time.year_phase, np.arange(360) / 360)
-    assert out.time.runs == (slice(0, 360),)
+    assert out.time.spans == (slice(0, 360),)
     with xr.open_dataset(path) as ds, pytest.raises(VariableError) as error:
         adapt(ds, wants("t2m", step="1D"), climatology=None)
     assert str(error.value).splitlines() == [

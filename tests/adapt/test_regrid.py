@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import raise_if_dask_computes
-from xfaconv.adapt import Target, adapt
+from xfaconv.adapt import InputSpec, adapt
 from xfaconv.errors import GridError
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
 
-TARGET = Target((VariableSpec("t2m", "K", "2 metre temperature"),), Grid.regular(22.5), "1D")
+TARGET = InputSpec((VariableSpec("t2m", "K", "2 metre temperature"),), Grid.regular(22.5), "1D")
 
 
 def field(latitude, longitude, values=None, steps=2, seed=0):

@@ -13,7 +13,7 @@ import scipy.linalg
 import xarray as xr
 
 from tests.conftest import raise_if_dask_computes
-from xfaconv.adapt import Target, adapt, recognise
+from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.adapt.anomalies import standardise_block
 from xfaconv.adapt.selection import squeeze
 from xfaconv.climatology import Climatology
@@ -32,7 +32,7 @@ def any_values():
         yield
 
 
-TARGET = Target((VariableSpec("t2m", "K", "2 metre temperature"),), GRID, None)
+TARGET = InputSpec((VariableSpec("t2m", "K", "2 metre temperature"),), GRID, None)
 
 
 def record(time, seed=0, phase=None):
@@ -321,7 +321,7 @@ def test_the_level_of_a_given_climatology_is_taken(spread_on_levels):
     spread = spread if spread_on_levels else spread.sel(level=500.0, drop=True)
     mean.level.attrs["units"] = "hPa"
     climatology = xr.Dataset({"z": mean.assign_attrs(units="m2 s-2"), "z_std": spread})
-    target = Target((VariableSpec("z500", "m2 s-2", "Geopotential", level=500.0),), GRID, None)
+    target = InputSpec((VariableSpec("z500", "m2 s-2", "Geopotential", level=500.0),), GRID, None)
     found = adapt(ds, target, climatology=climatology).data.z500
     upper = ds.z.sel(level=500.0)
     np.testing.assert_allclose(found, (upper.groupby("time.month") - mean.sel(level=500.0)) / 20.0, atol=1e-3)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfaconv.analysis.axes import horizontal_axes, time_axis
-from xfaconv.dimensions import find_dimension
 from xfaconv.errors import CoordinateError, GridError
 from xfaconv.grid import Grid
+from xfaconv.names import find_dimension
 from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
 
 

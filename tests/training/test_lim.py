@@ -7,8 +7,8 @@ import pytest
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
+from xfaconv.training.data import WindowSource
 from xfaconv.training.lim import fit_linear_inverse_model
-from xfaconv.training.sampling import WindowSource
 
 GRID = Grid.regular(30.0)
 PROPAGATOR = np.array([[0.9, 0.3, 0.0], [-0.3, 0.8, 0.0], [0.0, 0.0, 0.5]])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from xfaconv.errors import ArgumentError, ModelFileError, TimeError
+from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import NetworkSpec
+from xfaconv.training.data import WindowSource
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective
-from xfaconv.training.sampling import WindowSource
 
 GRID = Grid.regular(30.0)
 SPEC = NetworkSpec(
@@ -107,17 +107,6 @@ def test_losses_fall_on_a_travelling_wave() -> None:
     assert history[-1]["lead 2"] < 0.3 * history[0]["lead 2"]
 
 
-def test_record_too_short_says_how_long_it_must_be() -> None:
-    with pytest.raises(TimeError, match="at least 9 steps without a gap"):
-        travelling_waves(8).starts(9)
-
-
-def test_windows_never_straddle_stretches() -> None:
-    source = WindowSource([np.zeros((20, 2, 2), "f4")], np.zeros(20), np.zeros(20), (slice(0, 7), slice(9, 20)))
-    starts = source.starts(5)
-    assert starts.tolist() == [0, 1, 2, 9, 10, 11, 12, 13, 14, 15]
-
-
 def test_validation_keeps_the_best_weights_and_ends_the_run(tmp_path: Path) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
@@ -183,7 +172,7 @@ def test_a_part_that_the_network_has_not_is_refused() -> None:
         run(2, fresh(), learning=("heads",))
 
 
-def test_an_embedding_with_an_outlook_learns_to_foretell_a_wave() -> None:
+def test_an_embedding_with_an_outlook_learns_to_forecast_a_wave() -> None:
     torch.manual_seed(0)
     network = build_network(replace(SPEC, located=True, pooling="patterns", outlook=True))
     schedule = Schedule(updates=150, batch=2, window=6, learning_rate=2e-2, seed=4)
@@ -195,8 +184,8 @@ def test_an_embedding_with_an_outlook_learns_to_foretell_a_wave() -> None:
         assert history[-1][f"outlook {lead}"] < 0.1 * history[0][f"outlook {lead}"]
 
 
-def test_the_price_of_variables_is_asked_in_the_second_half() -> None:
-    """Before it can be known which variables are of use, none is priced; then the one that is a copy costs as well."""
+def test_the_weight_of_the_input_counts_in_the_second_half() -> None:
+    """Which variables carry information is not known before; then the one that is a copy costs as well."""
     network = fresh()
     schedule = Schedule(updates=40, batch=2, window=5, learning_rate=5e-3, seed=4)
     history = train(network, travelling_waves(), GRID, schedule, Objective(warm_steps=2, input_weight=0.5))
@@ -209,7 +198,7 @@ def test_the_price_of_variables_is_asked_in_the_second_half() -> None:
     assert sizes[0] < 0.9 * sizes[1]
 
 
-def test_restarted_gates_start_at_their_biases_and_can_learn_again() -> None:
+def test_reinitialised_gates_start_at_their_biases_and_can_learn_again() -> None:
     network = fresh()
     gates = network.core.squeeze_excitation
     with torch.no_grad():

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
 from xfaconv.specs import NetworkSpec
+from xfaconv.training.data import Batch
 from xfaconv.training.objective import (
-    Batch,
     Objective,
     draw_masks,
     hidden_box,
@@ -74,7 +74,7 @@ INPUT_WEIGHTS = {
 
 
 @pytest.mark.parametrize("architecture", INPUT_WEIGHTS)
-def test_the_price_of_variables_is_that_of_the_sizes_of_their_weights(architecture: Any) -> None:
+def test_the_weight_of_the_input_is_that_of_the_sizes_of_its_weights(architecture: Any) -> None:
     """Formed by hand from the input weights of each architecture; a variable that is shut out costs nothing."""
     grid = Grid.regular(30.0)
     small: dict[str, Any] = {"hidden": 6, "bottleneck": 4, "scales": ((3, 1),), "embedding": 16, "leads": (1,)}

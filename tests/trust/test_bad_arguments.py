@@ -202,7 +202,7 @@ OTHERS: list[Row] = [
     ("fit", {"network": {"hiden": 32}}, ArgumentError, "network has no entry 'hiden'"),
     ("fit", {"network": {"bottleneck": "wide"}}, ArgumentError, "no network can be built"),
     ("fit", {"network": {"hidden": -8}}, ArgumentError, "no network can be built"),
-    ("fit", {"objective": "forecast"}, ArgumentError, "objective is no Objective"),
+    ("fit", {"objective": "forecast"}, ArgumentError, "objective cannot be used"),
     ("fit", {"blend": 1}, ArgumentError, "blend cannot be used"),
     ("fit", {"checkpoint": 3}, ArgumentError, "checkpoint cannot be used"),
     ("fit", {"progress": "yes"}, ArgumentError, "progress cannot be used"),

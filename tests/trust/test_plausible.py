@@ -10,7 +10,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from xfaconv.adapt.plausible import Subject, look
+from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.errors import ArgumentError, UnitsError
 
 
@@ -116,7 +116,7 @@ CLIMATES = {
 @pytest.mark.parametrize("number", range(3))
 def test_odd_climates_are_let_through(climate: str, number: int) -> None:
     values = CLIMATES[climate](MEAN[number], SCALE[number])
-    look(values, MEAN[number], SCALE[number], Subject("x", "K", whole=True, action="raise"))
+    check_plausible(values, MEAN[number], SCALE[number], Subject("x", "K", whole=True, action="raise"))
 
 
 def rain(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,12 +131,12 @@ def rain(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_rain_in_the_desert_is_let_through_and_wrong_powers_of_ten_are_not() -> None:
     values, mean, scale = rain()
     subject = Subject("tp", "m", whole=True, action="raise")
-    look(values, mean, scale, subject)
-    look(values * 0, mean, scale, subject)
-    look(values, mean, scale, Subject("tp", "m", whole=False, action="raise"))
+    check_plausible(values, mean, scale, subject)
+    check_plausible(values * 0, mean, scale, subject)
+    check_plausible(values, mean, scale, Subject("tp", "m", whole=False, action="raise"))
     for factor, fix in ((1000, "/ 1000"), (1 / 1000, "* 1000")):
         with pytest.raises(UnitsError) as caught:
-            look(values * factor, mean, scale, subject)
+            check_plausible(values * factor, mean, scale, subject)
         assert f"(ds['tp'] {fix})" in caught.value.fix
 
 

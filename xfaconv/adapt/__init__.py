@@ -1,11 +1,10 @@
 """Dataset in, the model's variables, units, levels, grid, order and anomalies out, lazily; and labels back."""
 
 from xfaconv.adapt.comparison import recognise
-from xfaconv.adapt.files import open_dataset
 from xfaconv.adapt.labels import Labels
 from xfaconv.adapt.pipeline import Conformed, adapt
 from xfaconv.adapt.recognition import Recognition
-from xfaconv.adapt.target import Target
-from xfaconv.adapt.timeaxis import TimeAxis
+from xfaconv.adapt.time_axis import TimeAxis
+from xfaconv.specs import InputSpec
 
-__all__ = ["Conformed", "Labels", "Recognition", "Target", "TimeAxis", "adapt", "open_dataset", "recognise"]
+__all__ = ["Conformed", "InputSpec", "Labels", "Recognition", "TimeAxis", "adapt", "recognise"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,14 +14,56 @@ from dask.delayed import delayed
 from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
-from xfaconv.adapt.plausible import Subject, look
+from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.adapt.regrid import Remap, same_cells
-from xfaconv.climatology import Climatology
-from xfaconv.errors import GridError
+from xfaconv.adapt.time_axis import TimeAxis
+from xfaconv.climatology import Climatology, seasonal_basis, seasonal_mean, standardise
+from xfaconv.errors import GridError, TimeError
 from xfaconv.grid import Grid
 
 Array = Any
 _BATCH_BYTES = 8e6
+_SHORT_YEARS = 2.0
+_WORST_CONDITION = 1e4
+
+
+def check_record(axis: TimeAxis, harmonics: int) -> tuple[str, ...]:
+    """Say whether a record is long enough for a seasonal cycle of its own.
+
+    Parameters
+    ----------
+    axis : TimeAxis
+        The steps.
+    harmonics : int
+        Harmonics of the year.
+
+    Returns
+    -------
+    tuple of str
+        What to tell about a short record.
+
+    Raises
+    ------
+    TimeError
+        If the stamps do not cover the year.
+    """
+    basis = seasonal_basis(axis.year_phase, harmonics).astype(np.float64)
+    condition = np.linalg.cond(basis.T @ basis / len(axis))
+    if len(axis) <= basis.shape[1] or condition > _WORST_CONDITION or axis.years < 0.9:
+        raise TimeError(
+            "the data do not cover a year: their own seasonal cycle cannot be told from their anomalies",
+            expected=f"at least one whole year for {harmonics} harmonics, ten or more for a good climatology",
+            found=axis.describe(),
+            fix="climatology='model'; or climatology=a Dataset with dimension month or dayofyear",
+        )
+    if axis.years >= _SHORT_YEARS:
+        return ()
+    message = (
+        f"the seasonal cycle is estimated from {axis.years:.1f} years: anomalies are too small, because the cycle "
+        "follows the weather of these years; climatology='model' does not have this fault"
+    )
+    warnings.warn(message, UserWarning, stacklevel=3)
+    return (message,)
 
 
 def climatology_on(climatology: Climatology, model_grid: Grid | None, grid: Grid) -> Climatology:
@@ -63,8 +106,8 @@ def climatology_on(climatology: Climatology, model_grid: Grid | None, grid: Grid
 def standardise_block(
     block: NDArray[Any],
     basis: NDArray[Any] | None = None,
-    coefficients: NDArray[np.float32] | None = None,
-    scale: NDArray[np.float32] | None = None,
+    coefficients: NDArray[np.floating] | None = None,
+    scale: NDArray[np.floating] | None = None,
     *,
     remap: Remap | None = None,
     factor: float = 1.0,
@@ -112,24 +155,16 @@ def standardise_block(
             if factor != 1.0 or offset != 0.0:
                 values = values * factor + offset
             if basis is not None and coefficients is not None and scale is not None:
-                mean = _seasonal(basis[part], coefficients)
+                mean = seasonal_mean(basis[part], coefficients)
                 if subject is not None:
-                    look(values, mean, scale, subject)
-                values = (values - mean) / scale
+                    check_plausible(values, mean, scale, subject)
+                values = standardise(values, mean, scale)
             target[member, part] = values
             # Infinite values count as missing, also where nothing is averaged.
             infinite = np.isinf(target[member, part])
             if infinite.any():
                 target[member, part][infinite] = np.nan
     return out
-
-
-def _seasonal(basis: NDArray[Any], coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Seasonal mean of each step: a sum of harmonics, or an entry of a table where the basis holds positions."""
-    if basis.dtype.kind == "i":
-        return np.asarray(coefficients[basis[:, 0]], dtype=np.float64)
-    flat = basis.astype(np.float64) @ coefficients.reshape(len(coefficients), -1).astype(np.float64)
-    return np.asarray(flat.reshape(-1, *coefficients.shape[1:]))
 
 
 def apply_to_blocks(

@@ -9,17 +9,17 @@ import xarray as xr
 
 from xfaconv.adapt.recognition import Reading, Recognition, attempt, survey
 from xfaconv.adapt.regrid import plan_remap
-from xfaconv.adapt.target import Target
-from xfaconv.adapt.timeaxis import match_step
+from xfaconv.adapt.time_axis import match_step
 from xfaconv.adapt.variables import Match, absent_error, match_variables
 from xfaconv.errors import ArgumentError, XFaconvError
 from xfaconv.names.tables import entries
 from xfaconv.names.units import Conversion, conversion, is_depth, parse_units
+from xfaconv.specs import InputSpec
 
 
 def recognise(
     ds: xr.Dataset,
-    target: Target | None = None,
+    target: InputSpec | None = None,
     *,
     regrid: str | None = "model",
     variables: Mapping[str, str] | None = None,
@@ -30,7 +30,7 @@ def recognise(
     ----------
     ds : xarray.Dataset
         Any ERA5-like Dataset, lazy or not.
-    target : Target, optional
+    target : InputSpec, optional
         What the model reads: matches, conversions and regridding are planned, and their problems listed.
     regrid : {"model", None}, default "model"
         Whether the data would be brought to the model's grid.
@@ -56,10 +56,10 @@ def recognise(
     >>> found.variables[0].describe(), found.grid.shape, found.time.step
     ('tas: t2m [K] by known name', (2, 2), '1D')
     """
-    if target is not None and not isinstance(target, Target):
+    if target is not None and not isinstance(target, InputSpec):
         raise ArgumentError(
             "target is not known",
-            expected="an xfaconv.adapt.Target, or None",
+            expected="an xfaconv.adapt.InputSpec, or None",
             found=repr(target)[:200],
             fix="recognise(ds)",
         )
@@ -71,7 +71,7 @@ def recognise(
 
 
 def _plan(
-    reading: Reading, target: Target, regrid: str | None, variables: Mapping[str, str] | None
+    reading: Reading, target: InputSpec, regrid: str | None, variables: Mapping[str, str] | None
 ) -> tuple[tuple[str, ...], tuple[XFaconvError, ...]]:
     recognition = reading.recognition
     problems: list[XFaconvError] = []
@@ -81,8 +81,8 @@ def _plan(
         problems, match_step, reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name
     )
     remap = attempt(problems, plan_remap, reading.axes, target.grid if regrid == "model" else None)
-    if remap is not None and remap.sentence:
-        lines.append(f"grid: {remap.sentence}")
+    if remap is not None and remap.note:
+        lines.append(f"grid: {remap.note}")
     matches = attempt(
         problems, match_variables, reading.ds, recognition.variables, recognition.unknown, target.variables, variables
     )
@@ -93,7 +93,7 @@ def _plan(
             continue
         change = attempt(problems, convert, reading, match)
         if change is not None:
-            done = change.sentence or "as it is"
+            done = change.note or "as it is"
             lines.append(f"{match.spec.name} [{match.spec.units}] from {match.source.name}: {done}")
     if missing:
         problems.append(absent_error(recognition.variables, recognition.unknown, missing))
@@ -126,7 +126,7 @@ def convert(reading: Reading, match: Match) -> Conversion:
     change = conversion(match.source.name, units, match.spec.units, entry, reading.time.step)
     if match.sign > 0:
         return change
-    sentence = f"{match.source.name} with the opposite sign" + (f", {change.sentence}" if change.sentence else "")
+    sentence = f"{match.source.name} with the opposite sign" + (f", {change.note}" if change.note else "")
     return Conversion(-change.factor, -change.offset, sentence)
 
 

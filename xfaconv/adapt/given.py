@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.horizontal import read_horizontal
 from xfaconv.adapt.regrid import plan_remap
 from xfaconv.adapt.selection import squeeze
-from xfaconv.adapt.timeaxis import TimeAxis
+from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.adapt.variables import match_variables
 from xfaconv.errors import CoordinateError, GridError, VariableError
 from xfaconv.grid import Grid
@@ -77,22 +78,14 @@ def seasonal_of(
     for match in match_variables(table, found, unknown, specs):
         name = match.spec.name
         if match.source is None:
-            raise VariableError(
-                f"the climatology lacks {name!r}",
-                expected=name,
-                found=", ".join(fields) or "no field",
-                fix=f"climatology[{name!r}] = ds.{name}.groupby('time.dayofyear').mean()",
-            )
+            fix = f"climatology[{name!r}] = ds.{name}.groupby('time.dayofyear').mean()"
+            raise _lacking(f"lacks {name!r}", name, fields, fix)
         source = match.source.name
         spread = next((source + end for end in _SUFFIXES if source + end in fields), None)
         if spread is None:
-            raise VariableError(
-                f"the climatology has no standard deviation of {source!r}",
-                expected=f"a variable {source + '_std'!r}",
-                found=", ".join(fields),
-                fix=f"climatology[{source + '_std'!r}] = "
-                f"(ds.{source}.groupby('time.month') - climatology.{source}).std('time')",
-            )
+            name = f"{source}_std"
+            fix = f"climatology[{name!r}] = (ds.{source}.groupby('time.month') - climatology.{source}).std('time')"
+            raise _lacking(f"has no standard deviation of {source!r}", f"a variable {name!r}", fields, fix)
         units = table[source].attrs.get("units")
         change = conversion(source, units, match.spec.units, entries().get(match.source.key), axis.step)
         mean, scale = table[source], table[spread]
@@ -105,17 +98,16 @@ def seasonal_of(
         leading = season or "month"
         mean = _arranged(mean, (leading, axes.latitude.dim, axes.longitude.dim), source)
         scale = _arranged(scale, (axes.latitude.dim, axes.longitude.dim), spread)
-        position = _positions(mean, season, axis)
-        shape = remap.grid.shape
-        sign = match.sign
-        mean_values = apply_to_blocks(
-            mean.data, standardise_block, shape, remap=remap, factor=sign * change.factor, offset=sign * change.offset
-        )
-        scale_values = apply_to_blocks(
-            scale.data[None], standardise_block, shape, remap=remap, factor=abs(change.factor)
-        )
-        out[name] = position, mean_values, scale_values[0]
+        brought = partial(apply_to_blocks, function=standardise_block, shape=remap.grid.shape, remap=remap)
+        factor, offset = match.sign * change.factor, match.sign * change.offset
+        means_there = brought(mean.data, factor=factor, offset=offset)
+        out[name] = _positions(mean, season, axis), means_there, brought(scale.data[None], factor=abs(factor))[0]
     return out
+
+
+def _lacking(what: str, expected: str, fields: list[str], fix: str) -> VariableError:
+    found = ", ".join(fields) or "no field"
+    return VariableError(f"the climatology {what}", expected=expected, found=found, fix=fix)
 
 
 def _arranged(array: xr.DataArray, dims: tuple[str, ...], name: str) -> xr.DataArray:

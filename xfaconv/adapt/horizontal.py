@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.errors import GridError
+from xfaconv.adapt.problems import refusal
 from xfaconv.grid import Grid
-from xfaconv.names.coordinates import FoundCoordinate, find_horizontal, horizontal_values
+from xfaconv.names import FoundCoordinate, candidates
 
 Indexer = NDArray[np.intp]
+Degrees = NDArray[np.float64]
+_refused = partial(refusal, "horizontal")
+# Rounding may put a pole or a meridian this far beyond its range [degrees].
+_SLACK = 1e-3
+# Columns closer than this are one meridian [degrees]; a longitude that rounding left just below 360 is 0.
+_SAME_MERIDIAN = 1e-4
+# A gap between columns that is this many times the usual one is where a regional grid ends.
+_SEAM = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +40,6 @@ class Horizontal:
         Position in the canonical axis of each of the user's rows and columns; a repeated column has its twin's.
     user_latitude, user_longitude : ndarray of float
         The user's values [degrees].
-    sentences : tuple of str
-        What was found about order and convention.
     """
 
     latitude: FoundCoordinate
@@ -42,14 +49,27 @@ class Horizontal:
     columns: Indexer
     user_rows: Indexer
     user_columns: Indexer
-    user_latitude: NDArray[np.float64]
-    user_longitude: NDArray[np.float64]
-    sentences: tuple[str, ...]
+    user_latitude: Degrees
+    user_longitude: Degrees
 
     @property
     def repeated(self) -> int:
         """How many of the user's columns repeat a meridian."""
         return len(self.user_columns) - len(self.columns)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found about order and convention."""
+        name, out = self.longitude.name, []
+        if self.rows[0] != 0:
+            out.append(f"latitude {self.latitude.name!r} runs from north to south")
+        if self.repeated:
+            out.append(f"longitude {name!r} repeats one meridian; it is read once")
+        out.append(
+            f"longitude {name!r} in the convention {'-180 to 180' if self.user_longitude.min() < 0 else '0 to 360'}"
+        )
+        out.append(f"longitude {'closes' if self.grid.periodic else 'does not close'} around the globe")
+        return tuple(out)
 
 
 def read_horizontal(ds: xr.Dataset) -> Horizontal:
@@ -67,7 +87,7 @@ def read_horizontal(ds: xr.Dataset) -> Horizontal:
     Raises
     ------
     CoordinateError
-        If latitude or longitude is missing or ambiguous.
+        If latitude or longitude is missing or ambiguous, or its values cannot be read.
     GridError
         If the grid is not rectilinear, leaves the sphere, or has fewer than two rows or columns.
 
@@ -78,111 +98,114 @@ def read_horizontal(ds: xr.Dataset) -> Horizontal:
     >>> axes.grid.latitude, axes.grid.longitude
     ((-10.0, 0.0, 10.0), (-10.0, 0.0, 10.0))
     """
-    latitude, longitude = find_horizontal(ds, "latitude"), find_horizontal(ds, "longitude")
+    latitude, longitude = _find(ds, "latitude"), _find(ds, "longitude")
     if latitude.dim == longitude.dim:
-        raise GridError(
-            f"latitude {latitude.name!r} and longitude {longitude.name!r} share dimension {latitude.dim!r}: "
-            "the grid is unstructured",
-            expected="a grid with one latitude and one longitude axis (rectilinear)",
-            found=f"{ds.sizes[latitude.dim]} points",
-            fix="regrid to latitude and longitude first, e.g. with xesmf or cdo remapcon,global_1; "
-            "points of a rectilinear grid: ds.set_index(point=['lat', 'lon']).unstack('point')",
-        )
-    user_latitude, user_longitude = horizontal_values(ds, latitude), horizontal_values(ds, longitude)
-    for found, values in ((latitude, user_latitude), (longitude, user_longitude)):
-        if values.size < 2:
-            raise GridError(
-                f"{found.role} {found.name!r} has too few values for a grid",
-                expected="at least 2",
-                found=str(values.size),
-                fix="select a box instead of a point or a single row, e.g. ds.sel(latitude=slice(10, -10))",
-            )
+        words = {"name": latitude.name, "other": longitude.name, "dim": latitude.dim}
+        raise _refused("unstructured", f"{ds.sizes[latitude.dim]} points", **words)
+    user_latitude, user_longitude = _values(ds, latitude), _values(ds, longitude)
     rows = _latitude_order(latitude, user_latitude)
-    columns, ascending, user_columns = _longitude_order(longitude, user_longitude)
-    user_rows = np.empty_like(rows)
-    user_rows[rows] = np.arange(rows.size)
-    grid = Grid(tuple(user_latitude[rows]), tuple(ascending))
-    out = Horizontal(
-        latitude, longitude, grid, rows, columns, user_rows, user_columns, user_latitude, user_longitude, ()
-    )
-    object.__setattr__(out, "sentences", _sentences(out))
-    return out
+    columns, eastward, user_columns = _longitude_order(longitude, user_longitude)
+    grid = Grid(tuple(user_latitude[rows]), tuple(eastward))
+    user_rows = np.argsort(rows)
+    return Horizontal(latitude, longitude, grid, rows, columns, user_rows, user_columns, user_latitude, user_longitude)
 
 
-def _latitude_order(found: FoundCoordinate, values: NDArray[np.float64]) -> Indexer:
-    if values.min() < -90.001 or values.max() > 90.001:
-        raise GridError(
-            f"latitude {found.name!r} leaves the sphere",
-            expected="-90 to 90 degrees",
-            found=f"{values.min():g} to {values.max():g}",
-            fix=f"ds = ds.sel({found.dim}=abs(ds[{found.name!r}]) <= 90)  # or check whether the axes are swapped",
+def _find(ds: xr.Dataset, role: str) -> FoundCoordinate:
+    """Find the latitude or the longitude of the fields, one dimension long."""
+    rules = candidates(ds, role)
+    used = {dim for variable in ds.data_vars.values() if variable.ndim >= 2 for dim in variable.dims}
+    names = [name for name in rules if name in ds.variables and ds[name].ndim > 0]
+    names = [name for name in names if set(ds[name].dims) <= used or not used]
+    flat = [name for name in names if ds[name].ndim == 1]
+    # The coordinate of a dimension goes before others along it, such as the latitude of the nearest station.
+    chosen = [name for name in flat if ds[name].dims == (name,)] or flat
+    if len(chosen) == 1:
+        return FoundCoordinate(role, chosen[0], str(ds[chosen[0]].dims[0]), rules[chosen[0]])
+    if chosen:
+        raise _refused("ambiguous", ", ".join(map(repr, chosen)), role=role, name=chosen[1])
+    if names:
+        dims = tuple(map(str, ds[names[0]].dims))
+        raise _refused(
+            "curvilinear",
+            f"shape {ds[names[0]].shape}",
+            role=role,
+            name=names[0],
+            ndim=len(dims),
+            dims=dims,
         )
+    bare = next((name for name in rules if name in ds.dims and name not in ds.variables), None)
+    if bare is not None:
+        raise _refused("without values", f"a dimension of {ds.sizes[bare]} without values", role=role, name=bare)
+    every = f"dimensions {', '.join(map(str, ds.dims)) or 'none'}"
+    projected = next((dim for dim in ds.dims if str(dim) in candidates(ds, "projected")), None)
+    if projected is not None:
+        raise _refused("projected", every, role=role, name=projected)
+    coords = ", ".join(map(str, ds.coords)) or "none"
+    raise _refused("absent", f"coordinates {coords}; {every}", role=role)
+
+
+def _values(ds: xr.Dataset, found: FoundCoordinate) -> Degrees:
+    """Values of the latitude or longitude in degrees, checked but not sorted."""
+    array, words = ds[found.name], {"role": found.role, "name": found.name, "dim": found.dim}
+    if array.chunks is not None:
+        raise _refused("lazy", "a dask array", **words)
+    if array.dtype.kind not in "fiu":
+        raise _refused("not numeric", f"dtype {array.dtype}", **words)
+    values = np.array(array.values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise _refused("missing", f"{int((~np.isfinite(values)).sum())} of {values.size} not finite", **words)
+    units = str(array.attrs.get("units", "degrees")).lower()
+    if units.startswith("rad"):
+        raise _refused("radians", units, **words)
+    if units in ("m", "km", "metre", "meter", "metres", "meters"):
+        raise _refused("distance", units, **words)
+    if values.size < 2:
+        raise _refused("too few", str(values.size), **words)
+    return values
+
+
+def _latitude_order(found: FoundCoordinate, values: Degrees) -> Indexer:
+    words = {"name": found.name, "dim": found.dim}
+    if np.abs(values).max() > 90 + _SLACK:
+        raise _refused("off the sphere", f"{values.min():g} to {values.max():g}", **words)
     order = np.argsort(values, kind="stable")
-    steps = np.diff(values[order])
-    if (steps <= 0).any():
-        twice = values[order][1:][steps <= 0][0]
-        raise GridError(
-            f"latitude {found.name!r} has a value twice",
-            expected="distinct latitudes",
-            found=f"{twice:g}",
-            fix=f"ds = ds.drop_duplicates({found.dim!r})",
-        )
+    again = np.diff(values[order]) <= 0
+    if again.any():
+        raise _refused("twice", f"{values[order][1:][again][0]:g}", name=found.name, dim=found.dim)
     return order.astype(np.intp)
 
 
-def _longitude_order(
-    found: FoundCoordinate, values: NDArray[np.float64]
-) -> tuple[Indexer, NDArray[np.float64], Indexer]:
-    """Eastward order starting east of the widest gap, without repeated meridians."""
-    if values.min() < -360.001 or values.max() > 720.001:
-        raise GridError(
-            f"longitude {found.name!r} is out of range",
-            expected="degrees, -180 to 180 or 0 to 360",
-            found=f"{values.min():g} to {values.max():g}",
-            fix=f"ds = ds.assign_coords({found.name}=ds[{found.name!r}] % 360)",
-        )
+def _longitude_order(found: FoundCoordinate, values: Degrees) -> tuple[Indexer, Degrees, Indexer]:
+    """Eastward order starting east of the widest gap, without repeated meridians.
+
+    Returns the user's column of each canonical column, the longitudes, and the canonical column of each of the user's.
+    """
+    words = {"name": found.name, "dim": found.dim}
+    if values.min() < -360 - _SLACK or values.max() > 720 + _SLACK:
+        raise _refused("out of range", f"{values.min():g} to {values.max():g}", **words)
     wrapped = np.mod(values, 360.0)
-    # a longitude that rounding left just below 360 is 0
-    wrapped[wrapped > 360 - 1e-4] = 0.0
+    wrapped[wrapped > 360 - _SAME_MERIDIAN] = 0.0
     order = np.argsort(wrapped, kind="stable")
-    sorted_values = wrapped[order]
-    first = np.concatenate([[True], np.diff(sorted_values) > 1e-4])
-    columns, unique = order[first], sorted_values[first]
-    if unique.size < 2:
-        raise GridError(f"longitude {found.name!r} has too few distinct values", expected="at least 2", found="1")
+    ordered = wrapped[order]
+    first = np.concatenate([[True], np.diff(ordered) > _SAME_MERIDIAN])
+    columns, unique = order[first], ordered[first]
     repeats = values.size - unique.size
+    if unique.size < 2:
+        raise _refused("one meridian", "1", **words)
     if repeats > 1:
-        raise GridError(
-            f"longitude {found.name!r} has {repeats} repeated meridians",
-            expected="at most one repeated column, at the seam",
-            found=f"{values.size} columns, {unique.size} distinct meridians",
-            fix=f"ds = ds.drop_duplicates({found.dim!r})",
+        raise _refused(
+            "repeated",
+            f"{values.size} columns, {unique.size} distinct meridians",
+            repeats=repeats,
+            **words,
         )
-    gaps = np.diff(np.concatenate([unique, [unique[0] + 360]]))
-    start = 0
-    if gaps.max() >= 1.5 * np.median(gaps):
-        start = (int(np.argmax(gaps)) + 1) % unique.size
-    shift = np.roll(unique, -start)
-    shift[unique.size - start :] += 360 if start else 0
-    if shift[-1] >= 360:
-        shift = shift - 360
-    canonical_columns = np.roll(columns, -start).astype(np.intp)
-    position = np.empty(unique.size, dtype=np.intp)
-    position[(np.arange(unique.size) + start) % unique.size] = np.arange(unique.size)
+    gaps = np.diff(unique, append=unique[0] + 360)
+    start = (int(np.argmax(gaps)) + 1) % unique.size if gaps.max() >= _SEAM * np.median(gaps) else 0
+    # The columns west of the start come last, a turn further east: 350, 0, 10 become 350, 360, 370, that is -10, 0, 10.
+    eastward = np.roll(unique, -start)
+    eastward[unique.size - start :] += 360 if start else 0
+    eastward = eastward - 360 if eastward[-1] >= 360 else eastward
+    position = np.roll(np.arange(unique.size), start)
     user_columns = np.empty(values.size, dtype=np.intp)
     user_columns[order] = position[np.cumsum(first) - 1]
-    return canonical_columns, shift, user_columns
-
-
-def _sentences(axes: Horizontal) -> tuple[str, ...]:
-    out = []
-    if axes.rows[0] != 0:
-        out.append(f"latitude {axes.latitude.name!r} runs from north to south")
-    if axes.repeated:
-        out.append(f"longitude {axes.longitude.name!r} repeats one meridian; it is read once")
-    convention = "-180 to 180" if axes.user_longitude.min() < 0 else "0 to 360"
-    out.append(f"longitude {axes.longitude.name!r} in the convention {convention}")
-    out.append(
-        "longitude closes around the globe" if axes.grid.periodic else "longitude does not close around the globe"
-    )
-    return tuple(out)
+    return np.roll(columns, -start).astype(np.intp), eastward, user_columns

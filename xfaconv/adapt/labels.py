@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.horizontal import Horizontal
-from xfaconv.errors import CoordinateError
+from xfaconv.adapt.problems import refusal
 from xfaconv.grid import Grid
-from xfaconv.names.coordinates import FoundCoordinate
+from xfaconv.names import FoundCoordinate
 
-_CANONICAL = ("member", "time", "latitude", "longitude")
+_refused = partial(refusal, "result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +111,12 @@ class Labels:
     def _time_positions(self, array: xr.DataArray) -> NDArray[np.intp]:
         if "time" not in array.coords:
             if array.sizes["time"] != len(self.stamps):
-                raise CoordinateError(
-                    "time of the result has no stamps",
-                    expected=f"{len(self.stamps)} steps or a time coordinate",
-                    found=f"{array.sizes['time']} steps",
-                )
+                raise _refused("no stamps", f"{array.sizes['time']} steps", size=len(self.stamps))
             return np.arange(len(self.stamps), dtype=np.intp)
         values = array["time"].values
         where = np.searchsorted(self.stamps, values)
         if (where >= len(self.stamps)).any() or (self.stamps[np.minimum(where, len(self.stamps) - 1)] != values).any():
-            raise CoordinateError("time of the result has stamps that the data do not have")
+            raise _refused("other stamps", f"{values[0]} to {values[-1]}")
         return where.astype(np.intp)
 
 
@@ -127,20 +124,16 @@ def _positions(array: xr.DataArray, dim: str, canonical: NDArray[np.float64]) ->
     """Where the array's cells are in the canonical axis."""
     if dim not in array.coords:
         if array.sizes[dim] != canonical.size:
-            raise CoordinateError(
-                f"{dim} of the result has no values",
-                expected=f"{canonical.size} cells or a {dim} coordinate",
-                found=f"{array.sizes[dim]} cells",
-            )
+            raise _refused("no values", f"{array.sizes[dim]} cells", dim=dim, size=canonical.size)
         return np.arange(canonical.size, dtype=np.intp)
     distance = np.abs(array[dim].values[:, None] - canonical[None])
     if distance.size and distance.min(axis=1).max() > 1e-3:
-        raise CoordinateError(f"{dim} of the result has values that the conformed grid does not have")
+        raise _refused("other values", f"values up to {distance.min(axis=1).max():g} degrees apart", dim=dim)
     return np.asarray(distance.argmin(axis=1), dtype=np.intp)
 
 
 def _as_slice(where: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """Give a slice where the order is a plain run forwards or backwards, which keeps a lazy graph small."""
+    """Give a slice where the positions are consecutive, forwards or backwards, which keeps a lazy graph small."""
     if where.size > 1 and (np.diff(where) == 1).all():
         return slice(int(where[0]), int(where[-1]) + 1)
     if where.size > 1 and (np.diff(where) == -1).all():

@@ -12,24 +12,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.adapt.anomalies import apply_to_blocks, climatology_on, standardise_block
+from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
 from xfaconv.adapt.comparison import convert, is_amount
 from xfaconv.adapt.given import seasonal_of
 from xfaconv.adapt.labels import Labels
 from xfaconv.adapt.plausible import Subject
 from xfaconv.adapt.recognition import Reading, Recognition, labels_on, read
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
-from xfaconv.adapt.seasonal import check_record, fit_seasonal
 from xfaconv.adapt.selection import select
-from xfaconv.adapt.target import Target
-from xfaconv.adapt.timeaxis import TimeAxis, match_step
+from xfaconv.adapt.time_axis import TimeAxis, match_step
 from xfaconv.adapt.variables import Match, absent_error, match_variables
-from xfaconv.climatology import Climatology, harmonic_basis
+from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, CoordinateError
 from xfaconv.grid import Grid
 from xfaconv.names.units import Conversion
 from xfaconv.options import get_options
-from xfaconv.specs import VariableSpec
+from xfaconv.specs import InputSpec, VariableSpec
 
 _FEW_TILES = 16
 _BLOCK_BYTES = 128e6
@@ -72,7 +70,7 @@ class Conformed:
 
 def adapt(
     ds: xr.Dataset,
-    target: Target,
+    target: InputSpec,
     *,
     regrid: str | None = "model",
     climatology: str | xr.Dataset | None = "model",
@@ -89,7 +87,7 @@ def adapt(
     ----------
     ds : xarray.Dataset
         Any ERA5-like Dataset, lazy or not; left as it is.
-    target : Target
+    target : InputSpec
         What the model reads.
     regrid : {"model", None}, default "model"
         Average to the model's grid, or keep the data's own.
@@ -117,7 +115,7 @@ def adapt(
     >>> time = xr.date_range("2000-01-01", periods=2)
     >>> coords = {"time": time, "lat": [1.0, 0.0], "lon": [0.0, 1.0]}
     >>> ds = xr.Dataset({"tas": (("time", "lat", "lon"), [[[0.0, 1], [2, 3]]] * 2, {"units": "degC"})}, coords)
-    >>> out = adapt(ds, Target((VariableSpec("t2m", "K", "2 metre temperature"),)), climatology=None)
+    >>> out = adapt(ds, InputSpec((VariableSpec("t2m", "K", "2 metre temperature"),)), climatology=None)
     >>> out.data.t2m.values[0].tolist()
     [[275.1499938964844, 276.1499938964844], [273.1499938964844, 274.1499938964844]]
     """
@@ -135,8 +133,8 @@ def adapt(
     remap = plan_remap(reading.axes, target.grid if regrid == "model" else None, min_valid)
     present = [match for match in matches if match.source is not None]
     conversions = {match.spec.name: convert(reading, match) for match in present}
-    steps = [*recognition.notes, *([remap.sentence] if remap.sentence else [])]
-    steps += [f"{name}: {change.sentence}" for name, change in conversions.items() if change.sentence]
+    steps = [*recognition.notes, *([remap.note] if remap.note else [])]
+    steps += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
     steps += [f"{match.spec.name}: read as the amount of each step" for match in present if is_amount(match)]
     baseline = _baseline(reading, target, climatology, remap.grid, [match.spec for match in present])
     steps += baseline.sentences
@@ -159,7 +157,7 @@ def adapt(
     )
 
 
-def _check_options(target: Target, regrid: Any, climatology: Any, absent: Any, min_valid: float) -> None:
+def _check_options(target: InputSpec, regrid: Any, climatology: Any, absent: Any, min_valid: float) -> None:
     if regrid not in ("model", None):
         raise ArgumentError("regrid is not known", expected="'model' or None", found=repr(regrid), fix="regrid='model'")
     if absent not in ("raise", "climatology"):
@@ -198,7 +196,7 @@ class _Baseline:
 
 
 def _baseline(
-    reading: Reading, target: Target, climatology: str | xr.Dataset | None, grid: Grid, specs: list[VariableSpec]
+    reading: Reading, target: InputSpec, climatology: str | xr.Dataset | None, grid: Grid, specs: list[VariableSpec]
 ) -> _Baseline:
     phase = reading.time.year_phase
     if climatology is None:
@@ -213,7 +211,7 @@ def _baseline(
     used = climatology_on(target.climatology, target.grid, grid)
     numbers = [spec.name for spec in target.variables]
     fields = {name: (used.coefficients[i], used.scale[i]) for i, name in enumerate(numbers)}
-    basis = harmonic_basis(phase, used.harmonics)
+    basis = seasonal_basis(phase, used.harmonics)
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
@@ -254,8 +252,8 @@ def _standardise(
     physical = apply_to_blocks(array, standardise_block, shape, **options)
     if baseline.harmonics is None:
         return physical
-    fitted = fit_seasonal(physical, reading.time, baseline.harmonics, remap.grid.row_area)
-    basis = harmonic_basis(reading.time.year_phase, baseline.harmonics)
+    basis = seasonal_basis(reading.time.year_phase, baseline.harmonics)
+    fitted = fit_climatology(physical, basis, remap.grid.row_area)
     return apply_to_blocks(physical, standardise_block, shape, basis, fitted)
 
 

@@ -1,4 +1,4 @@
-"""Whether values can be what their units say: held against the climatology where they are read, never beforehand."""
+"""Whether values can be what their units say: compared with the climatology where they are read, never beforehand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from xfaconv.errors import UnitsError
 from xfaconv.options import Implausible
 
-# No climate is so far from another in the middle of a field; degrees Celsius that are called kelvin are.
+# The median of a field, in standard deviations of its cells: no climate is so far from another; degrees Celsius that
+# are labelled kelvin are.
 FAR = 30.0
 # A single value is refused where it is beyond both, in deviations of its own cell and of the most variable cell.
 IMPOSSIBLE = 100.0
@@ -27,7 +28,7 @@ Field = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Subject:
-    """The variable whose values are looked at.
+    """The variable whose values are checked.
 
     Parameters
     ----------
@@ -47,11 +48,11 @@ class Subject:
     action: Implausible
 
 
-def look(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) -> None:
+def check_plausible(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) -> None:
     """Refuse values, or warn of them, that no change of climate explains.
 
-    Wrong units that can be converted are silent otherwise: sea surface temperature in degrees Celsius that is called
-    kelvin, precipitation in millimetres that is called metres, and fill values that nothing declares.
+    Without this, wrong units that can be converted would give wrong results without a word: sea surface temperature in
+    degrees Celsius labelled kelvin, precipitation in millimetres labelled metres, fill values that nothing declares.
 
     Parameters
     ----------
@@ -73,26 +74,25 @@ def look(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) -> N
     Examples
     --------
     >>> mean, scale = np.full((1, 2, 2), 290.0), np.full((2, 2), 1.0)
-    >>> look(mean - 273.15, mean, scale, Subject("sst", "K", whole=True, action="raise"))
+    >>> check_plausible(mean - 273.15, mean, scale, Subject("sst", "K", whole=True, action="raise"))
     Traceback (most recent call last):
     xfaconv.errors.UnitsError: the values of variable 'sst' cannot be in units that give K
     ...
     """
     deviation = np.abs(values - mean) / scale
-    # Almost always one look at the deviations, and at the size of one step, is enough.
+    # Almost always the deviations, and the size of one step, settle it; the median is taken only where they do not.
     far = float(np.fmax.reduce(deviation, axis=None, initial=0.0)) > FAR
     if not far and not (subject.whole and _is_small(*_known(values[:1], mean[:1], scale))):
         return
     found, usual, spread = _known(values, mean, scale)
     if found.size == 0 or _fits(found, usual, spread, subject.whole):
         return
-    problem = UnitsError(
-        f"the values of variable {subject.name!r} cannot be in units that give {subject.units}",
-        expected=f"about {usual.min():.4g} to {usual.max():.4g} {subject.units}, as in the climatology",
-        found=f"{found.min():.4g} to {found.max():.4g} {subject.units} (median {np.median(found):.4g})",
-        fix=f"{_mend(found, usual, spread, subject)}; "
-        "if the values are meant so: xfaconv.set_options(implausible='ignore')",
-    )
+    what = f"the values of variable {subject.name!r} cannot be in units that give {subject.units}"
+    expected = f"about {usual.min():.4g} to {usual.max():.4g} {subject.units}, as in the climatology"
+    seen = f"{found.min():.4g} to {found.max():.4g} {subject.units} (median {np.median(found):.4g})"
+    fix = f"{_change_that_fits(found, usual, spread, subject)}; "
+    fix += "if the values are meant so: xfaconv.set_options(implausible='ignore')"
+    problem = UnitsError(what, expected=expected, found=seen, fix=fix)
     if subject.action == "raise":
         raise problem
     warnings.warn(str(problem), UserWarning, stacklevel=2)
@@ -105,7 +105,7 @@ def _known(values: Field, mean: Field, scale: NDArray[Any]) -> tuple[Field, Fiel
 
 
 def _is_small(values: Field, mean: Field, spread: Field) -> bool:
-    """Whether values are too small to be the variable; nothing but zeros may be: no ice in a warm climate."""
+    """Whether values are too small to be the variable; zeros alone are fine: there is no ice in a warm climate."""
     if values.size == 0:
         return False
     return 0 < float(np.abs(values).mean()) < SMALL * float((np.abs(mean) + spread).mean())
@@ -123,7 +123,7 @@ def _fits(values: Field, mean: Field, spread: Field, whole: bool) -> bool:
     return not (whole and _is_small(values, mean, spread))
 
 
-def _mend(values: Field, mean: Field, spread: Field, subject: Subject) -> str:
+def _change_that_fits(values: Field, mean: Field, spread: Field, subject: Subject) -> str:
     """Say which change of units would bring the values to the climatology, if one does."""
     offsets = _OFFSETS if subject.units in {"K", "degC"} else ()
     changes = [(f"+ {offset:g}" if offset > 0 else f"- {-offset:g}", values + offset) for offset in offsets]

@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-from xfaconv.adapt.files import check_file
 from xfaconv.adapt.horizontal import Horizontal, read_horizontal
 from xfaconv.adapt.labels import Labels, make_labels
+from xfaconv.adapt.problems import check_file
 from xfaconv.adapt.selection import check_decoded, fields_of, squeeze
-from xfaconv.adapt.stamps import Stamps, read_stamps
-from xfaconv.adapt.timeaxis import TimeAxis, time_axis
+from xfaconv.adapt.time_axis import Stamps, TimeAxis, read_stamps, time_axis
 from xfaconv.errors import ArgumentError, CoordinateError, XFaconvError
 from xfaconv.grid import Grid
-from xfaconv.names.coordinates import FoundCoordinate, find_by_name
+from xfaconv.names import FoundCoordinate, find_coordinate
 from xfaconv.names.tables import entries
 from xfaconv.names.units import check_units
 from xfaconv.names.variables import FoundVariable, recognise_variable
@@ -232,8 +231,8 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
     time = None
     if stamps is not None:
         time = attempt(problems, time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
-    member = find_by_name(ds, "member")
-    versions = find_by_name(ds, "expver")
+    member = find_coordinate(ds, "member")
+    versions = find_coordinate(ds, "expver")
     attempt(problems, _check_members, ds, member)
     line = stamps.coordinate.dim if stamps is not None else None
     variables: list[FoundVariable] = []
@@ -246,7 +245,7 @@ def survey(ds: xr.Dataset, step: str | None = None) -> tuple[Recognition, Readin
         else:
             variables.append(found)
             attempt(problems, check_units, name, ds[name].attrs.get("units"), entries()[found.key].units)
-    notes = [*(axes.sentences if axes else ()), *(stamps.sentences if stamps else ())]
+    notes = [*(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
     if versions is not None and versions.dim == versions.name:

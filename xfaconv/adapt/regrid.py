@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -11,15 +12,19 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from xfaconv.adapt.horizontal import Horizontal
-from xfaconv.errors import GridError
+from xfaconv.adapt.problems import refusal
 from xfaconv.grid import Grid
 
 MIN_VALID = 0.5
+# Data may be this many times coarser than the model: spacings of Gaussian and of regular grids differ by a few percent.
 _FINER = 1.1
+# Share of a goal cell that the data must cover for it to be kept, when only part of the goal is covered.
 _COVERED = 1 - 1e-4
+# From this share of the goal's area on, the goal is kept whole and cells without data are missing.
 _NEARLY_GLOBAL = 0.9
 
 Array = NDArray[Any]
+_refused = partial(refusal, "regridding")
 
 
 def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -31,6 +36,7 @@ def _overlap(goal: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[
 
 def row_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
     """Share of each goal row's area that lies in each source row, shape (goal latitude, source latitude)."""
+    # The area of a band of the sphere is proportional to sin(north) - sin(south), so lengths in the sine are areas.
     sines = [np.sin(np.deg2rad(grid.latitude_edges)) for grid in (source, goal)]
     return _overlap(sines[1], sines[0]) / np.diff(sines[1])[:, None]
 
@@ -38,6 +44,7 @@ def row_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
 def column_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
     """Share of each goal column's width that lies in each source column, modulo 360, shape (goal, source longitude)."""
     edges, goal_edges = source.longitude_edges, goal.longitude_edges
+    # The two grids may lie two turns apart: longitudes run from -360 to 720.
     shared = sum(_overlap(goal_edges, edges + turn) for turn in (-720.0, -360.0, 0.0, 360.0, 720.0))
     return np.asarray(shared / np.diff(goal_edges)[:, None])
 
@@ -46,38 +53,43 @@ def column_weights(source: Grid, goal: Grid) -> NDArray[np.float64]:
 class Remap:
     """How a block on the user's grid becomes a block on the goal grid.
 
+    An average over the valid part of a goal cell is sum(w v x) / sum(w v), with w the share of the goal cell's area in
+    a source cell, v 1 where the source is valid, and x its value. On rectilinear grids w is a product of a row's share
+    and a column's, so two small matrices do the work of one with a row for every goal cell.
+
     Parameters
     ----------
     grid : Grid
         The goal grid.
     rows, columns : ndarray of int, or scipy.sparse.csr_array
         Positions in the user's axes where cells are only reordered, weights (goal, user) where they are averaged.
-    averages : bool
-        Whether cells are averaged.
+    note : str
+        What is done, in words; empty where the cells are the model's.
     min_valid : float
         Share of a goal cell's area that must be valid.
-    sentence : str
-        What is done, in words.
     """
 
     grid: Grid
     rows: Any
     columns: Any
-    averages: bool
-    min_valid: float
-    sentence: str
+    note: str = ""
+    min_valid: float = MIN_VALID
+
+    @property
+    def averages(self) -> bool:
+        """Whether cells are averaged."""
+        return not isinstance(self.rows, np.ndarray)
 
     def __call__(self, block: Array) -> Array:
         """Apply to an array (..., user latitude, user longitude) in memory; averages are in double precision."""
         if not self.averages:
             return np.asarray(block[..., self.rows[:, None], self.columns[None, :]])
-        leading = block.shape[:-2]
         fields = block.reshape(-1, *block.shape[-2:])
         averaged = np.empty((len(fields), *self.grid.shape))
         sums = CellSums(self.rows, self.columns, block.dtype)
         for number, field in enumerate(fields):
             averaged[number] = finish(*sums(field), self.min_valid)
-        return averaged.reshape(*leading, *self.grid.shape)
+        return averaged.reshape(*block.shape[:-2], *self.grid.shape)
 
 
 class CellSums:
@@ -122,16 +134,19 @@ class CellSums:
             first = field.reshape(-1)[np.argmax(np.isfinite(field))]
             self._reference = float(first) if np.isfinite(first) else 0.0
         np.subtract(field, self._kind.type(self._reference), out=self._values, dtype=self._kind)
-        # land stays where it is: the last field's mask is tried before anything else
+        # Most fields have no missing value. NaN anywhere makes the sum NaN, so one sum over the banded values, which
+        # are fewer by the ratio of the grids, tells this without a pass over the field for the mask.
         if self._valid is None:
             banded = self._rows @ self._values
             if np.isfinite(banded.sum(dtype=np.float64)):
                 return self._across(banded) + self._reference * self._full, self._full
+        # The mask of land is the same at every step: areas are computed again only where it changed.
         valid = np.isfinite(field)
         if self._valid is None or not np.array_equal(valid, self._valid):
             self._valid, self._area = valid, self._across(self._exact_rows @ valid.astype(np.float64))
             self._mask = -valid.astype(self._bits.dtype)
-        # all bits or none: four times as fast as choosing by a mask with ragged coasts
+        # Missing values become 0 by their bits: the mask is -1 (all bits) where valid, else 0. With ragged coasts this
+        # is four times as fast as choosing by a boolean mask.
         self._bits &= self._mask
         return self._across(self._rows @ self._values) + self._reference * self._area, self._area
 
@@ -169,49 +184,48 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
     """
     own = axes.grid
     if goal is None:
-        return Remap(own, axes.rows, axes.columns, False, min_valid, f"kept on the data's grid ({own.describe()})")
+        return Remap(own, axes.rows, axes.columns, f"kept on the data's grid ({own.describe()})")
     if own.matches(goal):
-        return Remap(own if own == goal else goal, axes.rows, axes.columns, False, min_valid, "")
-    row_share, column_share = row_weights(own, goal), column_weights(own, goal)
-    goal_rows, goal_columns = _covered(own, goal, row_share.sum(axis=1), column_share.sum(axis=1))
-    part = _sub_grid(goal, goal_rows, goal_columns)
-    whole = part.shape == goal.shape
-    said = "" if whole else f", the {part.shape[0]} x {part.shape[1]} of its cells that the data cover"
-    lines = same_cells(own, part)
-    if lines is not None:
-        rows, columns = lines
-        sentence = f"cells of the model's grid ({part.describe()}){said}"
-        return Remap(part, axes.rows[rows], axes.columns[columns], False, min_valid, sentence)
+        return Remap(own if own == goal else goal, axes.rows, axes.columns)
+    shares = row_weights(own, goal), column_weights(own, goal)
+    kept = _covered(own, goal, *(share.sum(axis=1) for share in shares))
+    part = _sub_grid(goal, *kept)
+    said = (
+        f", the {part.shape[0]} x {part.shape[1]} of its cells that the data cover" if part.shape != goal.shape else ""
+    )
+    same = same_cells(own, part)
+    if same is not None:
+        note = f"cells of the model's grid ({part.describe()}){said}"
+        return Remap(part, axes.rows[same[0]], axes.columns[same[1]], note)
     refuse_finer(own, goal)
-    rows_in_user_order = np.zeros((part.shape[0], len(axes.user_latitude)))
-    rows_in_user_order[:, axes.rows] = row_share[goal_rows]
-    columns_in_user_order = np.zeros((part.shape[1], len(axes.user_longitude)))
-    columns_in_user_order[:, axes.columns] = column_share[goal_columns]
-    sentence = (
-        f"averaged conservatively from {own.resolution[0]:g} x {own.resolution[1]:g} to "
-        f"{goal.resolution[0]:g} x {goal.resolution[1]:g} degrees{said}; "
+    note = (
+        f"averaged conservatively from {_steps(own)} to {_steps(goal)} degrees{said}; "
         f"a cell is missing where less than {min_valid:.0%} of it is valid"
     )
-    return Remap(
-        part,
-        scipy.sparse.csr_array(rows_in_user_order),
-        scipy.sparse.csr_array(columns_in_user_order),
-        True,
-        min_valid,
-        sentence,
+    sizes, orders = (len(axes.user_latitude), len(axes.user_longitude)), (axes.rows, axes.columns)
+    rows, columns = (
+        _in_user_order(share[cells], order, size)
+        for share, cells, order, size in zip(shares, kept, orders, sizes, strict=True)
     )
+    return Remap(part, rows, columns, note, min_valid)
+
+
+def _in_user_order(weights: NDArray[np.float64], order: NDArray[np.intp], size: int) -> scipy.sparse.csr_array:
+    """Spread weights (goal, canonical) over the user's axis; a column that repeats a meridian gets none."""
+    spread = np.zeros((len(weights), size))
+    spread[:, order] = weights
+    return scipy.sparse.csr_array(spread)
+
+
+def _steps(grid: Grid) -> str:
+    return f"{grid.resolution[0]:g} x {grid.resolution[1]:g}"
 
 
 def refuse_finer(own: Grid, goal: Grid) -> None:
     """Refuse to bring data to a grid that is finer than their own, which would invent detail."""
     for axis, have, want in zip(("latitude", "longitude"), own.resolution, goal.resolution, strict=True):
         if have > want * _FINER:
-            raise GridError(
-                f"the data are coarser than the model in {axis}: regridding would invent detail",
-                expected=f"steps of at most {want * _FINER:.3g} degrees",
-                found=f"{have:.3g} degrees",
-                fix="choose a model with a coarser grid, see xfaconv.list_models(); or regrid=None, climatology='data'",
-            )
+            raise _refused("coarser than the model", f"{have:.3g} degrees", axis=axis, most=want * _FINER)
 
 
 def _covered(
@@ -219,37 +233,27 @@ def _covered(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the goal that the data cover, columns in eastward order of the data."""
     area = float(np.outer(rows * goal.row_area, columns).sum() / np.outer(goal.row_area, np.ones(columns.size)).sum())
-    everything = np.arange(rows.size), np.arange(columns.size)
     if area >= _NEARLY_GLOBAL:
-        # a few uncovered rows at the poles or columns at the edge stay, missing
-        return everything
+        # A few rows at the poles or columns at the edge that the data do not cover stay, missing.
+        return np.arange(rows.size), np.arange(columns.size)
     if area <= 0:
-        raise GridError(
-            "the data and the model do not overlap",
-            expected=goal.describe(),
-            found=own.describe(),
-            fix="choose a model of the data's region; or regrid=None with climatology='data'",
-        )
+        raise _refused("elsewhere", own.describe(), goal=goal.describe())
     chosen_rows, full_columns = np.flatnonzero(rows >= _COVERED), columns >= _COVERED
     chosen_columns = np.flatnonzero(full_columns)
     if chosen_columns.size and not full_columns.all() and full_columns[0] and full_columns[-1] and goal.periodic:
-        # the covered stretch crosses the goal's seam: start east of the uncovered one
+        # The covered columns cross the goal's seam: start east of those that are not covered.
         start = int(np.flatnonzero(~full_columns)[-1]) + 1
         chosen_columns = np.roll(np.arange(columns.size), -start)[: full_columns.sum()]
     if chosen_rows.size < 2 or chosen_columns.size < 2:
-        raise GridError(
-            "the data cover too few cells of the model's grid",
-            expected=f"at least 2 x 2 cells of {goal.resolution[0]:g} x {goal.resolution[1]:g} degrees",
-            found=f"{own.describe()}: {chosen_rows.size} x {chosen_columns.size} whole cells",
-            fix="regrid=None, climatology='data'  # keeps the data's own grid",
-        )
+        found = f"{own.describe()}: {chosen_rows.size} x {chosen_columns.size} whole cells"
+        raise _refused("too few cells", found, steps=_steps(goal))
     return chosen_rows.astype(np.intp), chosen_columns.astype(np.intp)
 
 
 def _sub_grid(goal: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Grid:
+    """Take some rows and columns of a grid; columns that cross its seam go on eastward, a turn further."""
     longitude = np.asarray(goal.longitude)[columns]
-    turns = np.concatenate([[0], np.cumsum(np.diff(longitude) < 0)])
-    longitude = longitude + 360.0 * turns
+    longitude = longitude + 360.0 * np.cumsum(np.diff(longitude, prepend=longitude[0]) < 0)
     if longitude[-1] >= 360:
         longitude = longitude - 360
     return Grid(tuple(np.asarray(goal.latitude)[rows]), tuple(longitude))
@@ -297,6 +301,9 @@ def average_tiles(array: da.Array, remap: Remap) -> da.Array:
     dask.array.Array ([member,] time, latitude, longitude), float64
         One block in latitude and longitude.
     """
+    # A tile cannot give a mean, as it does not know what the others hold of a goal cell, but it gives the two sums
+    # whose ratio is the mean. It gives them on the whole goal grid (p: total and area; y, x: its place among the
+    # tiles), so the cost grows with the number of tiles: with many, joining them first is cheaper.
     leading = "mt"[-(array.ndim - 2) :]
     rows, columns = (
         da.from_array(weights.toarray().T, chunks=(sizes, -1))  # type: ignore[no-untyped-call]

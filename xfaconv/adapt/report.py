@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from xfaconv.adapt.timeaxis import STEP_NAMES
+from xfaconv.adapt.time_axis import STEP_NAMES
 from xfaconv.formatting import html_box, html_section
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def sections(recognition: Recognition, extra_sections: Iterable[Section] = ()) -
     if recognition.time is not None:
         axis = recognition.time
         time = [axis.describe()]
-        if len(axis.runs) > 1:
-            longest = max(run.stop - run.start for run in axis.runs)
+        if len(axis.spans) > 1:
+            longest = max(run.stop - run.start for run in axis.spans)
             time.append(
-                f"{len(axis.runs)} stretches without a gap, the longest of {longest} {STEP_NAMES[axis.step]} steps"
+                f"{len(axis.spans)} stretches without a gap, the longest of {longest} {STEP_NAMES[axis.step]} steps"
             )
     out: list[Section] = [
         ("Variables", [variable.describe() for variable in recognition.variables]),

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.adapt.horizontal import Horizontal
-from xfaconv.adapt.stamps import Stamps
+from xfaconv.adapt.time_axis import Stamps
 from xfaconv.adapt.variables import Match, absent_error
 from xfaconv.errors import VariableError
-from xfaconv.names.coordinates import FoundCoordinate, find_by_name, known_names
+from xfaconv.names import FoundCoordinate, find_coordinate, known_names
 
 _CHUNK_BYTES = 64e6
 
@@ -158,7 +158,7 @@ def select(
 
 def merge_versions(array: xr.DataArray) -> xr.DataArray:
     """Join ERA5 and its preliminary version ERA5T along ``expver``: the first valid value, the lowest version first."""
-    found = find_by_name(array.coords.to_dataset(), "expver")
+    found = find_coordinate(array.coords.to_dataset(), "expver")
     dim = found.dim if found is not None else next((str(d) for d in array.dims if str(d).lower() == "expver"), "")
     if not dim or dim not in array.dims or dim in ("time", "valid_time"):
         return array

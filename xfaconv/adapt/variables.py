@@ -9,12 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
-from xfaconv.names.coordinates import level_values
+from xfaconv.names import level_coordinate, level_values
 from xfaconv.names.tables import entries, identity
-from xfaconv.names.variables import FoundVariable, level_coordinate
+from xfaconv.names.variables import RULES, FoundVariable
 from xfaconv.specs import VariableSpec
 
-_RULES = ("name given by the caller", "name", "known name", "name with level", "GRIB key", "standard_name", "long_name")
 _LEVEL_TOLERANCE = 1e-3
 
 
@@ -122,7 +121,7 @@ def _match(
     if not candidates:
         return Match(spec, None)
     # the model's own name beats an alias, a name beats attributes
-    order = [(m.source.name != spec.name, _RULES.index(m.source.rule), m.sign < 0) for m in candidates if m.source]
+    order = [(m.source.name != spec.name, RULES.index(m.source.rule), m.sign < 0) for m in candidates if m.source]
     best = [m for m, rank in zip(candidates, order, strict=True) if rank == min(order)]
     if len(best) > 1:
         named = [m.source.name for m in best if m.source]
@@ -151,9 +150,9 @@ def _match_given(
     units = str(array.attrs.get("units", ""))
     coordinate = level_coordinate(array)
     if coordinate is None or level is None:
-        return Match(spec, FoundVariable(given, key, (), "", _RULES[0], units))
+        return Match(spec, FoundVariable(given, key, (), "", RULES[0], units))
     levels = tuple(float(value) for value in level_values(array.coords.to_dataset(), coordinate))
-    source = FoundVariable(given, key, levels, coordinate, _RULES[0], units)
+    source = FoundVariable(given, key, levels, coordinate, RULES[0], units)
     index = _level_index(source, level)
     if index is None:
         raise missing_level(spec, source, level)

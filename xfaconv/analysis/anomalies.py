@@ -1,4 +1,4 @@
-"""Anomalies from the seasonal cycle of the data themselves, and scaling by the spread of each calendar month."""
+"""Anomalies from the data's own seasonal cycle, and scaling by the spread of each calendar month."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import time_axis
-from xfaconv.climatology import harmonic_basis
+from xfaconv.climatology import fit_climatology, fraction_of_year, month_basis, seasonal_basis, standardise
 from xfaconv.errors import ArgumentError, TimeError
 
 BasePeriod = tuple[str, str]
@@ -42,19 +42,17 @@ def is_monthly(data: xr.DataArray, dim: str) -> bool:
     return len(stamps) < 2 or bool((np.diff(np.sort(stamps)) >= 1).all())
 
 
-def _in_base(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> NDArray[np.float64]:
+def _base_steps(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> slice | NDArray[np.int64]:
+    """Positions of the steps that a climatology is fitted to."""
     if base_period is None:
-        return np.ones(data.sizes[dim])
+        return slice(None)
     positions = xr.DataArray(np.arange(data.sizes[dim]), {dim: data[dim]}, (dim,))
     try:
         first, last = base_period
-        chosen = positions.sel({dim: slice(first, last)}).values
+        chosen = np.asarray(positions.sel({dim: slice(first, last)}).values)
     except (TypeError, ValueError, KeyError) as problem:
         raise ArgumentError(
-            "base_period is no pair of dates",
-            expected="('1991', '2020')",
-            found=repr(base_period)[:200],
-            fix="base_period=('1991', '2020')",
+            "base_period is no pair of dates", found=repr(base_period)[:200], fix="base_period=('1991', '2020')"
         ) from problem
     if len(chosen) == 0:
         raise TimeError(
@@ -63,57 +61,35 @@ def _in_base(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> ND
             found=f"{data[dim].values[0]} to {data[dim].values[-1]}",
             fix="base_period=None",
         )
-    inside = np.zeros(data.sizes[dim])
-    inside[chosen] = 1
-    return inside
+    return chosen
 
 
-def _month_means(data: xr.DataArray, dim: str, weight: NDArray[np.float64]) -> xr.DataArray:
-    """Mean of each calendar month (month, ...), NaN where it has no values; one pass whatever the chunks."""
-    one_hot = (_months(data, dim)[:, None] == np.arange(1, 13)[None, :]) * weight[:, None]
-    matrix = xr.DataArray(one_hot, dims=(dim, "month"))
-    valid = data.notnull()
-    counts = xr.dot(valid.astype(np.float64), matrix, dim=dim)
-    means: xr.DataArray = xr.dot(data.astype(np.float64).where(valid, 0.0), matrix, dim=dim) / counts.where(counts > 0)
-    return means
-
-
-def _of_month(means: xr.DataArray, data: xr.DataArray, dim: str) -> xr.DataArray:
-    number = xr.DataArray(_months(data, dim) - 1, dims=(dim,))
-    return means.isel(month=number)
-
-
-def _solve(gram: NDArray[np.float64], moments: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
-    enough = np.broadcast_to(gram[..., 0, 0] > least, gram.shape[:-2])
-    safe = np.where(enough[..., None, None], gram, np.eye(gram.shape[-1]))
-    solution = np.linalg.solve(safe, moments[..., None])[..., 0]
-    return np.where(enough[..., None], solution, np.nan)
-
-
-def _harmonic_cycle(data: xr.DataArray, dim: str, weight: NDArray[np.float64]) -> xr.DataArray:
-    """Least-squares seasonal cycle of each cell over its own valid steps."""
-    dates = data[dim].dt
-    days = np.where(dates.is_leap_year.values, 366, 365) if hasattr(dates, "is_leap_year") else 365.25
-    phase = (dates.dayofyear.values - 1 + dates.hour.values / 24) / days
-    basis = harmonic_basis(phase, _HARMONICS).astype(np.float64)
-    size = basis.shape[1]
-    outer = xr.DataArray(basis[:, :, None] * basis[:, None, :] * weight[:, None, None], dims=(dim, "row", "column"))
-    right = xr.DataArray(basis * weight[:, None], dims=(dim, "row"))
-    valid = data.notnull()
-    gram = xr.dot(valid.astype(np.float64), outer, dim=dim)
-    moments = xr.dot(data.astype(np.float64).where(valid, 0.0), right, dim=dim)
-    coefficients = xr.apply_ufunc(
-        _solve,
-        gram,
-        moments,
-        xr.DataArray(float(2 * size)),
-        input_core_dims=[["row", "column"], ["row"], []],
-        output_core_dims=[["row"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-    )
-    cycle: xr.DataArray = xr.dot(xr.DataArray(basis, dims=(dim, "row")), coefficients, dim="row")
+def _cycle(
+    data: xr.DataArray, dim: str, base_period: BasePeriod | None, basis: NDArray[np.float32], fewest: int | None = None
+) -> xr.DataArray:
+    """Seasonal cycle (time, ...) of each cell, fitted to its valid steps in the base period; lazy if the data are."""
+    base = _base_steps(data, dim, base_period)
+    ordered = data.transpose(dim, ...)
+    coefficients, _ = fit_climatology(ordered.isel({dim: base}).data, basis[base], axis=0, fewest=fewest)
+    terms = xr.DataArray(coefficients, dims=("term", *ordered.dims[1:]))
+    if fewest is not None:
+        return terms.isel(term=xr.DataArray(basis.argmax(axis=1), dims=(dim,)))
+    columns = xr.DataArray(basis.astype(np.float64), dims=(dim, "term"))
+    if data.chunks is not None:
+        columns = columns.chunk({dim: data.chunksizes[dim]})
+    cycle: xr.DataArray = xr.dot(columns, terms, dim="term")
     return cycle
+
+
+def _month_means(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> xr.DataArray:
+    """Mean of each step's calendar month (time, ...), NaN where it has no values."""
+    return _cycle(data, dim, base_period, month_basis(_months(data, dim)), fewest=1)
+
+
+def _harmonic_cycle(data: xr.DataArray, dim: str, base_period: BasePeriod | None) -> xr.DataArray:
+    dates = data[dim].dt
+    parts = (dates.month.values, dates.dayofyear.values, dates.days_in_year.values, dates.hour.values / 24)
+    return _cycle(data, dim, base_period, seasonal_basis(fraction_of_year(*parts, monthly=False), _HARMONICS))
 
 
 def anomalies(data: xr.DataArray, *, base_period: BasePeriod | None = None, dim: str | None = None) -> xr.DataArray:
@@ -149,12 +125,8 @@ def anomalies(data: xr.DataArray, *, base_period: BasePeriod | None = None, dim:
     array([-1.,  1.])
     """
     name = time_axis(data, dim)
-    weight = _in_base(data, name, base_period)
-    if is_monthly(data, name):
-        cycle = _of_month(_month_means(data, name, weight), data, name)
-    else:
-        cycle = _harmonic_cycle(data, name, weight)
-    out = data.astype(np.float64) - cycle.drop_vars([name, "month"], errors="ignore")
+    cycle = (_month_means if is_monthly(data, name) else _harmonic_cycle)(data, name, base_period)
+    out = data.astype(np.float64) - cycle
     return out.astype(np.result_type(data.dtype, np.float32)).transpose(*data.dims).assign_attrs(data.attrs)
 
 
@@ -189,10 +161,8 @@ def standardised(data: xr.DataArray, *, base_period: BasePeriod | None = None, d
     """
     name = time_axis(data, dim)
     departure = anomalies(data, base_period=base_period, dim=name)
-    weight = _in_base(data, name, base_period)
-    variance = _month_means(departure.astype(np.float64) ** 2, name, weight)
-    spread = _of_month(variance, data, name).drop_vars([name, "month"], errors="ignore") ** 0.5
-    out = (departure / spread.where(spread > 0)).astype(departure.dtype)
+    spread = _month_means(departure.astype(np.float64) ** 2, name, base_period) ** 0.5
+    out = standardise(departure, 0.0, spread.where(spread > 0)).astype(departure.dtype)
     out = out.transpose(*data.dims).assign_attrs({**data.attrs, "units": "1"})
     # A standard name says which units there may be, and no longer holds.
     out.attrs.pop("standard_name", None)

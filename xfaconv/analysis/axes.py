@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.arguments import is_number
-from xfaconv.dimensions import NAMES, find_dimension
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid
+from xfaconv.names import find_dimension
 
 Box = tuple[float, float, float, float]
 Cells = Literal["overlap", "centres"]
@@ -108,7 +108,7 @@ def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
         if found is None or found not in data.coords:
             raise CoordinateError(
                 f"no {name} coordinate",
-                expected=f"a dimension coordinate named one of {', '.join(NAMES[name])}",
+                expected=f"a dimension coordinate named {name}, or one with standard_name={name!r}",
                 found=f"dimensions {tuple(data.dims)}",
                 fix=f"ds = ds.rename({{'the_{name}_name': '{name}'}})",
             )
@@ -144,7 +144,7 @@ def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
     if name is None or name not in data.dims or not (dim is None or isinstance(dim, str)):
         raise TimeError(
             "no time dimension",
-            expected=str(dim) if dim is not None else "one of " + ", ".join(NAMES["time"]),
+            expected=str(dim) if dim is not None else "time, or a dimension of dates",
             found=f"dimensions {tuple(data.dims)}",
             fix="ds = ds.rename({'the_time_name': 'time'})",
         )

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area, horizontal_axes
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "sst": ("sst", "tos", "sea_surface_temperature", "analysed_sst", "ssta"),
-    "msl": ("msl", "psl", "prmsl", "slp", "mslp", "mean_sea_level_pressure", "air_pressure_at_mean_sea_level"),
-    "z500": ("z500", "zg500", "hgt500", "gh500", "z", "zg", "hgt", "gh", "geopotential", "geopotential_height"),
-}
-_LEVELS = ("level", "pressure_level", "isobaricinhpa", "plev", "lev")
-
-
-def _at_500(field: xr.DataArray) -> xr.DataArray | None:
-    """Take the 500 hPa level, whether levels are in hPa or Pa; None where it is not among them."""
-    level = next((str(dim) for dim in field.dims if str(dim).lower() in _LEVELS), None)
-    if level is None:
-        return field
-    values = np.asarray(field[level].values, dtype=np.float64)
-    pascal = str(field[level].attrs.get("units", "")).lower() in ("pa", "pascal") or values.max() > 2000
-    near = np.flatnonzero(np.abs(values / (100 if pascal else 1) - 500) < 0.5)
-    return field.isel({level: int(near[0])}, drop=True) if len(near) else None
+from xfaconv.names import find_dimension, find_variable
 
 
 def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.DataArray:
@@ -55,29 +38,26 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
     'tos'
     """
     if isinstance(data, xr.DataArray):
-        found = _at_500(data)
+        name = wanted[0] if data.name is None else str(data.name)
+        if find_dimension(data, "level") is None:
+            return data.rename(name)
+        # Only heights are wanted on levels: whatever the array is called, it is them.
+        found = find_variable(data.to_dataset(name="z"), "z500")
         if found is not None:
-            return found if data.name is not None else found.rename(wanted[0])
-        data = data.to_dataset(name=wanted[0] if data.name is None else str(data.name))
+            return found.rename(name)
+        data = data.to_dataset(name=name)
     if not isinstance(data, xr.Dataset):
         raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
-    lowered = {str(name).lower(): name for name in data.data_vars}
-    standard = {str(variable.attrs.get("standard_name", "")): name for name, variable in data.data_vars.items()}
-    for field in wanted:
-        for name in NAMES[field]:
-            key = lowered.get(name, standard.get(name))
-            if key is None:
-                continue
-            found = _at_500(data[key]) if field == "z500" else data[key]
+    for key in wanted:
+        # A height or geopotential that states no level is taken for the one at 500 hPa.
+        for other in (key, "z") if key == "z500" else (key,):
+            found = find_variable(data, other)
             if found is not None:
                 return found
-    names = ", ".join(str(name) for name in data.data_vars)
-    raise VariableError(
-        f"no variable for {' or '.join(wanted)}",
-        expected=", ".join(name for field in wanted for name in NAMES[field][:5]),
-        found=names or "no variables",
-        fix=f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})",
-    )
+    what, names = f"no variable for {' or '.join(wanted)}", ", ".join(str(name) for name in data.data_vars)
+    fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
+    expected = f"{' or '.join(wanted)} by a name of ERA5, CDS, GRIB or CMIP, or by its CF standard name"
+    raise VariableError(what, expected=expected, found=names or "no variables", fix=fix)
 
 
 def zonal_mean(field: xr.DataArray, latitude: float) -> xr.DataArray:

@@ -79,7 +79,7 @@ def _ends(ready: Prepared, length: int, season: str | Sequence[int] | None) -> N
     time = ready.conformed.time
     every = max(ready.model.card.network.attention_every, 1)
     usable = np.zeros(len(time.index), dtype=bool)
-    for run in time.runs:
+    for run in time.spans:
         usable[run.start + length - 1 : run.stop] = True
     usable &= time.index % every == 0
     stamps = xr.DataArray(time.values, dims="time", name="time")
@@ -89,7 +89,7 @@ def _ends(ready: Prepared, length: int, season: str | Sequence[int] | None) -> N
         raise TimeError(
             "no time has a whole window before it",
             expected=f"at least {length} steps without a gap" + (f" that end in {season}" if season else ""),
-            found=f"{len(time.index)} steps in {len(time.runs)} gap-free stretches",
+            found=f"{len(time.index)} steps in {len(time.spans)} gap-free stretches",
             fix="give a longer record",
         )
     return ends

@@ -15,7 +15,7 @@ import xarray as xr
 from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
-from xfaconv.adapt import Conformed, Recognition, Target, adapt, recognise
+from xfaconv.adapt import Conformed, InputSpec, Recognition, adapt, recognise
 from xfaconv.adapt.selection import squeeze
 from xfaconv.adapt.variables import match_variables
 from xfaconv.climatology import Climatology
@@ -300,7 +300,7 @@ def prepare(ds: xr.Dataset, settings: Settings) -> Prepared:
     filled = settings.filled()
     choice = _choice(ds, filled)
     card = choice.model.card
-    target = Target(
+    target = InputSpec(
         variables=card.variables,
         grid=card.grid,
         step=card.step,
@@ -316,7 +316,7 @@ def prepare(ds: xr.Dataset, settings: Settings) -> Prepared:
         variables=filled.variables,
     )
     time = conformed.time
-    pieces = cut(time.index, time.runs, segment=card.segment, warmup=card.warmup, mode=filled.mode)
+    pieces = cut(time.index, time.spans, segment=card.segment, warmup=card.warmup, mode=filled.mode)
     absent = _lacking(ds, conformed.recognition, card.variables, filled.variables)
     lazy = any(isinstance(field.data, da.Array) for field in conformed.data.data_vars.values())
     return Prepared(conformed, choice, filled, pieces, absent, lazy)

@@ -1,1 +1,27 @@
 """What coordinates, variables and units may be called: the tables, and the functions that look names up in them."""
+
+from xfaconv.names.coordinates import (
+    FoundCoordinate,
+    candidates,
+    find_coordinate,
+    find_dimension,
+    holds_dates,
+    known_names,
+    level_coordinate,
+    level_values,
+)
+from xfaconv.names.variables import FoundVariable, find_variable, recognise_variable
+
+__all__ = [
+    "FoundCoordinate",
+    "FoundVariable",
+    "candidates",
+    "find_coordinate",
+    "find_dimension",
+    "find_variable",
+    "holds_dates",
+    "known_names",
+    "level_coordinate",
+    "level_values",
+    "recognise_variable",
+]

@@ -1,4 +1,4 @@
-"""The tables of names read once: what a coordinate or a variable may be called, and how a name says its level."""
+"""The tables of names, read once, and the names that a session adds: what a variable or a coordinate may be called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from importlib import resources
 from typing import Any
 
 import yaml
+
+from xfaconv.options import get_options
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Entry:
         Variable that is the same with the other sign.
     when : Mapping
         A name that is this variable only if an attribute has a value.
+    anomalies : frozenset of str
+        Lower-case names of anomalies of the variable, which climate indices accept and models do not.
     """
 
     key: str
@@ -49,6 +53,7 @@ class Entry:
     parameters: frozenset[int] = frozenset()
     opposite: str | None = None
     when: Mapping[str, str] = field(default_factory=dict)
+    anomalies: frozenset[str] = frozenset()
 
 
 def _as_set(value: Any) -> frozenset[Any]:
@@ -83,6 +88,7 @@ def entries() -> dict[str, Entry]:
                 parameters=_as_set(row.get("param")),
                 opposite=row.get("opposite"),
                 when=row.get("when", {}),
+                anomalies=_as_set(row.get("anomalies")),
             )
     return out
 
@@ -92,10 +98,34 @@ def _name_index() -> dict[str, Entry]:
     return {name: entry for entry in entries().values() for name in entry.names}
 
 
+def roles() -> tuple[str, ...]:
+    """Roles of coordinates for which `set_options(aliases=...)` may add names."""
+    return tuple(role for role in read_table("coordinates")["roles"] if role != "projected")
+
+
+def is_known(key: str) -> bool:
+    """Whether a key is a role of a coordinate or a variable of the table, with or without a level.
+
+    Examples
+    --------
+    >>> is_known("latitude"), is_known("t2m"), is_known("z500"), is_known("soil_carbon")
+    (True, True, True, False)
+    """
+    return key in roles() or identity(key)[0] in entries()
+
+
+def session_aliases() -> dict[str, str]:
+    """Lower-case names that `set_options(aliases=...)` added for this context, and the key that each stands for.
+
+    The tables are cached and never change; what a session adds is read anew at each look-up.
+    """
+    return {name.lower(): key for key, names in get_options()["aliases"].items() for name in names}
+
+
 _LEVEL_AFTER = re.compile(r"^(?P<base>.*?[a-z3])[ _@.\-]*(?:at_)?(?P<level>\d{2,6})_?(?P<units>hpa|mb|pa)?$")
 _LEVEL_BEFORE = re.compile(r"^(?P<level>\d{2,4})_?(?P<units>hpa|mb)[ _]*(?P<base>[a-z].*)$")
 _LEVEL_IN_WORDS = re.compile(r"(?<![\d.])(?P<level>\d{1,4}) ?-?(?P<units>hpa|mb|mbar|millibars?)\b")
-_HIGHEST_PRESSURE = 1100.0
+HIGHEST_PRESSURE = 1100.0
 
 
 def entry_named(name: str) -> Entry | None:
@@ -103,13 +133,15 @@ def entry_named(name: str) -> Entry | None:
     return _name_index().get(name.lower())
 
 
-def split_level(name: str) -> tuple[Entry, float] | None:
+def split_level(name: str, aliases: Mapping[str, str] | None = None) -> tuple[Entry, float] | None:
     """Split a name that has a pressure level, such as ``z500``, ``ta_850hPa`` or ``500hpa_geopotential``.
 
     Parameters
     ----------
     name : str
         Name of a variable.
+    aliases : Mapping of str to str, optional
+        Further names of families, lower-case, and the keys that they stand for.
 
     Returns
     -------
@@ -131,12 +163,13 @@ def split_level(name: str) -> tuple[Entry, float] | None:
         found = pattern.match(lowered)
         if found is None:
             continue
-        entry = _name_index().get(found["base"].rstrip("_"))
+        base = found["base"].rstrip("_")
+        entry = _name_index().get((aliases or {}).get(base, base))
         level = float(found["level"])
         # zg50000 can only be pascal; t2000 is more likely a year than 20 hPa
         if found["units"] == "pa" or (found["units"] is None and level >= 10000 and level % 100 == 0):
             level /= 100
-        if entry is not None and entry.on_levels and 1 <= level <= _HIGHEST_PRESSURE:
+        if entry is not None and entry.on_levels and 1 <= level <= HIGHEST_PRESSURE:
             return entry, level
     return None
 

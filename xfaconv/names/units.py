@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Any
 from xfaconv.errors import UnitsError
 from xfaconv.names.tables import Entry, read_table
 
-STEP_SECONDS = {
-    "1h": 3600,
-    "3h": 10800,
-    "6h": 21600,
-    "12h": 43200,
-    "1D": 86400,
-    "5D": 432000,
-    "7D": 604800,
-}
-
 if TYPE_CHECKING:
     import pint
 
+STEP_SECONDS = {"1h": 3600, "3h": 10800, "6h": 21600, "12h": 43200, "1D": 86400, "5D": 432000, "7D": 604800}
 STANDARD_GRAVITY = 9.80665
 WATER_DENSITY = 1000.0
 _SAME = 1e-12
@@ -36,13 +27,13 @@ class Conversion:
     ----------
     factor, offset : float
         The change.
-    sentence : str
+    note : str
         What is done, in words; empty where nothing is.
     """
 
     factor: float = 1.0
     offset: float = 0.0
-    sentence: str = ""
+    note: str = ""
 
     @property
     def changes(self) -> bool:
@@ -56,6 +47,20 @@ def _registry() -> pint.UnitRegistry[Any]:
     import pint
 
     return pint.UnitRegistry()
+
+
+def spelled_as(text: str) -> str | None:
+    """Look up how pint spells units; None where the table lacks the spelling.
+
+    Examples
+    --------
+    >>> spelled_as("millibars"), spelled_as("furlongs") is None
+    ('hPa', True)
+    """
+    squeezed, spellings = " ".join(text.split()), read_table("units")["spellings"]
+    # Spellings of one or two letters are exact: Mm is not mm.
+    known: str | None = spellings.get(squeezed) or (spellings.get(squeezed.lower()) if len(squeezed) > 2 else None)
+    return known
 
 
 @lru_cache(maxsize=256)
@@ -79,14 +84,13 @@ def parse_units(text: str) -> pint.Unit | None:
     """
     import pint
 
-    squeezed = " ".join(text.split())
-    spellings = read_table("units")["spellings"]
-    known = spellings.get(squeezed) or (spellings.get(squeezed.lower()) if len(squeezed) > 2 else None)
+    known = spelled_as(text)
     try:
         if known is not None:
             return _registry().Unit(known)
         # udunits writes powers as m2 or s-1; pint wants two stars
-        powered = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)(?![\w*])", r"**\1", squeezed.replace("·", " "))
+        squeezed = " ".join(text.split()).replace("·", " ")
+        powered = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)(?![\w*])", r"**\1", squeezed)
         if not re.fullmatch(r"[A-Za-z0-9 %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
             return None
         return _registry().Unit(powered)
@@ -141,23 +145,19 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
         raise UnitsError(f"the model's units of {variable!r} are not known", found=wanted)
     if source.is_compatible_with(goal):
         factor, offset = _linear(source, goal)
-        sentence = f"{found} to {wanted}" if abs(factor - 1) > _SAME or abs(offset) > _SAME else ""
-        return Conversion(factor, offset, sentence)
+        change = Conversion(factor, offset, f"{found} to {wanted}")
+        return change if change.changes else Conversion(factor, offset)
     special = None
     if kind == "geopotential":
         special = _geopotential(source, goal, str(found), wanted)
     elif kind == "water":
         special = _water(variable, source, goal, str(found), wanted, step)
-    elif kind == "column":
-        special = _column(source, goal, str(found), wanted)
+    elif kind == "column" and is_depth(source) and is_depth(goal):
+        special = _as_water(source, goal, str(found), wanted)
     if special is not None:
         return special
-    raise UnitsError(
-        f"variable {variable!r} has units that are not those of the model's variable",
-        expected=wanted,
-        found=str(found),
-        fix=_fix(variable, source, goal, wanted),
-    )
+    what = f"variable {variable!r} has units that are not those of the model's variable"
+    raise UnitsError(what, expected=wanted, found=str(found), fix=_fix(variable, source, goal, wanted))
 
 
 def check_units(variable: str, found: str | None, wanted: str, kind: str | None = None) -> pint.Unit:
@@ -191,9 +191,8 @@ def check_units(variable: str, found: str | None, wanted: str, kind: str | None 
         raise UnitsError(f"variable {variable!r} has no units", expected=wanted, fix=fix)
     unit = parse_units(str(found))
     if unit is None:
-        raise UnitsError(
-            f"the units of variable {variable!r} are not known", expected=wanted, found=str(found), fix=fix
-        )
+        what = f"the units of variable {variable!r} are not known"
+        raise UnitsError(what, expected=wanted, found=str(found), fix=fix)
     return unit
 
 
@@ -208,23 +207,12 @@ def _fix(variable: str, source: pint.Unit, goal: pint.Unit, wanted: str) -> str:
 
 def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
     """Height [m] and geopotential [m2 s-2] differ by standard gravity, and the units say which is which."""
-    if _is(source, "m") and _is(goal, "m**2/s**2"):
-        factor = _linear(source, _registry().Unit("m"))[0] * STANDARD_GRAVITY
-        factor *= _linear(_registry().Unit("m**2/s**2"), goal)[0]
-    elif _is(source, "m**2/s**2") and _is(goal, "m"):
-        factor = _linear(source, _registry().Unit("m**2/s**2"))[0] / STANDARD_GRAVITY
-        factor *= _linear(_registry().Unit("m"), goal)[0]
-    else:
-        return None
-    return Conversion(factor, 0.0, f"{found} to {wanted} with g = {STANDARD_GRAVITY} m s-2")
-
-
-def _column(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
-    """Water in a column as mass per area or as depth."""
-    if not (is_depth(source) and is_depth(goal)):
-        return None
-    factor = _to_metres(source) / _to_metres(goal)
-    return Conversion(factor, 0.0, f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3")
+    metres, potential = "m", "m**2/s**2"
+    for own, model, gravity in ((metres, potential, STANDARD_GRAVITY), (potential, metres, 1 / STANDARD_GRAVITY)):
+        if _is(source, own) and _is(goal, model):
+            factor = _linear(source, _registry().Unit(own))[0] * gravity * _linear(_registry().Unit(model), goal)[0]
+            return Conversion(factor, 0.0, f"{found} to {wanted} with g = {STANDARD_GRAVITY} m s-2")
+    return None
 
 
 def is_depth(unit: pint.Unit) -> bool:
@@ -234,32 +222,33 @@ def is_depth(unit: pint.Unit) -> bool:
 
 def _to_metres(unit: pint.Unit) -> float:
     """Factor from a depth or mass per area to metres, or from a rate of either to metres per second."""
-    registry = _registry()
-    for like, divisor in (("m", 1.0), ("m/s", 1.0), ("kg/m**2", WATER_DENSITY), ("kg/m**2/s", WATER_DENSITY)):
-        if _is(unit, like):
-            return _linear(unit, registry.Unit(like))[0] / divisor
-    raise UnitsError(f"{unit} is neither a depth nor a mass of water")
+    known = (("m", 1.0), ("m/s", 1.0), ("kg/m**2", WATER_DENSITY), ("kg/m**2/s", WATER_DENSITY))
+    like, divisor = next(pair for pair in known if _is(unit, pair[0]))
+    return _linear(unit, _registry().Unit(like))[0] / divisor
+
+
+def _as_water(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion:
+    """Convert between depth and mass per area of water, or between rates of the two."""
+    factor = _to_metres(source) / _to_metres(goal)
+    return Conversion(factor, 0.0, f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3")
 
 
 def _water(
     variable: str, source: pint.Unit, goal: pint.Unit, found: str, wanted: str, step: str | None
 ) -> Conversion | None:
     """Depth, mass per area, or a rate of either; a rate and an amount differ by the length of the step."""
-    rates = [_is(unit, "m/s") or _is(unit, "kg/m**2/s") for unit in (source, goal)]
-    if not all(rate or is_depth(unit) for rate, unit in zip(rates, (source, goal), strict=True)):
+    from_rate, to_rate = (_is(unit, "m/s") or _is(unit, "kg/m**2/s") for unit in (source, goal))
+    if not ((from_rate or is_depth(source)) and (to_rate or is_depth(goal))):
         return None
-    factor = _to_metres(source) / _to_metres(goal)
-    sentence = f"{found} to {wanted} with water of {WATER_DENSITY:g} kg m-3"
-    if rates[0] == rates[1]:
-        return Conversion(factor, 0.0, sentence)
+    change = _as_water(source, goal, found, wanted)
+    if from_rate == to_rate:
+        return change
     seconds = STEP_SECONDS.get(step or "")
-    if seconds is None or rates[1]:
-        raise UnitsError(
-            f"variable {variable!r} is {'a rate' if rates[0] else 'an amount'} and the model reads "
-            f"{'a rate' if rates[1] else 'an amount'}: the time over which it is summed is not known",
-            expected=wanted,
-            found=f"{found}, step {step or 'unknown'}",
-            fix=f"ds[{variable!r}] = (ds[{variable!r}] {'/' if rates[1] else '*'} seconds * {factor:g})"
-            f".assign_attrs(units={wanted!r})  # seconds of the sum, 86400 for daily totals",
-        )
-    return Conversion(factor * seconds, 0.0, f"{sentence}, summed over {step}")
+    # A rate times the step is an amount. An amount says nothing of its rate: it may be that of an hour in a daily file.
+    if from_rate and seconds is not None:
+        return Conversion(change.factor * seconds, 0.0, f"{change.note}, summed over {step}")
+    is_, reads, sign = ("a rate", "an amount", "*") if from_rate else ("an amount", "a rate", "/")
+    what = f"variable {variable!r} is {is_} and the model reads {reads}: the time over which it is summed is not known"
+    fix = f"ds[{variable!r}] = (ds[{variable!r}] {sign} seconds * {change.factor:g}).assign_attrs(units={wanted!r})"
+    fix += "  # seconds of the sum, 86400 for daily totals"
+    raise UnitsError(what, expected=wanted, found=f"{found}, step {step or 'unknown'}", fix=fix)

@@ -8,8 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from xfaconv.names.coordinates import find_by_name, is_level, level_values
-from xfaconv.names.tables import Entry, entries, entry_named, identity, level_in_words, split_level
+from xfaconv.errors import VariableError
+from xfaconv.names.coordinates import find_coordinate, level_coordinate, level_values
+from xfaconv.names.tables import (
+    Entry,
+    entries,
+    entry_named,
+    identity,
+    level_in_words,
+    session_aliases,
+    split_level,
+)
+
+# By which rule a variable is found, the most certain first.
+RULES = (
+    "name given by the caller",
+    "session alias",
+    "name",
+    "known name",
+    "name with level",
+    "GRIB key",
+    "standard_name",
+    "long_name",
+)
+_LEVEL_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,13 @@ class FoundVariable:
         missing = f", missing values declared as {self.missing}" if self.missing else ""
         return f"{self.name}: {self.key}{levels} [{self.units or 'no units'}] by {self.rule}{missing}"
 
+    def level_index(self, level: float | None) -> int | None:
+        """Position of a level [hPa] among those of the variable; None where it is not among them."""
+        if level is None:
+            return None
+        close = np.flatnonzero(np.isclose(self.levels, level, rtol=_LEVEL_TOLERANCE, atol=0))
+        return int(close[0]) if close.size else None
+
 
 def recognise_variable(ds: xr.Dataset, name: str) -> FoundVariable | None:
     """Recognise one field of a Dataset.
@@ -79,29 +108,86 @@ def recognise_variable(ds: xr.Dataset, name: str) -> FoundVariable | None:
     used = ""
     if entry.on_levels:
         if coordinate is not None:
-            levels, used = tuple(float(v) for v in level_values(array.coords.to_dataset(), coordinate)), coordinate
-        elif level is not None or worded is not None:
-            levels = (level if level is not None else float(worded or 0),)
+            levels, used = tuple(float(v) for v in level_values(array, coordinate)), coordinate
+        else:
+            levels = tuple(stated for stated in (level, worded) if stated is not None)[:1]
     declared = array.encoding.get("_FillValue", array.encoding.get("missing_value"))
     missing = "" if declared is None else str(declared)
     return FoundVariable(name, entry.key, levels, used, rule, str(array.attrs.get("units", "")), missing)
 
 
-def level_coordinate(array: xr.DataArray) -> str | None:
-    """Find the level coordinate of a variable: one that it has as a dimension, else a scalar one."""
-    coordinates = array.coords.to_dataset()
-    names = [str(name) for name in coordinates.coords if is_level(coordinates, name)]
-    for dims in (1, 0):
-        for name in names:
-            if array[name].ndim == dims:
-                return name
-    return None
+def find_variable(data: xr.Dataset, key: str) -> xr.DataArray | None:
+    """Find the field of a known variable, at its pressure level; what climate indices are computed from.
+
+    Parameters
+    ----------
+    data : Dataset
+        Any; nothing is computed.
+    key : str
+        Canonical name, such as "sst", "msl" or "z500". Of a family without a level, such as "z", the field that states
+        no level is meant. Anomalies, such as "ssta", are taken where the variable itself is not there.
+
+    Returns
+    -------
+    DataArray or None
+        Under its name in the Dataset; None where there is none.
+
+    Raises
+    ------
+    VariableError
+        If several variables match equally well.
+    CoordinateError
+        If the levels of the variable cannot be read.
+
+    Examples
+    --------
+    >>> levels = xr.DataArray([1.5, 5.5], {"plev": ("plev", [85000.0, 50000.0], {"units": "Pa"})}, ("plev",))
+    >>> float(find_variable(xr.Dataset({"zg": levels}), "z500"))
+    5.5
+    """
+    wanted, level = identity(key)
+    entry = entries()[wanted]
+    found: list[tuple[tuple[bool, int], xr.DataArray]] = []
+    for name in map(str, data.data_vars):
+        array = data[name]
+        if name.lower() in entry.anomalies:
+            found.append(((True, len(RULES)), array))
+        coordinate, worded = level_coordinate(array), level_in_words(str(array.attrs.get("long_name", "")))
+        rule, own, _ = _entry_of(array, name, coordinate, worded)
+        variable = recognise_variable(data, name) if own == entry else None
+        if variable is None:
+            continue
+        index = variable.level_index(level)
+        if entry.on_levels and (index is None) != (level is None and not variable.levels):
+            continue
+        if index is not None and coordinate is not None and array[coordinate].ndim == 1:
+            array = array.isel({array[coordinate].dims[0]: index}, drop=True)
+        found.append(((name != key, RULES.index(rule)), array))
+    best = [array for rank, array in found if rank == min(other for other, _ in found)]
+    if len(best) > 1:
+        names = ", ".join(repr(array.name) for array in best)
+        fix = f"ds = ds.drop_vars({best[1].name!r})  # keep one"
+        raise VariableError(f"more than one variable can be {key!r}", expected="one", found=names, fix=fix)
+    return best[0] if best else None
+
+
+def _entry_by_alias(name: str) -> tuple[str, Entry, float | None] | None:
+    """Find the entry, and the level [hPa], of a name that the session added with `set_options(aliases=...)`."""
+    aliases = session_aliases()
+    key, level = identity(aliases[name.lower()]) if name.lower() in aliases else ("", None)
+    if key in entries():
+        return RULES[1], entries()[key], level
+    family = split_level(name, aliases)
+    return (RULES[1], *family) if family is not None and split_level(name) is None else None
 
 
 def _entry_of(
     array: xr.DataArray, name: str, coordinate: str | None, worded: float | None
 ) -> tuple[str, Entry | None, float | None]:
     """Find the first rule that matches, its entry and the level that the name says [hPa]."""
+    added = _entry_by_alias(name)
+    if added is not None:
+        return added
     entry = entry_named(name)
     leveled = coordinate is not None or worded is not None
     if entry is not None and not entry.on_levels:
@@ -139,11 +225,8 @@ def _family_at_level(
         return None
     level = float(number[1])
     scalar = coordinate is not None and array[coordinate].ndim == 0
-    stated = float(level_values(array.coords.to_dataset(), coordinate)[0]) if scalar and coordinate else worded
-    if stated != level:
-        return None
-    key, _ = identity(name, level)
-    family = entries().get(key)
+    stated = float(level_values(array, coordinate)[0]) if scalar and coordinate else worded
+    family = entries().get(identity(name, level)[0]) if stated == level else None
     return (family, level) if family is not None and family.on_levels else None
 
 
@@ -171,7 +254,7 @@ def _by_grib(array: xr.DataArray) -> Entry | None:
 
 
 def _scalar_height(array: xr.DataArray) -> float | None:
-    height = find_by_name(array.coords.to_dataset(), "height")
+    height = find_coordinate(array, "height")
     if height is None or array[height.name].ndim or array[height.name].chunks is not None:
         return None
     return float(array[height.name])

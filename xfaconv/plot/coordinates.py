@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.dimensions import find_dimension
 from xfaconv.errors import ArgumentError, CoordinateError, GridError
 from xfaconv.grid import Grid
+from xfaconv.names import find_dimension
 
 # Cells touch the edge of a map from inside: at the edge itself the projection may throw them to the other side.
 _EDGE = 1e-4
@@ -34,7 +34,7 @@ def drawn_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
     Returns
     -------
     hashable or None
-        As `xfaconv.dimensions.find_dimension` says.
+        As `xfaconv.names.find_dimension` says.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Training: what is asked of a network, windows, the loop, evaluation, and the script behind the packaged weights."""
+"""Training: the data, the loss, the loop, skill on unseen years, `fit` for users and the recipes of packaged models."""
 
-from xfaconv.training.fit import fit
+from xfaconv.training.fitting import fit
 from xfaconv.training.loop import Schedule, train
 from xfaconv.training.objective import Objective
 

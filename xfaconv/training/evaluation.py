@@ -1,22 +1,29 @@
-"""Skill on unseen years: leads against persistence, hidden sectors with and without attention."""
+"""Skill on unseen steps: forecasts beside persistence and a linear inverse model, and hidden sectors inferred."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network
+from xfaconv.training.data import TrainingData
+from xfaconv.training.lim import fit_linear_inverse_model
 from xfaconv.training.objective import hidden_sector, network_input
-from xfaconv.training.sampling import WindowSource
 
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+MODEL = "model"
 _BATCH = 4
 _BLOCK_STEPS = 256
+_RANKS = (10, 20, 40, 80)
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+# Mean squared standardised error below which a reference has no error but that of rounding.
+_ROUNDING = 1e-10
 
 
 def four_digits(value: float) -> float:
@@ -56,66 +63,36 @@ def without_attention(network: Network) -> Network:
     return bare
 
 
-def damping(source: WindowSource, part: slice, lead: int, area: NDArray[np.float32]) -> NDArray[np.float64]:
+def damping(data: TrainingData, lead: int) -> NDArray[np.float64]:
     """Coefficient of damped persistence of each variable, an AR(1)-like regression at one lead.
 
     Parameters
     ----------
-    source : WindowSource
-        Standardised anomalies.
-    part : slice
-        Training years.
+    data : TrainingData
+        Of which the training steps count.
     lead : int
         Lead [steps].
-    area : ndarray (lat, lon)
-        Cell areas.
 
     Returns
     -------
     ndarray (variable,)
         0 for a variable that never leaves 0 or is missing altogether.
     """
-    coefficients = []
-    for field in source.fields:
-        product = square = 0.0
-        # A block at a time: the record may be larger than the memory.
-        for first in range(part.start, part.stop - lead, _BLOCK_STEPS):
-            last = min(first + _BLOCK_STEPS, part.stop - lead)
-            both = np.nan_to_num(np.asarray(field[first : last + lead], dtype=np.float64))
-            now, later = both[: last - first], both[lead:]
-            product += float((area * now * later).sum())
-            square += float((area * now * now).sum())
-        coefficients.append(product / square if square else 0.0)
-    return np.asarray(coefficients)
-
-
-def tiling_windows(part: slice, length: int, keep: int, beyond: int, record_start: int) -> list[int]:
-    """Place windows so that their kept steps tile a stretch, leaving room for the longest lead.
-
-    Parameters
-    ----------
-    part : slice
-        Positions that may be kept.
-    length, keep : int
-        Steps of a window, and how many at its end are kept.
-    beyond : int
-        Longest lead.
-    record_start : int
-        First position that a warm-up may reach back to.
-
-    Returns
-    -------
-    list of int
-        First positions.
-    """
-    firsts = range(part.start, part.stop - beyond - keep + 1, keep)
-    return [first - (length - keep) for first in firsts if first - (length - keep) >= record_start]
+    area = np.asarray(data.grid.area, dtype=np.float32)
+    product = square = np.zeros(len(data.fields))
+    # A block at a time: the record may be larger than the memory.
+    for first in range(data.train.start, data.train.stop - lead, _BLOCK_STEPS):
+        last = min(first + _BLOCK_STEPS, data.train.stop - lead)
+        both = np.nan_to_num(data.steps(slice(first, last + lead)).astype(np.float64))
+        now = area * both[: last - first]
+        product = product + (now * both[lead:]).sum(axis=(0, 2, 3))
+        square = square + (now * both[: last - first]).sum(axis=(0, 2, 3))
+    return np.divide(product, square, out=np.zeros_like(product), where=square > 0)
 
 
 def predict_windows(
     network: Network,
-    source: WindowSource,
-    geometry: Geometry,
+    data: TrainingData,
     windows: list[int],
     length: int,
     warmup: int,
@@ -127,10 +104,8 @@ def predict_windows(
     ----------
     network : Network
         The network.
-    source : WindowSource
+    data : TrainingData
         Standardised anomalies.
-    geometry : Geometry
-        The grid.
     windows : list of int
         First positions.
     length, warmup : int
@@ -143,6 +118,8 @@ def predict_windows(
     tuple
         First position, predictions (time, lead, variable, lat, lon) and input (time, variable, lat, lon) of each.
     """
+    source = data.windows()
+    geometry = Geometry.from_grid(data.grid, network.spec.domain, network.spec.periodic)
     for begin in range(0, len(windows), _BATCH):
         chosen = windows[begin : begin + _BATCH]
         batch = source.read(chosen, length)
@@ -160,96 +137,325 @@ def predict_windows(
             yield first, predicted[position], values[position, warmup:]
 
 
-def forecast_skill(
-    network: Network,
-    source: WindowSource,
-    grid: Grid,
-    scale: NDArray[np.float32],
-    names: list[str],
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Area-weighted sums over the cells of each step, from which scores over any set of steps follow.
+
+    Parameters
+    ----------
+    sums : ndarray (time, variable, 5)
+        Squared error, forecast times truth, squared forecast, squared truth, and weight.
+    """
+
+    sums: NDArray[np.float64]
+
+    def rmse(self) -> NDArray[np.float64]:
+        """Root mean square error of each variable, in its units."""
+        total = self.sums.sum(axis=0)
+        return np.asarray(np.sqrt(total[:, 0] / total[:, 4]))
+
+    def anomaly_correlation(self) -> NDArray[np.float64]:
+        """Correlation of forecast and observed anomalies over all cells and steps, the mean not taken away."""
+        total = self.sums.sum(axis=0)
+        return np.asarray(total[:, 1] / np.sqrt(np.maximum(total[:, 2] * total[:, 3], np.finfo(float).tiny)))
+
+
+def verify(
+    forecast: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    area: NDArray[np.floating],
+    scale: NDArray[np.floating],
+) -> Verification:
+    """Compare forecasts with the truth.
+
+    Parameters
+    ----------
+    forecast, truth : ndarray (time, variable, lat, lon)
+        Standardised anomalies; the truth is NaN where missing.
+    area : ndarray (lat, lon)
+        Cell areas.
+    scale : ndarray (variable, lat, lon)
+        Standard deviation that the anomalies were divided by, in the units of the variable.
+
+    Returns
+    -------
+    Verification
+
+    Examples
+    --------
+    >>> ones = np.ones((6, 1, 2, 3))
+    >>> found = verify(ones, 2 * ones, ones[0, 0], 3 * ones[0])
+    >>> found.rmse(), found.anomaly_correlation()
+    (array([3.]), array([1.]))
+    """
+    weight = area * (np.isfinite(truth) & np.isfinite(scale))
+    guess, seen = np.nan_to_num(forecast * scale), np.nan_to_num(truth * scale)
+    parts = ((guess - seen) ** 2, guess * seen, guess**2, seen**2, np.ones_like(seen))
+    return Verification(np.stack([(weight * part).sum(axis=(-1, -2)) for part in parts], axis=-1).astype(np.float64))
+
+
+def block_bootstrap(
+    series: NDArray[np.floating],
+    statistic: Statistic,
+    block: int,
     *,
-    train: slice,
-    test: slice,
-    segment: int,
-    warmup: int,
-) -> dict[str, Any]:
-    """Error at each lead on the test years, beside persistence and damped persistence.
+    repeats: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Confidence interval of a statistic of sums over time, from blocks of steps drawn with replacement.
+
+    Blocks are contiguous and close around the end of the record, so that every step is drawn equally often
+    (Politis and Romano 1992). A block must be longer than the errors are correlated.
+
+    Parameters
+    ----------
+    series : ndarray (time, column)
+        What is summed.
+    statistic : callable
+        Maps sums (repeat, column) to values (repeat,).
+    block : int
+        Steps in a block.
+    repeats : int
+        Resampled records.
+    level : float
+        Coverage.
+    seed : int
+        Seed of the draws; the same seed draws the same blocks of any series of that length.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper end.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(5, 1, size=(400, 1))
+    >>> low, high = block_bootstrap(noise, lambda sums: sums[:, 0] / 400, block=1)
+    >>> bool(low < 5 < high), round(high - low, 1)
+    (True, 0.2)
+    """
+    steps = len(series)
+    block = min(block, steps)
+    random = np.random.default_rng(seed)
+    starts = random.integers(steps, size=(repeats, -(-steps // block)))
+    drawn = (starts[:, :, None] + np.arange(block)).reshape(repeats, -1)[:, :steps] % steps
+    # Counting how often each step was drawn makes all sums one product of matrices.
+    counts = np.zeros((repeats, steps))
+    np.add.at(counts, (np.arange(repeats)[:, None], drawn), 1)
+    values = statistic(counts @ np.asarray(series, dtype=np.float64))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def compare(
+    found: Mapping[str, Verification], names: list[str], block: int, *, reference: str = MODEL, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Tabulate forecasts beside a reference, with intervals of the ratio of errors over the same blocks.
+
+    Parameters
+    ----------
+    found : Mapping of str to Verification
+        Each forecast's, of the same steps.
+    names : list of str
+        Variables.
+    block : int
+        Steps in a block.
+    reference : str
+        The forecast that stands over the others in the ratios.
+    seed : int
+        Seed of the blocks.
+
+    Returns
+    -------
+    dict
+        For each variable and forecast ``"rmse"`` and ``"anomaly_correlation"``, and for each but the reference
+        ``"ratio"``: RMSE of the reference over this one's with its 95% interval (below 1: the reference is better).
+    """
+    table: dict[str, dict[str, Any]] = {}
+    for position, name in enumerate(names):
+        table[name] = {}
+        ours = found[reference].sums[:, position, 0]
+        for method, verification in found.items():
+            row: dict[str, Any] = {
+                "rmse": four_digits(verification.rmse()[position]),
+                "anomaly_correlation": four_digits(verification.anomaly_correlation()[position]),
+            }
+            if method != reference:
+                pair = np.stack([ours, verification.sums[:, position, 0]], axis=1)
+                low, high = block_bootstrap(pair, lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), block, seed=seed)
+                ratio = np.sqrt(pair[:, 0].sum() / pair[:, 1].sum())
+                row["ratio"] = [four_digits(value) for value in (ratio, low, high)]
+            table[name][method] = row
+    return table
+
+
+def predict_steps(
+    network: Network, data: TrainingData, *, segment: int, warmup: int, beyond: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Forecast from the test steps, in windows whose kept steps tile them; a warm-up may reach into the years before.
 
     Parameters
     ----------
     network : Network
         The network.
-    source : WindowSource
-        Standardised anomalies of all years.
-    grid : Grid
-        The grid.
-    scale : ndarray (variable, lat, lon)
-        Standard deviation that the anomalies were divided by.
-    names : list of str
-        Variables.
-    train, test : slice
-        Positions of the training and of the test years.
+    data : TrainingData
+        Standardised anomalies.
+    segment, warmup : int
+        Steps kept and spun up in each window.
+    beyond : int
+        Longest lead that is verified.
+
+    Yields
+    ------
+    tuple
+        Positions of the steps that the forecasts start from, and forecasts (time, lead, variable, lat, lon).
+    """
+    length = warmup + segment
+    firsts = range(data.test.start - warmup, data.test.stop - beyond - length + 1, segment)
+    windows = [first for first in firsts if first >= 0]
+    for first, predicted, _ in predict_windows(network, data, windows, length, warmup):
+        yield np.arange(first + warmup, first + length), predicted.numpy()
+
+
+def forecast_skill(network: Network, data: TrainingData, *, segment: int, warmup: int) -> dict[str, Any]:
+    """Error at each lead on the test steps, beside persistence and damped persistence.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    data : TrainingData
+        Standardised anomalies.
     segment, warmup : int
         Steps kept and spun up in each window; the warm-up may reach into the years before.
 
     Returns
     -------
     dict
-        For each lead and variable: RMSE in the units of the variable, and the ratio of the mean squared standardised
-        error to that of persistence and of damped persistence. Variables that are missing throughout are left out, and
-        ratios to a reference without any error.
+        For each lead and variable: RMSE in the units of the variable, and the ratio of the root mean squared
+        standardised error to that of persistence and of damped persistence. Variables that are missing throughout are
+        left out, and ratios to a reference without any error.
     """
-    geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic)
-    area = np.asarray(grid.area, dtype=np.float32)
     leads = [lead for lead in network.spec.leads if lead > 0]
-    length = warmup + segment
-    windows = tiling_windows(test, length, segment, max(leads), 0)
-    damped = {lead: damping(source, train, lead, area) for lead in leads}
-    kinds = ("model", "persistence", "damped", "model_units", "persistence_units", "damped_units")
-    sums = {lead: {kind: np.zeros(len(names)) for kind in (*kinds, "weight")} for lead in leads}
-    for first, predicted, _ in predict_windows(network, source, geometry, windows, length, warmup):
+    damped = {lead: damping(data, lead)[:, None, None] for lead in leads}
+    scales = {"": np.ones_like(data.climatology.scale), " in units": data.climatology.scale}
+    sums: dict[tuple[int, str], Any] = {}
+    for steps, predicted in predict_steps(network, data, segment=segment, warmup=warmup, beyond=max(leads)):
+        now = np.nan_to_num(data.steps(steps))
         for lead in leads:
-            position = network.spec.leads.index(lead)
-            span = slice(first + warmup + lead, first + length + lead)
-            for variable, field in enumerate(source.fields):
-                truth = np.asarray(field[span], dtype=np.float32)
-                now = np.nan_to_num(np.asarray(field[first + warmup : first + length], dtype=np.float32))
-                weight = area * np.isfinite(truth)
-                guesses = (predicted[:, position, variable].numpy(), now, damped[lead][variable] * now)
-                sums[lead]["weight"][variable] += weight.sum()
-                for kind, guess in zip(("model", "persistence", "damped"), guesses, strict=True):
-                    error = np.nan_to_num(guess - truth)
-                    sums[lead][kind][variable] += (weight * error**2).sum()
-                    units = np.nan_to_num(error * scale[variable])
-                    sums[lead][f"{kind}_units"][variable] += (weight * units**2).sum()
-    return {f"lead {lead}": _skill_table(sums[lead], names) for lead in leads}
+            truth = data.steps(steps + lead)
+            forecast = predicted[:, network.spec.leads.index(lead)]
+            kinds = {MODEL: forecast, "persistence": now, "damped_persistence": damped[lead] * now}
+            for kind, guess in kinds.items():
+                for units, scale in scales.items():
+                    found = verify(guess, truth, data.grid.area, scale).sums.sum(axis=0)
+                    sums[lead, kind + units] = sums.get((lead, kind + units), 0) + found
+    out: dict[str, Any] = {}
+    for lead in leads:
+        out[f"lead {lead}"] = table = {}
+        for position, name in enumerate(data.names):
+            weight = sums[lead, MODEL][position, 4]
+            if not weight:
+                continue
+            error = {kind: float(found[position, 0] / weight) for (at, kind), found in sums.items() if at == lead}
+            row = table[name] = {"rmse": four_digits(error[f"{MODEL} in units"] ** 0.5)}
+            for kind in ("persistence", "damped_persistence"):
+                row[f"rmse_{kind}"] = four_digits(error[f"{kind} in units"] ** 0.5)
+                if error[kind] > _ROUNDING:
+                    row[f"standardised_rmse_to_{kind}"] = four_digits((error[MODEL] / error[kind]) ** 0.5)
+    return out
 
 
-def _skill_table(sums: dict[str, NDArray[np.float64]], names: list[str]) -> dict[str, dict[str, float]]:
-    table: dict[str, dict[str, float]] = {}
-    for position, name in enumerate(names):
-        weight = sums["weight"][position]
-        if not weight:
-            continue
-        error = {kind: float(sums[kind][position] / weight) for kind in sums if kind != "weight"}
-        table[name] = {
-            "rmse": four_digits(error["model_units"] ** 0.5),
-            "rmse_persistence": four_digits(error["persistence_units"] ** 0.5),
-            "rmse_damped_persistence": four_digits(error["damped_units"] ** 0.5),
-        }
-        for reference, label in (("persistence", "persistence"), ("damped", "damped_persistence")):
-            if error[reference]:
-                ratio = (error["model"] / error[reference]) ** 0.5
-                table[name][f"standardised_rmse_to_{label}"] = four_digits(ratio)
-    return table
+def verify_network(
+    network: Network, data: TrainingData, *, segment: int, warmup: int, lead: int = 1
+) -> tuple[Verification, NDArray[np.int64]]:
+    """Verify a network's forecasts on the test steps.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    data : TrainingData
+        Standardised anomalies.
+    segment, warmup : int
+        Steps kept and spun up in each window.
+    lead : int
+        Steps ahead; the network must read it out.
+
+    Returns
+    -------
+    verification : Verification
+    starts : ndarray (time,)
+        Positions of the steps that the forecasts start from.
+    """
+    position, parts, starts = network.spec.leads.index(lead), [], []
+    for steps, predicted in predict_steps(network, data, segment=segment, warmup=warmup, beyond=lead):
+        truth = data.steps(steps + lead)
+        parts.append(verify(predicted[:, position], truth, data.grid.area, data.climatology.scale).sums)
+        starts.append(steps)
+    return Verification(np.concatenate(parts)), np.concatenate(starts)
+
+
+def verify_references(data: TrainingData, starts: NDArray[np.int64], *, lead: int = 1) -> dict[str, Verification]:
+    """Verify persistence, damped persistence and a linear inverse model on given steps.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Standardised anomalies; the references are fitted to the training steps.
+    starts : ndarray (time,)
+        Positions of the steps that the forecasts start from.
+    lead : int
+        Steps ahead.
+
+    Returns
+    -------
+    dict of str to Verification
+        ``"persistence"``, ``"damped persistence"`` (one coefficient for each variable) and ``"LIM, n EOFs"``.
+    """
+    now, truth = data.steps(starts), data.steps(starts + lead)
+    inverse = fit_linear_inverse_model(data.windows(), data.grid, data.train)
+    forecasts: dict[str, NDArray[np.floating]] = {
+        "persistence": now,
+        "damped persistence": now * damping(data, lead).astype(np.float32)[:, None, None],
+        f"LIM, {inverse.modes} EOFs": inverse.forecast(now, lead),
+    }
+    scale = data.climatology.scale
+    return {name: verify(np.nan_to_num(guess), truth, data.grid.area, scale) for name, guess in forecasts.items()}
+
+
+def one_step_skill(
+    network: Network, data: TrainingData, *, segment: int, warmup: int, block: int, lead: int = 1
+) -> dict[str, dict[str, Any]]:
+    """RMSE and anomaly correlation of a network beside persistence, damped persistence and a linear inverse model.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    data : TrainingData
+        Standardised anomalies.
+    segment, warmup : int
+        Steps kept and spun up in each window.
+    block : int
+        Steps in a block of the bootstrap.
+    lead : int
+        Steps ahead.
+
+    Returns
+    -------
+    dict
+        As `compare` gives it.
+    """
+    ours, starts = verify_network(network, data, segment=segment, warmup=warmup, lead=lead)
+    return compare({MODEL: ours, **verify_references(data, starts, lead=lead)}, data.names, block)
 
 
 def hidden_skill(
     network: Network,
-    source: WindowSource,
-    grid: Grid,
-    names: list[str],
+    data: TrainingData,
     *,
-    test: slice,
     window: int,
     warm_steps: int,
     width: tuple[float, float] = (120.0, 200.0),
@@ -262,14 +468,8 @@ def hidden_skill(
     ----------
     network : Network
         The network; must read out lead 0.
-    source : WindowSource
-        Standardised anomalies of all years.
-    grid : Grid
-        The grid.
-    names : list of str
-        Variables.
-    test : slice
-        Positions of the test years.
+    data : TrainingData
+        Standardised anomalies.
     window, warm_steps : int
         Steps of a window, all of them hidden, and those at its start that are not counted.
     width : (float, float)
@@ -284,21 +484,77 @@ def hidden_skill(
     dict
         1 - (squared error / squared standardised anomaly) for each variable and over all.
     """
-    geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic)
-    area = np.asarray(grid.area, dtype=np.float32)
-    position = network.spec.leads.index(0)
-    keep = window - warm_steps
-    starts = [first for first in range(test.start, test.stop - window + 1, keep) for _ in range(repeats)]
+    position, keep = network.spec.leads.index(0), window - warm_steps
+    starts = [first for first in range(data.test.start, data.test.stop - window + 1, keep) for _ in range(repeats)]
     random = np.random.default_rng(seed)
-    hide = np.stack([hidden_sector(grid, random, width) for _ in starts])
-    error, total = np.zeros(len(names)), np.zeros(len(names))
-    results = predict_windows(network, source, geometry, starts, window, warm_steps, hide)
+    hide = np.stack([hidden_sector(data.grid, random, width) for _ in starts])
+    sums = np.zeros((2, len(data.fields)))
+    results = predict_windows(network, data, starts, window, warm_steps, hide)
     for mask, (first, predicted, _) in zip(hide, results, strict=True):
-        for variable, field in enumerate(source.fields):
-            truth = np.asarray(field[first + warm_steps : first + window], dtype=np.float32)
-            weight = area * (np.isfinite(truth) & mask)
-            truth = np.nan_to_num(truth)
-            error[variable] += (weight * (predicted[:, position, variable].numpy() - truth) ** 2).sum()
-            total[variable] += (weight * truth**2).sum()
-    explained = {name: four_digits(1 - error[i] / total[i]) for i, name in enumerate(names)}
-    return {**explained, "all": four_digits(1 - error.sum() / total.sum())}
+        truth = data.steps(slice(first + warm_steps, first + window))
+        weight = data.grid.area * (np.isfinite(truth) & mask)
+        truth = np.nan_to_num(truth)
+        sums[0] += (weight * (predicted[:, position].numpy() - truth) ** 2).sum(axis=(0, 2, 3))
+        sums[1] += (weight * truth**2).sum(axis=(0, 2, 3))
+    return _explained(*sums, data.names)
+
+
+def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: list[str]) -> dict[str, float]:
+    """Share of the variance that is explained, of each variable and over all."""
+    shares = {name: four_digits(1 - e / t) for name, e, t in zip(names, error, total, strict=True)}
+    return {**shares, "all": four_digits(1 - error.sum() / total.sum())}
+
+
+def linear_answer(
+    data: TrainingData,
+    *,
+    width: tuple[float, float] = (120.0, 200.0),
+    seed: int = 0,
+    sectors: int = 8,
+) -> dict[str, float]:
+    """Share of the hidden variance that a linear method explains, its rank and penalty chosen in its own favour.
+
+    For each of some sectors, the visible anomalies of the training years give EOFs; ridge regression from their
+    principal components gives the hidden anomalies of the same step, on the test years.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Standardised anomalies.
+    width : (float, float)
+        Least and greatest width of the sectors [degrees].
+    seed : int
+        Seed of the sectors.
+    sectors : int
+        How many sectors.
+
+    Returns
+    -------
+    dict
+        Explained share for each variable and over all, with the rank and penalty that did best on the test years.
+    """
+    random, area = np.random.default_rng(seed), np.asarray(data.grid.area)
+    anomalies = data.steps(slice(None))
+    weight = np.sqrt(np.isfinite(anomalies[0]) * area).astype(np.float32)
+    weighted = np.nan_to_num(anomalies) * weight
+    errors = np.zeros((len(_RANKS), len(_PENALTIES), len(data.fields)))
+    total = np.zeros(len(data.fields))
+    for _ in range(sectors):
+        hidden = hidden_sector(data.grid, random, width)
+        visible = weighted[:, :, ~hidden].reshape(len(weighted), -1)
+        past, future = visible[data.train], visible[data.test]
+        mean = past.mean(axis=0)
+        gram = (past - mean) @ (past - mean).T
+        variance, left = np.linalg.eigh(gram.astype(np.float64))
+        variance, left = variance[::-1], left[:, ::-1][:, : max(_RANKS)]
+        projected = (future - mean) @ ((past - mean).T @ left.astype(np.float32))
+        wanted, truth = weighted[data.train][:, :, hidden], weighted[data.test][:, :, hidden]
+        total += (truth.astype(np.float64) ** 2).sum(axis=(0, 2))
+        cross = np.einsum("tk,tvx->kvx", left, wanted - wanted.mean(axis=0))
+        for i, rank in enumerate(_RANKS):
+            for j, penalty in enumerate(_PENALTIES):
+                shrink = 1 / (variance[:rank] + penalty * variance[0])
+                guess = np.einsum("tk,kvx->tvx", projected[:, :rank] * shrink, cross[:rank], optimize=True)
+                errors[i, j] += ((guess + wanted.mean(axis=0) - truth) ** 2).sum(axis=(0, 2))
+    i, j = map(int, np.unravel_index(errors.sum(axis=-1).argmin(), errors.shape[:2]))
+    return {**_explained(errors[i, j], total, data.names), "rank": float(_RANKS[i]), "penalty": _PENALTIES[j]}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
-from xfaconv.training.sampling import WindowSource
+from xfaconv.training.data import WindowSource
 
 _MODES = (5, 10, 15, 20, 30, 40, 60)
 _HELD_OUT = 0.25

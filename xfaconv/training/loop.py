@@ -1,30 +1,35 @@
-"""The training loop: seeded, resumable to the bit on a CPU, with an averaged copy of the weights and a kept log."""
+"""The training loop and its checkpoints: seeded, resumable to the bit on a CPU, with averaged weights and a log."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network
-from xfaconv.training.checkpoint import read_checkpoint, write_checkpoint
+from xfaconv.training.data import WindowSource
 from xfaconv.training.objective import Objective, training_loss
-from xfaconv.training.sampling import WindowSource
 
 _CHECKPOINT_EVERY = 50
 _PERSISTENCE_WINDOWS = 64
 _SMALL = 0.1
+
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Schedule:
         Seed of windows, masks and dropout.
     blend : bool
         Whether each window is blended with another one of the same time of year (`WindowSource.read_blended`), so that
-        a short record is not so easily learned by heart.
+        a network overfits a short record less.
     """
 
     updates: int
@@ -118,7 +123,7 @@ def train(
         Names of the network's parts that learn, such as ``"head"``, while the others stay; by default all do.
     checkpoint : Path, optional
         File to go on from and to write every 50 updates. It is refused where the schedule, objective, network, grid,
-        learning parts, stretches or data (of some windows) are others than those that it was written with.
+        learning parts, spans or data (of some windows) are others than those that it was written with.
     identity : mapping of str to str, optional
         What else must be the same for the checkpoint to belong to this run, such as the hash of the model that training
         starts from.
@@ -161,9 +166,9 @@ def train(
     best = {name: value.clone() for name, value in average.items()}
     first = 0
     history: list[dict[str, float]] = []
-    run = _run(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
+    run = _identity(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
     if checkpoint is not None and checkpoint.exists():
-        first, history = read_checkpoint(checkpoint, network, optimizer, average, best, run)
+        first, history = _read_checkpoint(checkpoint, network, optimizer, average, best, run)
     began = time.perf_counter()
     if _exhausted(_validations(history), patience):
         first = schedule.updates
@@ -172,9 +177,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(update)
         chosen = random.choice(starts, schedule.batch).tolist()
-        batch = (source.read_blended(chosen, length, random) if schedule.blend else source.read(chosen, length)).to(
-            device
-        )
+        batch = source.read_blended(chosen, length, random) if schedule.blend else source.read(chosen, length)
+        batch = batch.to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed_precision):
@@ -198,7 +202,7 @@ def train(
                 _append(log, history[-1])
         ended = _exhausted(_validations(history), patience) or (stop is not None and stop(update + 1))
         if checkpoint is not None and (at_checkpoint or ended):
-            write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, run)
+            _write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, run)
         if ended:
             break
     network.load_state_dict(best if _validations(history) else average)
@@ -236,7 +240,7 @@ def start_from_damped_persistence(network: Network, source: WindowSource, grid: 
             parameter.mul_(_SMALL)
 
 
-def _run(
+def _identity(
     network: Network,
     source: WindowSource,
     grid: Grid,
@@ -246,24 +250,24 @@ def _run(
 ) -> dict[str, Any]:
     """Collect all that decides a run as plain data; of the data themselves the first, a middle and the last step."""
     sample = hashlib.sha256()
-    for part in source.stretches:
+    for part in source.spans:
         for step in sorted({part.start, (part.start + part.stop) // 2, part.stop - 1}):
             for field in source.fields:
                 sample.update(np.ascontiguousarray(field[step], dtype=np.float32).tobytes())
-    places = np.asarray([*grid.latitude, *grid.longitude], dtype=np.float64)
+    centres = np.asarray([*grid.latitude, *grid.longitude], dtype=np.float64)
     return {
         "schedule": asdict(schedule),
         "objective": asdict(objective),
         "network": asdict(network.spec),
-        "grid": [*grid.shape, hashlib.sha256(places.tobytes()).hexdigest()],
+        "grid": [*grid.shape, hashlib.sha256(centres.tobytes()).hexdigest()],
         "learning": list(learning),
-        "stretches": [[part.start, part.stop] for part in source.stretches],
+        "spans": [[part.start, part.stop] for part in source.spans],
         "data": sample.hexdigest(),
     }
 
 
 def _asked(objective: Objective, schedule: Schedule, update: int) -> Objective:
-    """Ask no price for variables before it can be known which of them are of use: not in the first half."""
+    """Leave the weight of the input out of the first half: which variables carry information is not known before."""
     return objective if 2 * update >= schedule.updates else replace(objective, input_weight=0.0)
 
 
@@ -294,7 +298,7 @@ def _exhausted(validations: list[float], patience: int | None) -> bool:
     return min(validations[-patience:]) >= min(validations[:-patience])
 
 
-def _validated(network: Network, average: dict[str, torch.Tensor], validate: Callable[[Network], float]) -> float:
+def _validated(network: Network, average: Weights, validate: Callable[[Network], float]) -> float:
     """Validate the averaged weights, and go on with the present ones."""
     present = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(average)
@@ -305,7 +309,7 @@ def _validated(network: Network, average: dict[str, torch.Tensor], validate: Cal
     return loss
 
 
-def _update_average(average: dict[str, torch.Tensor], network: Network, decay: float) -> None:
+def _update_average(average: Weights, network: Network, decay: float) -> None:
     with torch.no_grad():
         for name, value in network.state_dict().items():
             average[name].lerp_(value, 1 - decay)
@@ -315,3 +319,78 @@ def _append(log: Path, entry: dict[str, float]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps({key: round(value, 5) for key, value in entry.items()}) + "\n")
+
+
+def _write_checkpoint(
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    average: Weights,
+    best: Weights,
+    update: int,
+    history: list[dict[str, float]],
+    run: dict[str, Any],
+) -> None:
+    """Write a checkpoint and move it into its place, so that an interruption leaves the former one whole."""
+    kinds = {"network": network.state_dict(), "average": average, "best": best}
+    tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
+    for name, parameter in network.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    metadata = {"update": str(update), "history": json.dumps(history), "run": json.dumps(run)}
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as problem:
+        raise ModelFileError(
+            f"checkpoint {path} cannot be written", found=str(problem), fix="checkpoint=<a file in a folder with room>"
+        ) from problem
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _read_checkpoint(
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    average: Weights,
+    best: Weights,
+    run: dict[str, Any],
+) -> tuple[int, list[dict[str, float]]]:
+    """Put a run back to where a checkpoint was written; gives the updates done and the logged losses."""
+    anew = f"Path({str(path)!r}).unlink()  # to begin anew, or another checkpoint="
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        written, present = json.loads(metadata["run"]), json.loads(json.dumps(run))
+        others = [name for name in (*present, *written) if written.get(name) != present.get(name)]
+        if not others:
+            network.load_state_dict(_part(tensors, "network."))
+            for kind, kept in (("average.", average), ("best.", best)):
+                for name, value in _part(tensors, kind).items():
+                    kept[name].copy_(value)
+            for name, parameter in network.named_parameters():
+                if parameter.requires_grad:
+                    optimizer.state[parameter] = {
+                        key: tensors[f"optimizer.{key}.{name}"].to(parameter.device if key != "step" else "cpu")
+                        for key in ("step", "exp_avg", "exp_avg_sq")
+                    }
+            return int(metadata["update"]), json.loads(metadata["history"])
+    except (SafetensorError, KeyError, RuntimeError, OSError, TypeError, ValueError) as problem:
+        found = f"{type(problem).__name__}: {problem}"
+        raise ModelFileError(f"checkpoint {path} cannot be read", found=found, fix=anew) from problem
+    raise ModelFileError(
+        f"checkpoint {path} belongs to a run with another {others[0]}",
+        expected=json.dumps(present.get(others[0]))[:500],
+        found=json.dumps(written.get(others[0]))[:500],
+        fix=anew,
+    )
+
+
+def _part(tensors: Weights, prefix: str) -> Weights:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

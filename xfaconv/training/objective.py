@@ -1,4 +1,4 @@
-"""What training asks for: hidden sectors and boxes, absent variables, leads, and reconstruction from the embedding."""
+"""The training loss: hidden sectors and boxes, absent variables, leads, and reconstruction from the embedding."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xfaconv.grid import Grid
-from xfaconv.nn import (
-    Geometry,
-    Network,
-    area_weighted_error,
-    laplacian_smoothness,
-    temporal_smoothness,
-)
+from xfaconv.nn import Geometry, Network, area_weighted_error, laplacian_smoothness, temporal_smoothness
+from xfaconv.training.data import Batch
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Objective:
     sector_width : (float, float)
         Least and greatest width of a hidden sector [degrees of longitude]; on a region, of its own width in 1/360.
     variable_dropout : float
-        Chance of each variable to be absent from a sample.
+        Probability of each variable to be absent from a sample.
     warm_steps : int
         Steps at the start of a window that carry no loss.
     hidden_weight, lead_weight, reconstruction_weight : float
@@ -40,10 +35,10 @@ class Objective:
     outlook_weight : float
         Weight of the fields at each lead from the embedding, for networks with an outlook.
     input_weight : float
-        Price of letting a variable in, times the root sum of squares of the weights through which it enters, summed
-        over the variables (a group lasso, Yuan and Lin 2006); asked in the second half of a run. With a small price,
-        such as 0.02, a variable that says nothing is shut out, and its importance falls to next to nothing by every
-        method; without one its weights stay near where chance put them, and gates show that chance.
+        Weight of the root sum of squares of the weights through which each variable enters, summed over the variables
+        (a group lasso, Yuan and Lin 2006); in the second half of a run. A small weight, such as 0.02, shuts out a
+        variable that carries no information, and its importance falls to next to nothing by every method; without one
+        its weights stay near their random initial values, and gates show those.
     """
 
     sector_share: float = 0.5
@@ -60,37 +55,6 @@ class Objective:
     input_weight: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Windows of standardised anomalies.
-
-    Parameters
-    ----------
-    fields : Tensor (batch, time, variable, lat, lon)
-        NaN where missing.
-    year_phase, day_phase : Tensor (batch, time)
-        Fractions of the year and of the day.
-    """
-
-    fields: Tensor
-    year_phase: Tensor
-    day_phase: Tensor
-
-    def to(self, device: str) -> Batch:
-        """Copy to a torch device.
-
-        Parameters
-        ----------
-        device : str
-            Torch device.
-
-        Returns
-        -------
-        Batch
-        """
-        return Batch(self.fields.to(device), self.year_phase.to(device), self.day_phase.to(device))
-
-
 def hidden_sector(grid: Grid, random: np.random.Generator, width: tuple[float, float]) -> NDArray[np.bool_]:
     """Hide a sector from pole to pole.
 
@@ -99,7 +63,7 @@ def hidden_sector(grid: Grid, random: np.random.Generator, width: tuple[float, f
     grid : Grid
         The grid.
     random : numpy.random.Generator
-        Source of chance.
+        Source of random numbers.
     width : (float, float)
         Least and greatest width [degrees], taken relative to the width of a regional grid.
 
@@ -120,7 +84,7 @@ def hidden_box(grid: Grid, random: np.random.Generator) -> NDArray[np.bool_]:
     grid : Grid
         The grid.
     random : numpy.random.Generator
-        Source of chance.
+        Source of random numbers.
 
     Returns
     -------
@@ -159,7 +123,7 @@ def draw_masks(
     batch, variables : int
         Sizes.
     random : numpy.random.Generator
-        Source of chance.
+        Source of random numbers.
 
     Returns
     -------
@@ -217,7 +181,7 @@ def training_loss(
     objective : Objective
         What is asked for.
     random : numpy.random.Generator
-        Source of chance.
+        Source of random numbers.
 
     Returns
     -------

@@ -1,18 +1,20 @@
-"""Blended windows: the record's covariances and seasons, nothing learned by heart, nothing missing made up."""
+"""Windows: within spans without a gap; blended ones keep the record's covariances, seasons and missing values."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xfaconv.training.sampling import WindowSource
+from xfaconv.errors import TimeError
+from xfaconv.training.data import WindowSource
 
 MONTHS = 360
 
 
 def seasonal_record(seed: int, months: int = MONTHS) -> WindowSource:
-    """Two cells whose covariance changes its sign with the season, and which remember the month before."""
+    """Two cells whose covariance changes its sign with the season, and which depend on the month before."""
     random = np.random.default_rng(seed)
     phase = (np.arange(months) % 12 + 0.5) / 12
     common = np.zeros(months)
@@ -32,7 +34,7 @@ def test_covariances_of_space_time_and_season_are_those_of_the_record() -> None:
     blended = np.concatenate(draws)
     expected = record.T @ record / len(record)
     found = blended.T @ blended / len(blended)
-    # Windows of the first and the last year are fellows too, but are not among those blended: a thirtieth of all.
+    # Windows of the first and the last year are partners too, but are not among those blended: a thirtieth of all.
     assert np.abs(found - expected).max() < 0.12 * np.abs(expected).max()
     assert abs(expected[0, 1]) > 0.4, "the oracle must have something to keep"
 
@@ -55,7 +57,7 @@ def test_a_blend_is_of_two_windows_of_one_season(seed: int, length: int) -> None
     assert np.allclose(batch.year_phase, source.year_phase[start : start + length])
 
 
-def test_a_window_without_a_fellow_stays_as_it_is() -> None:
+def test_a_window_stays_as_it_is_where_no_other_year_has_one_of_its_season() -> None:
     source = seasonal_record(5, 14)
     alone = source.read_blended([3], 6, np.random.default_rng(0)).fields
     assert np.array_equal(alone.numpy(), source.read([3], 6).fields.numpy())
@@ -75,3 +77,14 @@ def test_the_record_is_not_changed() -> None:
     before = source.fields[0].copy()
     source.read_blended([0, 5, 9], 12, np.random.default_rng(0))
     assert np.array_equal(before, source.fields[0])
+
+
+def test_record_too_short_says_how_long_it_must_be() -> None:
+    with pytest.raises(TimeError, match="at least 9 steps without a gap"):
+        seasonal_record(0, 8).starts(9)
+
+
+def test_windows_never_straddle_a_gap() -> None:
+    source = WindowSource([np.zeros((20, 2, 2), "f4")], np.zeros(20), np.zeros(20), (slice(0, 7), slice(9, 20)))
+    starts = source.starts(5)
+    assert starts.tolist() == [0, 1, 2, 9, 10, 11, 12, 13, 14, 15]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xfaconv.adapt.timeaxis import time_axis
+from xfaconv.adapt.time_axis import time_axis
 from xfaconv.errors import TimeError
 
 
@@ -32,7 +32,7 @@ def test_steps_are_told_whatever_the_hour(freq, step, offset):
     axis = time_axis(stamps.to_numpy())
     assert axis.step == step
     assert (np.diff(axis.index) == 1).all()
-    assert axis.runs == (slice(0, 40),)
+    assert axis.spans == (slice(0, 40),)
     assert axis.calendar == "proleptic_gregorian"
 
 
@@ -42,7 +42,7 @@ def test_any_resolution_of_stamps(unit):
     axis = time_axis(stamps)
     assert axis.values.dtype == stamps.dtype  # noqa: PD011
     assert axis.index.tolist() == [-43829, -43828, -43826]
-    assert axis.runs == (slice(0, 2), slice(2, 3))
+    assert axis.spans == (slice(0, 2), slice(2, 3))
 
 
 def test_stamps_a_few_microseconds_off_are_rounded():
@@ -63,12 +63,12 @@ def test_winters_have_gaps():
     stamps = pd.date_range("2000-01-01", "2004-12-31", freq="D")
     axis = time_axis(stamps[stamps.month.isin([12, 1, 2])].to_numpy())
     assert axis.step == "1D"
-    assert [run.stop - run.start for run in axis.runs] == [60, 90, 90, 90, 91, 31]
+    assert [run.stop - run.start for run in axis.spans] == [60, 90, 90, 90, 91, 31]
     assert "5 gaps" in axis.describe()
     months = pd.date_range("2000-01-01", "2004-12-31", freq="MS")
     axis = time_axis(months[months.month.isin([12, 1, 2])].to_numpy())
     assert axis.step == "1M"
-    assert len(axis.runs) == 6
+    assert len(axis.spans) == 6
 
 
 def test_pentads_of_a_leap_year():
@@ -76,7 +76,7 @@ def test_pentads_of_a_leap_year():
     days = [d for d in days if not (d.month == 2 and d.day == 29)][::5]
     axis = time_axis(pd.DatetimeIndex(days).to_numpy())
     assert axis.step == "5D"
-    assert len(axis.runs) == 1
+    assert len(axis.spans) == 1
 
 
 @pytest.mark.parametrize(("calendar", "days"), [("noleap", 365), ("360_day", 360), ("all_leap", 366), ("julian", 365)])

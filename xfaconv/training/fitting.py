@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
-from xfaconv.arguments import check_arguments
+from xfaconv.arguments import Rule, check_arguments, check_rules
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import Settings
 from xfaconv.errors import ArgumentError, ModelFileError
-from xfaconv.grid import Grid
 from xfaconv.models import Model, load_model
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.options import get_options
 from xfaconv.specs import ModelCard, NetworkSpec
+from xfaconv.training.data import HARMONICS, TrainingData, user_data
 from xfaconv.training.evaluation import forecast_skill
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
-from xfaconv.training.record import HARMONICS, Record, split_record
 
 _VALIDATION_WINDOWS = 8
 # Entries of a network that follow from the data, or from an argument of their own.
 _DECIDED_BY_THE_DATA = ("variables", "leads", "daily_cycle")
+# Arguments that no other function has.
+_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "mixed_precision": (lambda value: value in (None, True, False), "True, False or None", "None"),
+        "objective": (
+            lambda value: value is None or isinstance(value, Objective),
+            "an xfaconv.training.Objective, or None",
+            "Objective(sector_share=0.5)",
+        ),
+    }
+)
 
 
 def fit(
@@ -90,8 +101,8 @@ def fit(
     objective : Objective, optional
         What training asks for.
     blend : bool
-        Blend each window with another one of the same time of year, at a random angle, so that a short record is not
-        so easily learned by heart. Blends have the covariances of the record, but no trend and no skewness.
+        Blend each window with another one of the same time of year, at a random angle, so that the network overfits a
+        short record less. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
         File to go on from after an interruption; it is written every 50 updates, and one of another run is refused.
     device : str, optional
@@ -127,65 +138,48 @@ def fit(
     """
     shown = get_options()["progress"] if progress is None else progress
     check_arguments(
-        name=name,
-        updates=updates,
-        batch=batch,
-        window=window,
-        learning_rate=learning_rate,
-        validation=validation,
-        patience=patience,
-        seed=seed,
-        leads=leads,
-        variables=variables,
-        network=network,
-        blend=blend,
-        checkpoint=checkpoint,
-        progress=shown,
-    )
-    if mixed_precision not in (None, True, False):
-        raise ArgumentError(
-            "mixed_precision cannot be used", expected="True, False or None", found=repr(mixed_precision)
-        )
+        name=name, updates=updates, batch=batch, window=window, learning_rate=learning_rate, validation=validation,
+        patience=patience, seed=seed, leads=leads, variables=variables, network=network, blend=blend,
+        checkpoint=checkpoint, progress=shown,
+    )  # fmt: skip
+    check_rules({"mixed_precision": mixed_precision, "objective": objective}, _RULES)
     if patience is not None and not validation:
         raise ArgumentError(
             "patience needs years held back", found="validation=0", fix="validation=0.2, or patience=None"
         )
-    wanted = Objective(warm_steps=min(4, window - 1)) if objective is None else objective
-    if not isinstance(wanted, Objective):
-        raise ArgumentError(
-            "objective is no Objective",
-            expected="an xfaconv.training.Objective, or None",
-            found=repr(objective)[:200],
-            fix="objective=Objective(sector_share=0.5)",
-        )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
-    if start is not None:
-        _refuse_what_the_model_decides(variables=variables, network=network)
-    span = window + max(start.card.network.leads if start else leads)
-    record = split_record(ds, start, variables, validation, span)
-    grid = record.conformed.grid
-    seeded = _new_network(record, leads, network, seed) if start is None else start.trainable_network()
+    for own, value in (("variables", variables), ("network", network)):
+        if start is not None and value is not None:
+            raise ArgumentError(
+                f"{own} is the model's own and cannot be chosen for it", fix=f"fit(ds, {own}=...) without model="
+            )
+    wanted = objective or Objective(warm_steps=min(4, window - 1))
+    length = window + max(start.card.network.leads if start else leads)
+    data = user_data(ds, start, variables, validation, length)
+    seeded = _new_network(data, leads, network, seed) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(Settings(device=device).filled().device or "auto")
-    card = _card(name, ds, start, record, seeded, window)
-    _check_before_training(card, seeded, record, network)
+    card = _card(name, ds, start, data, seeded, window)
+    with _network_errors(network):
+        # What could not be written after the training is refused now.
+        Model.from_network(card, seeded, data.climatology)
     with _progress(updates, shown) as report:
         history = train(
             seeded,
-            record.source,
-            grid,
+            data.windows(),
+            data.grid,
             schedule,
             wanted,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             identity={
-                "variables": ", ".join(variable.name for variable in card.variables),
+                "variables": ", ".join(data.names),
                 "years": str(dict(card.years)),
                 "model to start from": start.sha256 if start else "none",
             },
             device=device,
             mixed_precision=device.startswith("cuda") if mixed_precision is None else mixed_precision,
-            validate=_validator(record, grid, wanted, span, device) if validation else None,
+            validate=_validator(data, wanted, length, device) if validation else None,
             patience=patience,
             report=report,
         )
@@ -200,107 +194,83 @@ def fit(
         "updates": int(history[-1]["update"]),
         "history": history,
     }
-    if validation and record.test.stop - record.test.start >= card.segment + max(seeded.spec.leads):
-        metrics["forecast"] = forecast_skill(
-            seeded,
-            replace(record.source, stretches=record.conformed.time.runs),
-            grid,
-            record.climatology.scale,
-            [variable.name for variable in card.variables],
-            train=record.train,
-            test=record.test,
-            segment=card.segment,
-            warmup=card.warmup,
-        )
-    return Model.from_network(card.updated(metrics=metrics), seeded, record.climatology)
+    if validation and data.test.stop - data.test.start >= card.segment + max(seeded.spec.leads):
+        metrics["forecast"] = forecast_skill(seeded, data, segment=card.segment, warmup=card.warmup)
+    return Model.from_network(card.updated(metrics=metrics), seeded, data.climatology)
 
 
-def _refuse_what_the_model_decides(**given: object) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ArgumentError(
-                f"{name} is the model's own and cannot be chosen for it", fix=f"fit(ds, {name}=...) without model="
-            )
-
-
-def _check_before_training(card: ModelCard, network: Network, record: Record, changes: dict[str, Any] | None) -> None:
-    """Make the model once before it is trained: what cannot be written afterwards is refused now."""
+@contextmanager
+def _network_errors(changes: dict[str, Any] | None) -> Iterator[None]:
+    """Turn whatever torch and the spec say of entries that do not fit together into one error that names them."""
     try:
-        Model.from_network(card, network, record.climatology)
-    except ModelFileError as problem:
+        yield
+    except (ModelFileError, TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
         raise ArgumentError(
-            "no model can be made of these entries of the network",
+            "no network can be built of these entries",
             found=f"{changes}: {problem}"[:500],
             fix="network={'hidden': 32}",
         ) from problem
 
 
-def _new_network(record: Record, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
+def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
     known = [entry.name for entry in fields(NetworkSpec) if entry.name not in _DECIDED_BY_THE_DATA]
     strange = sorted(set(changes or {}) - set(known))
     if strange:
         raise ArgumentError(
             f"network has no entry {strange[0]!r}", expected=f"entries among {known}", fix='network={"hidden": 32}'
         )
-    grid = record.conformed.grid
-    domain = (-90.0, 90.0, 0.0, 360.0)
-    if not grid.is_global:
-        south, north = float(grid.latitude_edges[0]), float(grid.latitude_edges[-1])
-        west, east = float(grid.longitude_edges[0]), float(grid.longitude_edges[-1])
-        domain = (south, north, west, east)
+    grid = data.grid
+    south, north, west, east = (
+        float(edges[i]) for edges in (grid.latitude_edges, grid.longitude_edges) for i in (0, -1)
+    )
     spec = NetworkSpec(
-        variables=len(record.conformed.data.data_vars),
+        variables=len(data.variables),
         scales=((3, 1),),
         leads=tuple(leads),
-        domain=domain,
+        domain=(-90.0, 90.0, 0.0, 360.0) if grid.is_global else (south, north, west, east),
         periodic=grid.periodic,
-        daily_cycle=record.conformed.time.step.endswith("h"),
+        daily_cycle=data.time.step.endswith("h"),
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _network_errors(changes):
         torch.manual_seed(seed)
-        try:
-            built = build_network(replace(spec, **(changes or {})))
-        except (TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
-            raise ArgumentError(
-                "no network can be built of these entries",
-                found=f"{changes}: {problem}"[:300],
-                fix="network={'hidden': 32}",
-            ) from problem
-    start_from_damped_persistence(built, record.source, grid, seed)
+        built = build_network(replace(spec, **(changes or {})))
+    start_from_damped_persistence(built, data.windows(), grid, seed)
     return built
 
 
-def _validator(record: Record, grid: Grid, objective: Objective, span: int, device: str) -> Callable[[Network], float]:
+def _validator(data: TrainingData, objective: Objective, length: int, device: str) -> Callable[[Network], float]:
     """Give a function for the loss on fixed windows of the held-back years, with fixed masks."""
-    starts = record.held_back.starts(span)
+    held_back = data.windows(data.test)
+    starts = held_back.starts(length)
     chosen = starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))].tolist()
 
     def validate(network: Network) -> float:
-        geometry = Geometry.from_grid(grid, network.spec.domain, network.spec.periodic).to(device)
+        geometry = Geometry.from_grid(data.grid, network.spec.domain, network.spec.periodic).to(device)
         total = 0.0
         with torch.inference_mode():
             for position, start in enumerate(chosen):
-                batch = record.held_back.read([start], span).to(device)
-                loss, _ = training_loss(network, batch, geometry, grid, objective, np.random.default_rng(position))
+                batch = held_back.read([start], length).to(device)
+                loss, _ = training_loss(network, batch, geometry, data.grid, objective, np.random.default_rng(position))
                 total += float(loss)
         return total / len(chosen)
 
     return validate
 
 
-def _card(name: str, ds: xr.Dataset, start: Model | None, record: Record, network: Network, window: int) -> ModelCard:
-    time = record.conformed.time
-    first, last = str(time.values[0])[:10], str(time.values[record.train.stop - 1])[:10]
-    years = {"train": f"{first} to {last}"}
+def _card(
+    name: str, ds: xr.Dataset, start: Model | None, data: TrainingData, network: Network, window: int
+) -> ModelCard:
+    dates = [str(stamp)[:10] for stamp in data.time.values[[0, data.train.stop - 1, -1]]]
+    years = {"train": f"{dates[0]} to {dates[1]}"}
     failures: tuple[str, ...] = ()
-    if record.test.start < record.test.stop:
-        years["validation"] = f"{str(time.values[record.test.start])[:10]} to {str(time.values[-1])[:10]}"
-        years["gap"] = f"{record.test.start - record.train.stop} steps between training and validation"
+    if data.test.start < data.test.stop:
+        years["validation"] = f"{str(data.time.values[data.test.start])[:10]} to {dates[2]}"
+        years["gap"] = f"{data.test.start - data.train.stop} steps between training and validation"
         failures = ("The weights that did best on the validation years were kept: its scores of them flatter it.",)
     title = str(ds.attrs.get("title", "the user's own data"))
     if start is not None:
         before = start.card
-        if record.test.start < record.test.stop:
+        if failures:
             known = before.years.get("train", "years that its card does not name")
             failures += (
                 f"The model it began with learned from {known}: validation years among them are not new to it.",
@@ -312,7 +282,7 @@ def _card(name: str, ds: xr.Dataset, start: Model | None, record: Record, networ
             description=f"Fine-tuned by its user on: {title}. Of the model that it began with: {before.description}",
             data=f"{before.data}; then {title}",
             years={**years, "before": before.years.get("train", "")},
-            grid=record.conformed.grid,
+            grid=data.grid,
             known_failures=(*failures, *(f"The model that it began with: {text}" for text in before.known_failures)),
         )
     return ModelCard(
@@ -322,9 +292,9 @@ def _card(name: str, ds: xr.Dataset, start: Model | None, record: Record, networ
         source="user",
         data=title,
         years=years,
-        variables=record.variables,
-        grid=record.conformed.grid,
-        step=time.step,
+        variables=data.variables,
+        grid=data.grid,
+        step=data.time.step,
         segment=2 * window,
         warmup=window,
         network=network.spec,
