@@ -34,8 +34,8 @@ from table1 import cluster_scores
 
 from xfaconv.nn import Network
 from xfaconv.specs import NetworkSpec
+from xfaconv.training.evaluation import block_bootstrap
 from xfaconv.training.objective import Objective
-from xfaconv.training.skill import block_bootstrap
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "ablation.md"
 CLUSTERS = 7
@@ -114,14 +114,14 @@ VARIANTS = {
 def run(world: World, variant: Variant, seed: int) -> dict[str, Any]:
     """Train, verify and cluster one variant."""
     if not variant.seasonal:
-        source = replace(world.source, year_phase=np.zeros_like(world.source.year_phase))
-        world = replace(world, source=source)
+        time = replace(world.data.time, year_phase=np.zeros(len(world.data.time)))
+        world = replace(world, data=replace(world.data, time=time))
     network, seconds = train_alike(
         world, variant.spec, seed, objective=variant.objective, blend=True, prune=variant.prune
     )
     verification, _ = verify_alike(world, network)
     vectors = embedding_alike(world, network)
-    fields = np.stack(world.source.fields, axis=1).reshape(len(vectors), -1)
+    fields = np.stack(world.data.fields, axis=1).reshape(len(vectors), -1)
     labels = KMeans(CLUSTERS, n_init=10, random_state=seed).fit_predict(vectors)
     scores = cluster_scores(np.nan_to_num(fields), labels)
     return {

@@ -25,9 +25,9 @@ import xfaconv
 from xfaconv.errors import ArgumentError
 from xfaconv.models import Model
 from xfaconv.nn import build_network
-from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import DAILY, MONTHLY, REGIONAL, Recipe
-from xfaconv.training.skill import block_bootstrap
+from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.evaluation import block_bootstrap
+from xfaconv.training.recipes import RECIPES, Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "probes.md"
 LEADS = (0, 1, 3, 6)
@@ -85,10 +85,15 @@ class Case:
     block: int
 
 
+MONTHLY = RECIPES["ncep-monthly-2p5deg"]
 MONTHLY_CASE = Case(MONTHLY, gap=12, block=24)
 DAILY_CASES = (
-    (Case(REGIONAL, gap=20, block=60), "ERA-Interim, North Atlantic", "of the region, NAO-like"),
-    (Case(DAILY, gap=20, block=60), "simulation, globe", "north of 20 degrees north, AO-like"),
+    (
+        Case(RECIPES["erai-natl-daily-1p5deg"], gap=20, block=60),
+        "ERA-Interim, North Atlantic",
+        "of the region, NAO-like",
+    ),
+    (Case(RECIPES["amip-daily-5p6deg"], gap=20, block=60), "simulation, globe", "north of 20 degrees north, AO-like"),
 )
 
 
@@ -206,20 +211,17 @@ def leading_components(rows: NDArray[np.floating], trained: slice, number: int) 
     return np.asarray(eofs.transform(field).transpose("time", "mode").values)
 
 
-def principal_components(prepared: Prepared, trained: slice, number: int, stride: int = 1) -> NDArray[np.float64]:
+def principal_components(record: TrainingData, number: int) -> NDArray[np.float64]:
     """Components (time, number) of area-weighted anomalies of all variables on EOFs of the training years."""
-    area = np.sqrt(np.asarray(prepared.thinned_grid(stride).area))
-    rows = np.nan_to_num(prepared.anomalies[:, :, ::stride, ::stride] * area).reshape(len(prepared.anomalies), -1)
-    return leading_components(rows, trained, number)
+    rows = np.nan_to_num(np.stack(record.fields, axis=1) * np.sqrt(record.grid.area)).reshape(len(record.time), -1)
+    return leading_components(rows, record.train, number)
 
 
-def pressure_component(prepared: Prepared, recipe: Recipe) -> NDArray[np.float64]:
+def pressure_component(record: TrainingData) -> NDArray[np.float64]:
     """Leading component (time,) of sea level pressure; of a globe, north of 20 degrees north."""
-    position = [variable.name for variable in recipe.variables].index("msl")
-    latitude = np.asarray(prepared.grid.latitude)
-    north = latitude > (20 if prepared.grid.is_global else -90)
-    rows = prepared.anomalies[:, position] * np.sqrt(np.asarray(prepared.grid.area))
-    return leading_components(rows[:, north].reshape(len(rows), -1), prepared.stretch(recipe.train), 1)[:, 0]
+    north = np.asarray(record.grid.latitude) > (20 if record.grid.is_global else -90)
+    rows = np.asarray(record.fields[record.names.index("msl")]) * np.sqrt(record.grid.area)
+    return leading_components(rows[:, north].reshape(len(rows), -1), record.train, 1)[:, 0]
 
 
 def indices(folder: Path, dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
@@ -314,15 +316,15 @@ def verdict(lines: list[str], name: str) -> str:
 
 def section(data: Path, case: Case, model: Model, targets: dict[str, NDArray[np.float64]], text: str) -> list[str]:
     """Probe a packaged model; lines of the page."""
-    recipe, prepared = case.recipe, prepare(case.recipe, data)
-    ours, unseen = embeddings(data, recipe, model), prepared.stretch(recipe.test)
+    recipe, record = case.recipe, recipe_data(case.recipe, data)
+    ours, unseen = embeddings(data, recipe, model), record.test
     features = {
         OURS: ours,
-        EOFS: principal_components(prepared, prepared.stretch(recipe.train), ours.shape[1]),
+        EOFS: principal_components(record, ours.shape[1]),
         RANDOM: embeddings(data, recipe, random_model(model, 0)),
     }
-    table = probe(features, targets, prepared.year_phase, unseen, case)
-    dates = prepared.dates.astype("datetime64[M]" if recipe.step == "1M" else "datetime64[D]")
+    table = probe(features, targets, record.time.year_phase, unseen, case)
+    dates = record.time.values.astype("datetime64[M]" if recipe.step == "1M" else "datetime64[D]")
     made = text.format(
         model=model.card.name,
         weights=model.sha256[:12],
@@ -355,12 +357,11 @@ def smaller_daily_networks(data: Path, folder: Path) -> list[str]:
         others = smaller_networks(folder, case.recipe.name, "plain")
         if not others:
             continue
-        prepared = prepare(case.recipe, data)
+        record = recipe_data(case.recipe, data).strided(stride)
         number = next(iter(others.values())).shape[1]
-        eofs = principal_components(prepared, prepared.stretch(case.recipe.train), number, stride=stride)
-        target = {"pressure": pressure_component(prepared, case.recipe)}
-        unseen = prepared.stretch(case.recipe.test)
-        table = probe({**others, EOFS: eofs}, target, prepared.year_phase, unseen, case)
+        target = {"pressure": pressure_component(recipe_data(case.recipe, data))}
+        eofs = principal_components(record, number)
+        table = probe({**others, EOFS: eofs}, target, record.time.year_phase, record.test, case)
         words = f"The daily target from the networks of [skill](skill.md), {number} numbers a day; seed 0."
         lines += [f"### {title}", "", words, "", verdict(table, "FAConvLSTM"), "", *table, ""]
     return lines
@@ -376,19 +377,18 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     lines = [TEXT.format(folds=FOLDS)]
-    prepared = prepare(MONTHLY, given.data)
-    targets = indices(given.data / "indices", prepared.dates)
+    record = recipe_data(MONTHLY, given.data)
+    targets = indices(given.data / "indices", record.time.values)
     lines += section(given.data, MONTHLY_CASE, xfaconv.load_model(MONTHLY.name), targets, MONTHS)
     for case, title, where in DAILY_CASES:
-        target = {"pressure": pressure_component(prepare(case.recipe, given.data), case.recipe)}
+        target = {"pressure": pressure_component(recipe_data(case.recipe, given.data))}
         text = DAYS.replace("{title}", title).replace("{where}", where)
         lines += section(given.data, case, xfaconv.load_model(case.recipe.name), target, text)
     others = smaller_networks(given.networks, MONTHLY.name, "blended")
     if others:
         number = next(iter(others.values())).shape[1]
-        eofs = principal_components(prepared, prepared.stretch(MONTHLY.train), number, stride=4)
-        unseen = prepared.stretch(MONTHLY.test)
-        table = probe({**others, EOFS: eofs}, targets, prepared.year_phase, unseen, MONTHLY_CASE)
+        eofs = principal_components(record.strided(4), number)
+        table = probe({**others, EOFS: eofs}, targets, record.time.year_phase, record.test, MONTHLY_CASE)
         lines += [SMALLER.format(size=number), verdict(table, "FAConvLSTM"), "", *table, ""]
     lines += smaller_daily_networks(given.data, given.networks)
     PAGE.write_text("\n".join(lines), encoding="utf-8")

@@ -25,14 +25,11 @@ import xfaconv
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import Architecture, NetworkSpec
-from xfaconv.training.evaluation import hidden_skill
+from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.evaluation import Verification, compare, hidden_skill, verify_network, verify_references
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, network_input
-from xfaconv.training.peru import PERU
-from xfaconv.training.preparation import prepare
-from xfaconv.training.recipes import DAILY, MONTHLY, REGIONAL, Recipe
-from xfaconv.training.sampling import WindowSource
-from xfaconv.training.skill import Verification, compare, verify_network, verify_references
+from xfaconv.training.recipes import RECIPES, Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "skill.md"
 WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
@@ -154,7 +151,7 @@ OBJECTIVE = Objective(
 # The same and, in half of the windows, a sector of the world hidden, to be inferred from the rest.
 HIDING = replace(OBJECTIVE, sector_share=0.5)
 SPEC = NetworkSpec(
-    variables=len(MONTHLY.variables),
+    variables=len(RECIPES["ncep-monthly-2p5deg"].variables),
     hidden=48,
     bottleneck=16,
     scales=((3, 1), (3, 2)),
@@ -171,7 +168,7 @@ SPEC = NetworkSpec(
 )
 SCHEDULE = Schedule(updates=400, batch=4, window=6, learning_rate=1e-2, weight_decay=1e-2, averaging=0.98)
 MONTHS = Case(
-    MONTHLY,
+    RECIPES["ncep-monthly-2p5deg"],
     stride=4,
     words="NCEP/NCAR reanalysis 1 and OISST v2, monthly means, every 4th point of the 2.5 degree grid (10 degrees)",
     seeds=(0, 1, 2),
@@ -183,10 +180,17 @@ MONTHS = Case(
 )
 CASES = (
     MONTHS,
-    Case(PERU, stride=3, words="ERA5, monthly means, every 3rd point (0.75 degrees)", segment=12, warmup=8, block=12),
-    Case(REGIONAL, stride=1, words="ERA-Interim, daily fields at 12 UTC, 1.5 degrees"),
     Case(
-        DAILY,
+        RECIPES["era5-peru-monthly-0p25deg"],
+        stride=3,
+        words="ERA5, monthly means, every 3rd point (0.75 degrees)",
+        segment=12,
+        warmup=8,
+        block=12,
+    ),
+    Case(RECIPES["erai-natl-daily-1p5deg"], stride=1, words="ERA-Interim, daily fields at 12 UTC, 1.5 degrees"),
+    Case(
+        RECIPES["amip-daily-5p6deg"],
         stride=2,
         words="The SIMULATION, daily means, every 2nd point (11.25 degrees)",
         learning_rate=1.5e-2,
@@ -198,46 +202,15 @@ CASES = (
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A record, standardised, on every stride-th grid point.
-
-    Parameters
-    ----------
-    case : Case
-        What it is.
-    source : WindowSource
-        Standardised anomalies of all steps; windows come from the training years.
-    grid : Grid
-        Grid of the points that are kept.
-    scale : ndarray (variable, lat, lon)
-        Standard deviation of the anomalies in physical units.
-    names : list of str
-        Variables.
-    train, test : slice
-        Positions of the training and of the test steps.
-    """
+    """A record on the points that a grid stride keeps, and how networks are trained and verified on it."""
 
     case: Case
-    source: WindowSource
-    grid: Grid
-    scale: NDArray[np.float32]
-    names: list[str]
-    train: slice
-    test: slice
+    data: TrainingData
 
 
-def open_world(data: Path, case: Case = MONTHS) -> World:
+def open_world(folder: Path, case: Case = MONTHS) -> World:
     """Read and standardise a record."""
-    recipe, stride = case.recipe, case.stride
-    prepared = prepare(recipe, data)
-    return World(
-        case,
-        prepared.source(recipe.train, stride),
-        prepared.thinned_grid(stride),
-        prepared.climatology.scale[:, ::stride, ::stride],
-        [variable.name for variable in recipe.variables],
-        prepared.stretch(recipe.train),
-        prepared.stretch(recipe.test),
-    )
+    return World(case, recipe_data(case.recipe, folder).strided(case.stride))
 
 
 def train_alike(
@@ -279,36 +252,28 @@ def train_alike(
     everything = dict(network.named_parameters())
     learning = [name for name, values in everything.items() if values.requires_grad]
     learning = learning if len(learning) < len(everything) else []
-    start_from_damped_persistence(network, world.source, world.grid, seed)
+    source, grid = world.data.windows(), world.data.grid
+    start_from_damped_persistence(network, source, grid, seed)
     schedule = replace(world.case.schedule, seed=seed, blend=blend)
     began = time.process_time()
-    train(network, world.source, world.grid, schedule, objective, learning=learning)
+    train(network, source, grid, schedule, objective, learning=learning)
     return network, time.process_time() - began
 
 
 def verify_alike(world: World, network: Network) -> tuple[Verification, NDArray[np.int64]]:
     """Verify the forecasts of the next step on the test years."""
-    return verify_network(
-        network,
-        world.source,
-        world.grid,
-        world.scale,
-        test=world.test,
-        segment=world.case.segment,
-        warmup=world.case.warmup,
-    )
+    return verify_network(network, world.data, segment=world.case.segment, warmup=world.case.warmup)
 
 
 def hidden_alike(world: World, network: Network) -> float:
     """Share of the variance of hidden sectors that is inferred from the rest of the world, test years."""
-    shares = hidden_skill(network, world.source, world.grid, world.names, test=world.test, window=10, warm_steps=4)
-    return shares["all"]
+    return hidden_skill(network, world.data, window=10, warm_steps=4)["all"]
 
 
 def embedding_alike(world: World, network: Network) -> NDArray[np.float32]:
     """Embeddings (time, number) of all steps, from one pass through the record."""
-    batch = world.source.read([0], len(world.source.year_phase))
-    geometry = Geometry.from_grid(world.grid, network.spec.domain, network.spec.periodic)
+    batch = world.data.windows().read([0], len(world.data.time))
+    geometry = Geometry.from_grid(world.data.grid, network.spec.domain, network.spec.periodic)
     with torch.inference_mode():
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry)
@@ -425,8 +390,8 @@ def scores(world: World, runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, 
     # The mean over the seeds at each step, so that the blocks of the bootstrap stay blocks of time.
     found = {TITLES[name]: Verification(np.mean([row["sums"] for row in rows], axis=0)) for name, rows in runs.items()}
     starts = np.asarray(runs["faconvlstm"][0]["starts"])
-    found.update(verify_references(world.source, world.grid, world.scale, starts, train=world.train))
-    return compare(found, world.names, world.case.block, reference=TITLES["faconvlstm"])
+    found.update(verify_references(world.data, starts))
+    return compare(found, world.data.names, world.case.block, reference=TITLES["faconvlstm"])
 
 
 def all_runs(world: World, windows: str, work: Path) -> dict[str, list[dict[str, Any]]]:
@@ -471,7 +436,7 @@ def main() -> None:
             runs = all_runs(world, windows, given.work)
             table = scores(world, runs)
             monthly = monthly or (runs if windows == "blended" else None)
-            lines += [WINDOWS[windows], "", *tables(world.names, table), "", beside_convlstm(table), ""]
+            lines += [WINDOWS[windows], "", *tables(world.data.names, table), "", beside_convlstm(table), ""]
             if given.write and windows == case.windows[-1]:
                 write_card(case, table, runs)
     assert monthly is not None

@@ -30,9 +30,9 @@ from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
 from xfaconv.specs import Architecture, NetworkSpec
+from xfaconv.training.data import WindowSource
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, network_input
-from xfaconv.training.sampling import WindowSource
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "table1.md"
 CLUSTERS = 7

@@ -23,24 +23,23 @@ import numpy as np
 import torch
 import xarray as xr
 
+from xfaconv.adapt import InputSpec, adapt
 from xfaconv.nn import Network, build_network
-from xfaconv.training.evaluation import forecast_skill, hidden_skill, without_attention
-from xfaconv.training.linear import linear_answer
+from xfaconv.training.data import TrainingData, recipe_data, training_data
+from xfaconv.training.evaluation import forecast_skill, hidden_skill, linear_answer, without_attention
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.packaged import control_recipe, train_recipe
-from xfaconv.training.peru import PERU
-from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import MONTHLY, RECIPES, Recipe
+from xfaconv.training.recipes import RECIPES, Recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "reference" / "training.md"
 FIGURE = DOCS / "figures" / "training_curves.png"
 BEFORE, HELD_BACK = ("1981-12", "2003-12"), ("2004-01", "2009-12")
+MONTHLY = RECIPES["ncep-monthly-2p5deg"]
 NAMES = [variable.name for variable in MONTHLY.variables]
 STAGE = MONTHLY.stages[0]
 UPDATES = 1200
 
-SIMULATED = ("2000-01", "2009-12")
 # Which variable of the simulation stands for which of the reanalysis. The simulation has no sst, whose anomalies are
 # followed by the air just above open water, and nothing for z200, which stays missing.
 STANDS_FOR = {"sst": "t2m", "z500": "z500", "v200": "v250", "t995": "t2m"}
@@ -69,7 +68,7 @@ def trials() -> dict[str, Recipe]:
 
     def trial(tag: str, recipe: Recipe = MONTHLY, **schedule: float) -> Recipe:
         stage = replace(short, schedule=replace(short.schedule, **schedule))
-        return replace(recipe, name=f"trial-{tag}", stages=(stage,), train=BEFORE, test=HELD_BACK)
+        return replace(recipe, name=f"trial-{tag}", stages=(stage,), compared_stages=1, train=BEFORE, test=HELD_BACK)
 
     unplaced = replace(MONTHLY, network=replace(MONTHLY.network, located=False))
     middle, narrow = (
@@ -87,30 +86,34 @@ def trials() -> dict[str, Recipe]:
     }
 
 
-def trial_rows(prepared: Prepared, work: Path) -> Iterator[tuple[str, dict[str, float]]]:
+def held_back_years(folder: Path) -> TrainingData:
+    """Read the data of the monthly recipe, to learn from the years before 2004 and to be measured on 2004-2009."""
+    recipe = replace(MONTHLY, train=BEFORE, test=HELD_BACK)
+    return recipe_data(recipe, folder)
+
+
+def explained(network: Network, data: TrainingData) -> dict[str, float]:
+    """Share of the hidden variance that is explained in the years held back."""
+    window, warm_steps = MONTHLY.measured.hidden_window
+    return hidden_skill(network, data, window=window, warm_steps=warm_steps, repeats=4)
+
+
+def trial_rows(data: TrainingData, work: Path) -> Iterator[tuple[str, dict[str, float]]]:
     """Share of the hidden variance explained by each trial, and by the linear answer."""
-    source, grid = prepared.source(BEFORE, STAGE.every), prepared.thinned_grid(STAGE.every)
-    window, warm_steps = MONTHLY.hidden_window
-    test = prepared.stretch(HELD_BACK)
+    coarse = data.strided(STAGE.stride)
     for what, recipe in trials().items():
-        network = train_recipe(recipe, prepared, work)
-        kinds = {what: network}
+        network = train_recipe(recipe, data, work)
+        yield what, explained(network, coarse)
         if what == "packaged recipe":
-            kinds[f"{what}, attention removed"] = without_attention(network)
-        for name, kind in kinds.items():
-            yield (
-                name,
-                hidden_skill(kind, source, grid, NAMES, test=test, window=window, warm_steps=warm_steps, repeats=4),
-            )
-    yield "linear answer", linear_answer(source, grid, NAMES, train=prepared.stretch(BEFORE), test=test)
+            yield f"{what}, attention removed", explained(without_attention(network), coarse)
+    yield "linear answer", linear_answer(coarse)
 
 
 def write_trials(given: argparse.Namespace) -> None:
     """Train what is not trained yet, and rewrite the table of trials."""
     columns = [*NAMES, "all"]
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    prepared = prepare(replace(MONTHLY, train=BEFORE, test=HELD_BACK), given.data)
-    for what, shares in trial_rows(prepared, given.work):
+    for what, shares in trial_rows(held_back_years(given.data), given.work):
         lines.append(f"| {what} | " + " | ".join(f"{shares[name]:.3f}" for name in columns) + " |")
         print(lines[-1], flush=True)
     rewrite("trials", lines)
@@ -138,50 +141,41 @@ def simulated_months(data: Path, work: Path) -> Path:
     placed = placed.assign_coords({latitude: sea[latitude], longitude: sea[longitude]})
     out = xr.Dataset({name: placed[other] for name, other in STANDS_FOR.items()})
     out["sst"] = out["sst"].where(sea)
-    out["z200"] = xr.full_like(out["z500"], np.nan)
     work.mkdir(parents=True, exist_ok=True)
     out.astype("float32").to_netcdf(file)
     return file
 
 
-def learn(network: Network, prepared: Prepared, span: tuple[str, str], updates: int, seed: int, file: Path) -> None:
+def simulated_data(file: Path) -> TrainingData:
+    """Standardise the simulated months; variables that the simulation lacks are missing everywhere."""
+    known = tuple(variable for variable in MONTHLY.variables if variable.name in STANDS_FOR)
+    with xr.open_dataset(file) as ds:
+        conformed = adapt(ds.load(), InputSpec(known, step=MONTHLY.step), regrid=None, climatology=None)
+    steps = slice(0, len(conformed.time))
+    data = training_data(conformed, known, steps, steps, MONTHLY.harmonics)
+    fields = dict(zip(data.names, (np.asarray(field) for field in data.fields), strict=True))
+    absent = np.full_like(fields["z500"], np.nan)
+    return replace(data, variables=MONTHLY.variables, fields=tuple(fields.get(name, absent) for name in NAMES))
+
+
+def learn(network: Network, data: TrainingData, updates: int, seed: int, file: Path) -> None:
     """Train a network in place, or take the weights of an earlier run from a checkpoint."""
-    train(
-        network,
-        prepared.source(span, STAGE.every),
-        prepared.thinned_grid(STAGE.every),
-        replace(STAGE.schedule, updates=updates, seed=seed),
-        STAGE.objective or MONTHLY.objective,
-        checkpoint=file,
-    )
+    schedule = replace(STAGE.schedule, updates=updates, seed=seed)
+    train(network, data.windows(), data.grid, schedule, STAGE.objective or MONTHLY.objective, checkpoint=file)
 
 
-def new_network(prepared: Prepared, seed: int) -> Network:
+def new_network(data: TrainingData, seed: int) -> Network:
     """Give a new network that starts at damped persistence of the reanalysis."""
     torch.manual_seed(seed)
     network = build_network(MONTHLY.network)
-    source, grid = prepared.source(BEFORE, STAGE.every), prepared.thinned_grid(STAGE.every)
-    start_from_damped_persistence(network, source, grid, seed)
+    start_from_damped_persistence(network, data.windows(), data.grid, seed)
     return network
 
 
-def pretraining_row(what: str, network: Network, prepared: Prepared) -> str:
+def pretraining_row(what: str, network: Network, data: TrainingData) -> str:
     """Measure a network on the years held back: one row of the table."""
-    every = STAGE.every
-    source, grid = prepared.source(BEFORE, every), prepared.thinned_grid(every)
-    test, (window, warm_steps) = prepared.stretch(HELD_BACK), MONTHLY.hidden_window
-    hidden = hidden_skill(network, source, grid, NAMES, test=test, window=window, warm_steps=warm_steps, repeats=4)
-    forecast = forecast_skill(
-        network,
-        source,
-        grid,
-        prepared.climatology.scale[:, ::every, ::every],
-        NAMES,
-        train=prepared.stretch(BEFORE),
-        test=test,
-        segment=MONTHLY.segment,
-        warmup=MONTHLY.warmup,
-    )["lead 1"]
+    hidden = explained(network, data)
+    forecast = forecast_skill(network, data, segment=MONTHLY.segment, warmup=MONTHLY.warmup)["lead 1"]
     ratios = [forecast[name]["standardised_rmse_to_damped_persistence"] for name in NAMES]
     cells = [f"{hidden[name]:.3f}" for name in (*NAMES, "all")] + [f"{np.mean(ratios):.3f}"]
     return f"| {what} | " + " | ".join(cells) + " |"
@@ -190,13 +184,9 @@ def pretraining_row(what: str, network: Network, prepared: Prepared) -> str:
 def write_pretraining(given: argparse.Namespace) -> None:
     """Train what is not trained yet, and rewrite the table of pretraining."""
     work, seed = given.work / "pretraining", given.seed
-    real = prepare(replace(MONTHLY, train=BEFORE, test=HELD_BACK), given.data)
-    file = simulated_months(given.data, work)
-    simulated = prepare(replace(MONTHLY, files=file.name, train=SIMULATED, test=SIMULATED), file.parent)
-    lines = [
-        "| | " + " | ".join([*NAMES, "all", "next month"]) + " |",
-        "|---" * (len(NAMES) + 3) + "|",
-    ]
+    real = held_back_years(given.data).strided(STAGE.stride)
+    simulated = simulated_data(simulated_months(given.data, work)).strided(STAGE.stride)
+    lines = ["| | " + " | ".join([*NAMES, "all", "next month"]) + " |", "|---" * (len(NAMES) + 3) + "|"]
 
     def note(what: str, network: Network) -> None:
         lines.append(pretraining_row(what, network, real))
@@ -204,12 +194,12 @@ def write_pretraining(given: argparse.Namespace) -> None:
 
     for updates in (UPDATES, 2 * UPDATES):
         network = new_network(real, seed)
-        learn(network, real, BEFORE, updates, seed, work / f"reanalysis-{updates}-{seed}.checkpoint")
+        learn(network, real, updates, seed, work / f"reanalysis-{updates}-{seed}.checkpoint")
         note(f"reanalysis, {updates} updates", network)
     network = new_network(real, seed)
-    learn(network, simulated, SIMULATED, UPDATES, seed, work / f"simulation-{seed}.checkpoint")
+    learn(network, simulated, UPDATES, seed, work / f"simulation-{seed}.checkpoint")
     note(f"simulation, {UPDATES} updates", network)
-    learn(network, real, BEFORE, UPDATES, seed, work / f"then-reanalysis-{seed}.checkpoint")
+    learn(network, real, UPDATES, seed, work / f"then-reanalysis-{seed}.checkpoint")
     note(f"simulation, {UPDATES} updates, then reanalysis, {UPDATES}", network)
     rewrite("pretraining", lines)
 
@@ -241,7 +231,7 @@ def log_table(recipe: Recipe, logs: Path) -> list[str]:
     for number, stage in enumerate(recipe.stages, start=1):
         log = read_log(logs, f"{recipe.name}-{number}")
         control = read_log(logs, f"{recipe.name}-control-{number}")
-        cells = [str(number), str(stage.every), str(stage.schedule.window), str(log["update"][-1])]
+        cells = [str(number), str(stage.stride), str(stage.schedule.window), str(log["update"][-1])]
         cells += [f"{log['seconds'][-1] / 3600:.2f}", *(first_and_last(log[term]) for term in terms)]
         lines.append(f"| {' | '.join([*cells, first_and_last(control.get('hidden'))])} |")
     return lines
@@ -286,7 +276,7 @@ def draw_curves(recipes: list[Recipe], logs: Path) -> None:
 
 def write_curves(given: argparse.Namespace) -> None:
     """Rewrite the tables of loss terms and the figure of the curves."""
-    recipes: list[Recipe] = [*RECIPES.values(), PERU]
+    recipes = list(RECIPES.values())
     lines: list[str] = []
     for recipe in recipes:
         hours = sum(read_log(given.logs, f"{recipe.name}-{i + 1}")["seconds"][-1] for i in range(len(recipe.stages)))
