@@ -1,8 +1,8 @@
 """What each part of FAConvLSTM is worth: ``python benchmarks/ablation.py --data ../shared/data``.
 
-The same network is trained with one part taken out at a time, on the record of benchmarks/skill.py, to forecast the
-next month and to infer hidden sectors, and compared in both, in the scores of k-means clusters of its embeddings, and
-in time. Writes docs/reference/ablation.md.
+The same network is trained with one part removed at a time, on the record of benchmarks/skill.py, to forecast the next
+month and to infer hidden sectors, and compared in both, in the scores of k-means clusters of its embeddings, and in
+time. Writes docs/reference/ablation.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from alike import (
+from skill import (
     HIDING,
     MONTHS,
     SPEC,
@@ -30,12 +30,12 @@ from alike import (
     verify_alike,
 )
 from sklearn.cluster import KMeans
+from table1 import cluster_scores
 
-from xfaconv.analysis.cluster_scores import cluster_scores
 from xfaconv.nn import Network
 from xfaconv.specs import NetworkSpec
+from xfaconv.training.evaluation import block_bootstrap
 from xfaconv.training.objective import Objective
-from xfaconv.training.skill import block_bootstrap
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "ablation.md"
 CLUSTERS = 7
@@ -49,19 +49,19 @@ Written by `python benchmarks/ablation.py --data ../shared/data`.
 {setting} In half of the windows a sector of the world is hidden, to be inferred from the rest; the windows are
 blended.
 
-One part is taken out (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the share
+One part is removed (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the share
 of the variance of hidden sectors that is explained, with the spread over the seeds. *Error* is the RMSE of the next
 month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap
 over blocks of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is
-that of the test months; so few seeds say little about the chance of training, and differences of a percent should be
-read so. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates and
-peepholes are taken out by being frozen where they do nothing, and are among the parameters all the same.
+that of the test months; so few seeds say little about the randomness of training, so differences of a percent should
+not be trusted. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates
+and peepholes are removed by freezing them where they have no effect; they still count among the parameters.
 """
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The network with one part taken out.
+    """The network with one part removed.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class Variant:
     objective : Objective
         What training asks for.
     prune : callable, optional
-        Takes a part out of the new network.
+        Removes a part of the new network.
     seasonal : bool
-        Whether the network is told the time of year.
+        Whether the network reads the time of year.
     """
 
     title: str
@@ -114,14 +114,14 @@ VARIANTS = {
 def run(world: World, variant: Variant, seed: int) -> dict[str, Any]:
     """Train, verify and cluster one variant."""
     if not variant.seasonal:
-        source = replace(world.source, year_phase=np.zeros_like(world.source.year_phase))
-        world = replace(world, source=source)
+        time = replace(world.data.time, year_phase=np.zeros(len(world.data.time)))
+        world = replace(world, data=replace(world.data, time=time))
     network, seconds = train_alike(
         world, variant.spec, seed, objective=variant.objective, blend=True, prune=variant.prune
     )
     verification, _ = verify_alike(world, network)
     vectors = embedding_alike(world, network)
-    fields = np.stack(world.source.fields, axis=1).reshape(len(vectors), -1)
+    fields = np.stack(world.data.fields, axis=1).reshape(len(vectors), -1)
     labels = KMeans(CLUSTERS, n_init=10, random_state=seed).fit_predict(vectors)
     scores = cluster_scores(np.nan_to_num(fields), labels)
     return {

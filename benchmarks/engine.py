@@ -1,8 +1,12 @@
 """What the engine costs: ``python benchmarks/engine.py [PARTS]`` writes docs/reference/benchmarks-engine.md.
 
-Parts: overhead, disk, xbatcher, workers, memory, graph. Every ratio is of times taken in turn in one run; the results
-of parts are kept in the folder of the data, so that they can be run one by one on a quiet machine. The record has 8
-variables and one field a day at 0.25 degrees, in blocks of 8 days, and needs 5 GB of disk for a year.
+    python benchmarks/engine.py             all parts; needs 5 GB of disk for a year at 0.25 degrees
+    python benchmarks/engine.py import      what `import xfaconv` adds to `import xarray`
+    python benchmarks/engine.py regrid      regridding and anomalies against reading the same chunks
+
+Parts: overhead, disk, xbatcher, workers, memory, graph, regrid, import. The two times of every ratio are taken in turn
+in one run. Results are kept in the folder of the data, so that parts can be run one by one on an idle machine. The
+record has 8 variables and one field a day at 0.25 degrees, in blocks of 8 days.
 """
 
 from __future__ import annotations
@@ -16,8 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,17 +32,122 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+import torch
 import xarray as xr
-from engine_page import page
-from quarter_degree import MODEL, generated, model_of, size_on_disk, stored, times
 
 import xfaconv
-from xfaconv.climatology import seasonal_basis
+from xfaconv.climatology import Climatology, seasonal_basis
 from xfaconv.engine import write_zarr
 from xfaconv.models import Model
+from xfaconv.nn import Geometry, build_network
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks-engine.md"
+MODEL = "amip-daily-5p6deg"
+LATITUDE, LONGITUDE = np.linspace(90, -90, 721), np.arange(1440) * 0.25
+# The tenth day of this record begins a segment, so that windows cut from its beginning are those of the engine.
+START = "1980-01-19"
+PACKAGES = ("torch", "dask", "distributed", "xarray", "zarr", "xbatcher", "xarray-regrid")
+HEAVY = ("torch", "matplotlib", "cartopy", "sklearn", "scipy")
+IMPORTS = f"""
+import json, sys, time
+start = time.perf_counter()
+import xarray
+middle = time.perf_counter()
+import xfaconv
+end = time.perf_counter()
+print(json.dumps([middle - start, end - middle, [name for name in {HEAVY} if name in sys.modules]]))
+"""
 Result = dict[str, Any]
+# What, measured, the bar, and whether it is met.
+Row = tuple[str, str, str, bool | None]
+
+
+def model_of(variables: int) -> Model:
+    """Give the packaged daily model, or one of its size with fewer variables and random weights."""
+    packaged = xfaconv.load_model(MODEL)
+    if variables >= len(packaged.card.variables):
+        return packaged
+    card = packaged.card.updated(
+        name=f"benchmark-{variables}",
+        variables=packaged.card.variables[:variables],
+        network=replace(packaged.card.network, variables=variables),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(card.network)
+    known = packaged.climatology
+    climatology = Climatology(known.coefficients[:variables], known.scale[:variables])
+    return Model.from_network(card, network, climatology)
+
+
+def times(days: int) -> np.ndarray:
+    """Give daily stamps."""
+    return np.datetime64(START, "ns") + np.arange(days) * np.timedelta64(1, "D")
+
+
+def _pattern(block_info: dict, mean: float, spread: float) -> np.ndarray:
+    """Make one block of a travelling wave, cheap to compute and different every day."""
+    (start, stop), _, _ = block_info[None]["array-location"]
+    latitude = np.deg2rad(LATITUDE)[:, None].astype("f4")
+    longitude = np.deg2rad(LONGITUDE)[None].astype("f4")
+    out = np.empty((stop - start, 721, 1440), "f4")
+    for row, day in enumerate(range(start, stop)):
+        np.multiply(np.cos(latitude), np.cos(4 * longitude - np.float32(0.3 * day)) * np.float32(spread), out=out[row])
+        out[row] += np.float32(mean)
+    return out
+
+
+def generated(model: Model, days: int, block: int = 8) -> xr.Dataset:
+    """Give a record that is generated block by block when it is read."""
+    blocks = (tuple([block] * (days // block) + [days % block] * (days % block > 0)), (721,), (1440,))
+    data = {}
+    for number, variable in enumerate(model.card.variables):
+        mean = float(np.nanmean(model.climatology.coefficients[number, 0]))
+        spread = float(np.nanmean(model.climatology.scale[number]))
+        array = da.map_blocks(
+            _pattern, mean=mean, spread=spread, chunks=blocks, dtype="f4", meta=np.empty((0, 0, 0), "f4")
+        )
+        data[variable.name] = (("time", "latitude", "longitude"), array, {"units": variable.units})
+    coords = {
+        "time": times(days),
+        "latitude": ("latitude", LATITUDE, {"units": "degrees_north"}),
+        "longitude": ("longitude", LONGITUDE, {"units": "degrees_east"}),
+    }
+    return xr.Dataset(data, coords)
+
+
+def store_of(model: Model, days: int, folder: Path, missing: float = 0.0) -> Path:
+    """Name the folder of a stored record."""
+    share = f"-{missing:g}-missing" if missing else ""
+    return folder / f"quarter-{days}-{len(model.card.variables)}{share}.zarr"
+
+
+def stored(model: Model, days: int, folder: Path, missing: float = 0.0) -> xr.Dataset:
+    """Write a record with noise (seed 0), rounded so that it compresses about threefold, and open it.
+
+    A share of the cells may be missing at all times, as land is in sea surface temperature.
+    """
+    path = store_of(model, days, folder, missing)
+    if not path.exists():
+        noise = np.random.default_rng(0).normal(size=(1, 721, 1440)).astype("f4")
+        ds = generated(model, days)
+        for number, variable in enumerate(model.card.variables):
+            step = np.float32(np.nanmean(model.climatology.scale[number]) / 200)
+            rough = ds[variable.name].data.map_blocks(
+                lambda block, step=step: np.round((block + noise * 20 * step) / step) * step, dtype="f4"
+            )
+            ds[variable.name] = ds[variable.name].copy(data=rough)
+        if missing:
+            ds = ds.where(
+                xr.DataArray(np.random.default_rng(1).random((721, 1440)) >= missing, dims=("latitude", "longitude"))
+            )
+        ds.to_zarr(path)
+    return xr.open_zarr(path)
+
+
+def size_on_disk(path: Path) -> int:
+    """Give the bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def timed(function: Callable[[], object]) -> float:
@@ -73,11 +185,7 @@ def standardised(model: Model, fields: np.ndarray, year_phase: np.ndarray) -> np
 
 
 def run_window(model: Model, fields: np.ndarray, year_phase: np.ndarray, kept_from: int) -> np.ndarray:
-    """Run the network over one window of standardised anomalies, the way one would by hand."""
-    import torch
-
-    from xfaconv.nn import Geometry
-
+    """Run the network over one window of standardised anomalies in plain torch."""
     phase = torch.from_numpy(year_phase.astype("f4"))[None]
     seen = torch.ones(1, len(fields), *model.card.grid.shape)
     with torch.inference_mode():
@@ -93,7 +201,7 @@ def run_window(model: Model, fields: np.ndarray, year_phase: np.ndarray, kept_fr
 
 
 def overhead(given: argparse.Namespace) -> Result:
-    """Accessor on data in memory, on the model's grid, against a torch loop written by hand."""
+    """Accessor on data in memory, on the model's grid, against a loop in plain torch."""
     model, days = xfaconv.load_model(MODEL), 300
     segment, warmup, grid, known = model.card.segment, model.card.warmup, model.card.grid, model.climatology
     noise = np.random.default_rng(0).normal(size=(days, len(model.card.variables), *grid.shape))
@@ -109,7 +217,7 @@ def overhead(given: argparse.Namespace) -> Result:
     ds = xr.Dataset(data, {"time": times(days), "latitude": list(grid.latitude), "longitude": list(grid.longitude)})
     phases = phase_of_year(times(days))
 
-    def by_hand() -> np.ndarray:
+    def plain_loop() -> np.ndarray:
         ready = standardised(model, fields, phases)
         kept = [(start, min(start + segment, days)) for start in range(warmup - segment, days, segment)]
         windows = [(max(start - warmup, 0), max(start, 0), stop) for start, stop in kept]
@@ -117,25 +225,61 @@ def overhead(given: argparse.Namespace) -> Result:
             [run_window(model, ready[read:stop], phases[read:stop], keep - read) for read, keep, stop in windows]
         )
 
-    difference = float(np.abs(ds.faconv.embed(model=model).values - by_hand()).max())
-    found = ratio(lambda: ds.faconv.embed(model=model), by_hand, max(given.repeats, 5))
+    difference = float(np.abs(ds.faconv.embed(model=model).values - plain_loop()).max())
+    found = ratio(lambda: ds.faconv.embed(model=model), plain_loop, max(given.repeats, 5))
     return found | {"days": days, "largest_difference": difference}
+
+
+def read(ds: xr.Dataset) -> None:
+    """Read and decompress all chunks, one value of each kept."""
+    parts = [
+        ds[name].data.map_blocks(lambda block: block[:, :1, :1], chunks=(ds[name].chunks[0], (1,), (1,))) for name in ds
+    ]
+    dask.compute(*parts)
 
 
 def disk(given: argparse.Namespace) -> Result:
     """0.25 degree from chunked Zarr to embeddings against reading and decompressing the same chunks."""
     model = model_of(given.variables)
     ds = stored(model, given.days, given.folder)
+    found = ratio(lambda: xfaconv.embed(ds, model=model).compute(), lambda: read(ds), given.repeats)
+    return found | {
+        "days": given.days,
+        "bytes": ds.nbytes,
+        "on_disk": size_on_disk(store_of(model, given.days, given.folder)),
+    }
 
-    def read() -> None:
-        parts = [
-            ds[name].data.map_blocks(lambda block: block[:, :1, :1], chunks=(ds[name].chunks[0], (1,), (1,)))
-            for name in ds
-        ]
-        dask.compute(*parts)
 
-    found = ratio(lambda: xfaconv.embed(ds, model=model).compute(), read, given.repeats)
-    return found | {"days": given.days, "bytes": ds.nbytes, "on_disk": size_on_disk(model, given.days, given.folder)}
+def regrid(given: argparse.Namespace) -> Result:
+    """One variable from Zarr to the model's grid, and to anomalies on it, against reading the same chunks."""
+    from xfaconv.adapt import InputSpec, adapt
+
+    model = model_of(1)
+    target = InputSpec(model.card.variables, model.card.grid, model.card.step, model.climatology)
+    found: Result = {"days": given.days // 4}
+    for name, missing in (("whole", 0.0), ("30% missing", 0.3)):
+        ds = stored(model, given.days // 4, given.folder, missing)
+        regridded = adapt(ds, target, climatology=None).data
+        anomalies = adapt(ds, target).data
+        found[name] = {
+            "regrid": ratio(lambda data=regridded: data.compute(), lambda ds=ds: read(ds), given.repeats)["ratio"],
+            "anomalies": ratio(lambda data=anomalies: data.compute(), lambda ds=ds: read(ds), given.repeats)["ratio"],
+        }
+    return found
+
+
+def import_cost(given: argparse.Namespace) -> Result:
+    """Import xarray and then xfaconv in fresh processes: milliseconds, and heavy packages that come with xfaconv."""
+    repeats = max(given.repeats, 9)
+    runs = [json.loads(subprocess.check_output([sys.executable, "-c", IMPORTS])) for _ in range(repeats)]  # noqa: S603
+    xarray, ours = (median(run[place] for run in runs) for place in (0, 1))
+    return {
+        "xarray_ms": round(xarray * 1e3),
+        "ours_ms": round(ours * 1e3),
+        "least_ms": round(min(run[1] for run in runs) * 1e3),
+        "ratio": round(ours / xarray, 3),
+        "heavy": sorted({name for *_, names in runs for name in names}),
+    }
 
 
 def by_xbatcher(model: Model, ds: xr.Dataset) -> np.ndarray:
@@ -201,7 +345,7 @@ def workers(given: argparse.Namespace) -> Result:
 
 
 def memory(given: argparse.Namespace) -> Result:
-    """Peak memory of writing the embeddings of generated records, each in its own process; earlier rows are kept."""
+    """Peak memory of writing the embeddings of generated records, each in its own process; earlier rows stay."""
     rows = {(row["days"], row["block"], row["way"]): row for row in given.earlier.get("memory", {}).get("rows", [])}
     for days in given.spans:
         for block, way in ((8, "to_zarr"), (8, "write_zarr"), (30, "to_zarr"))[: 3 if days < 1000 else 1]:
@@ -239,9 +383,7 @@ def child(name: str, given: argparse.Namespace, *more: str) -> Result:
 
 
 def run_part(name: str, given: argparse.Namespace) -> Result:
-    """Run what `child` asks for."""
-    import torch  # noqa: F401 - imported before the clock starts
-
+    """Run what `child` asks for; torch is imported before the clock starts."""
     model = model_of(given.variables)
     if name == "part-memory":
         ds = generated(model, given.days, given.block)
@@ -263,6 +405,153 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Give the page in Markdown; parts that were not run are named at its end."""
+    lines = [
+        "# Cost of the engine",
+        "",
+        "Written by `python benchmarks/engine.py`: "
+        f"{processor()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name.replace("-", "_")))
+        + ". Packaged model `amip-daily-5p6deg`, or one of its size with 8 variables and random weights (speed and "
+        "memory do not depend on the values). Ratios are of times taken in turn in one run, the median of the repeats.",
+        "",
+        "| what | measured | bar | met | date |",
+        "|---|---|---|---|---|",
+    ]
+    for name, write in ROWS.items():
+        if name in results:
+            for what, measured, bar, met in write(results[name]):
+                verdict = {True: "yes", False: "**no**", None: ""}[met]
+                cells = (what, measured, bar, verdict, results[name]["date"])
+                lines.append(f"| {' | '.join(cells)} |")
+    if "memory" in results:
+        lines += _memory(results["memory"])
+    missing = [name for name in (*ROWS, "memory") if name not in results]
+    lines += ["", "## How", "", *HOW]
+    if missing:
+        lines += ["", f"Not run for this page: {', '.join(missing)}."]
+    return "\n".join(lines) + "\n"
+
+
+STORED = (
+    "- *Stored record*: a travelling wave with noise (seed 0), rounded to 1/200 of a standard deviation, float32, "
+    "written with Zarr's default compression, one file per variable and block. It is read once before the clock "
+    "starts, so it comes from the page cache: a slower disk adds the same time to both sides and brings the ratio "
+    "closer to 1."
+)
+READING = (
+    "- *Reading* is the same dask blocks under the same scheduler, each reduced to one value as soon as it is there."
+)
+XBATCHER = (
+    "- *xbatcher*: half of the stored record; windows of 30 days that overlap by 10, loaded by xbatcher, averaged by "
+    "xarray-regrid, standardised by numpy, the same network, one call per window; both in fresh processes, imports not "
+    "counted. It leaves out the tail that does not fill a window."
+)
+WORKERS = "- *Workers*: `LocalCluster`, one thread per process, half of the stored record, the better of two runs each."
+MEMORY = (
+    "- *Memory*: the peak resident memory of a process of its own that makes a record block by block, embeds it and "
+    "writes the result to Zarr, with 2 threads. It includes Python, torch and all imports."
+)
+HOW = (STORED, READING, XBATCHER, WORKERS, MEMORY)
+BARS = "the bars: equal within 15 % for all lengths, under 3 GB, and `plan` right within 30 %."
+
+
+def _overhead(found: Mapping[str, Any]) -> list[Row]:
+    said = f"{found['ratio']:.2f} times ({found['ours_s']:.2f} s against {found['theirs_s']:.2f} s)"
+    what = f"`ds.faconv.embed()` on {found['days']} days in memory, against a loop in plain torch"
+    return [(what, said, "at most 1.10", found["ratio"] <= 1.10)]
+
+
+def _disk(found: Mapping[str, Any]) -> list[Row]:
+    said = f"{found['ratio']:.2f} times ({found['ours_s']:.1f} s against {found['theirs_s']:.1f} s)"
+    size = f"{found['bytes'] / 1e9:.1f} GB, {found['on_disk'] / 1e9:.1f} GB on disk"
+    what = f"{found['days']} days at 0.25 degrees ({size}) from Zarr to embeddings, against reading the same chunks"
+    return [(what, said, "at most 1.5", found["ratio"] <= 1.5)]
+
+
+def _xbatcher(found: Mapping[str, Any]) -> list[Row]:
+    what = f"{found['days']} of these days, against xbatcher, xarray-regrid and torch"
+    said = f"{found['times_faster']:.1f} times faster ({found['ours_s']:.1f} s against {found['theirs_s']:.1f} s)"
+    peak = f"{found['ours_peak_MB']} MB against {found['theirs_peak_MB']} MB"
+    agree = f"embeddings differ by at most {found['largest_difference']:.1g} in {found['days_that_theirs_gives']} days"
+    return [
+        (what, f"{said}; {agree}", "at least 3 times", found["times_faster"] >= 3),
+        ("peak memory of the two", peak, "a fraction", found["ours_peak_MB"] < found["theirs_peak_MB"] / 2),
+    ]
+
+
+def _workers(found: Mapping[str, Any]) -> list[Row]:
+    what = f"{found['days']} of these days: 2 worker processes of one thread each, against 1"
+    said = f"{found['speed_up']:.2f} times faster ({found['two_s']:.1f} s against {found['one_s']:.1f} s)"
+    return [(what, said, "at least 1.7 times", found["speed_up"] >= 1.7)]
+
+
+def _graph(found: Mapping[str, Any]) -> list[Row]:
+    what = "building the graph of 350,000 hourly steps of 12 variables"
+    return [(what, f"{found['seconds']:.2f} s, {found['tasks']:,} tasks", "under 3 s", found["seconds"] < 3)]
+
+
+def _regrid(found: Mapping[str, Any]) -> list[Row]:
+    rows: list[Row] = []
+    for name in ("whole", "30% missing"):
+        what = f"one variable ({name}), {found['days']} days at 0.25 degrees, to the model's grid, against reading"
+        said = f"{found[name]['regrid']:.2f} times, with anomalies {found[name]['anomalies']:.2f} times"
+        rows.append((what, said, "", None))
+    return rows
+
+
+def _import(found: Mapping[str, Any]) -> list[Row]:
+    said = f"{found['ours_ms']} ms ({found['xarray_ms']} ms for xarray); heavy packages: "
+    met = found["ours_ms"] <= 60 and not found["heavy"]
+    return [("`import xfaconv` after `import xarray`", said + (", ".join(found["heavy"]) or "none"), "60 ms", met)]
+
+
+def _memory(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "",
+        f"## Memory ({found['date']})",
+        "",
+        f"8 variables at 0.25 degrees, generated; {BARS}",
+        "",
+        "| record | blocks of | written by | peak | `plan` | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        cells = (
+            f"{row['days']:,} days ({row['days'] * 8 * 721 * 1440 * 4 / 1e9:,.0f} GB)",
+            f"{row['block']} days",
+            f"`{row['way']}`",
+            f"{row['peak'] / 1e6:,.0f} MB",
+            f"{row['predicted'] / 1e6:,.0f} MB ({row['predicted'] / row['peak'] - 1:+.0%})",
+            f"{row['seconds']:,.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    peaks = [row["peak"] for row in found["rows"] if row["block"] == 8 and row["way"] == "to_zarr"]
+    lines += ["", f"Largest over smallest peak between the lengths: {max(peaks) / min(peaks):.2f}."]
+    return lines
+
+
+ROWS = {
+    "overhead": _overhead,
+    "disk": _disk,
+    "xbatcher": _xbatcher,
+    "workers": _workers,
+    "graph": _graph,
+    "regrid": _regrid,
+    "import": _import,
+}
+
+
+def processor() -> str:
+    """Name the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def main() -> None:
     """Run the parts that are named, all of them by default, and write the page from all results at hand."""
     parts: dict[str, Callable[[argparse.Namespace], Result]] = {
@@ -272,8 +561,10 @@ def main() -> None:
         "workers": workers,
         "memory": memory,
         "graph": graph,
+        "regrid": regrid,
+        "import": import_cost,
     }
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(parts))
     parser.add_argument("--days", type=int, default=365, help="length of the stored record")
     parser.add_argument("--repeats", type=int, default=3)

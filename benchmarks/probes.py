@@ -1,4 +1,4 @@
-"""What a linear reader finds in the embeddings: ``python benchmarks/probes.py --data ../shared/data``.
+"""What linear regression finds in the embeddings: ``python benchmarks/probes.py --data ../shared/data``.
 
 Ridge regression from the embeddings of the packaged monthly model to published indices of Nino3.4, NAO and PNA some
 months ahead, and of the packaged daily ones to the leading component of their own sea level pressure some days ahead,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,21 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-import xeofs
 from numpy.typing import NDArray
 
 import xfaconv
-from xfaconv.analysis.ridge_probe import blocked_ridge, seasonal_features
+from xfaconv.errors import ArgumentError
 from xfaconv.models import Model
 from xfaconv.nn import build_network
-from xfaconv.training.preparation import Prepared, prepare
-from xfaconv.training.recipes import DAILY, MONTHLY, REGIONAL, Recipe
-from xfaconv.training.skill import block_bootstrap
+from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.evaluation import block_bootstrap
+from xfaconv.training.recipes import RECIPES, Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "probes.md"
 LEADS = (0, 1, 3, 6)
 FOLDS = 10
+PENALTIES = tuple(10.0 ** np.arange(-3, 3.1, 0.5))
+INNER_FOLDS = 5
 OURS, EOFS, RANDOM, SEASON = "embedding", "EOF components", "random weights", "time of year alone"
 TEXT = """\
 # Probes of the embeddings
@@ -49,8 +51,8 @@ its training years only.
 *Explained* is the share of the target's variance over the record, *unseen* the same over the years alone that the
 network was not trained on. *Gain* is the explained share less that of the EOFs, with a 95% interval from a bootstrap
 over blocks of time: above 0 the embedding says more than EOFs of equal number, and clearly so where the whole interval
-is. The network learned to foretell the fields of its training years, so its gain over the record flatters it; the gain
-over the unseen years does not, but they are few.
+is. The network was trained to forecast the fields of its training years, so its gain over the record is too favourable;
+the gain over the unseen years is not, but they are few.
 """
 MONTHS = """\
 ## Months
@@ -83,34 +85,143 @@ class Case:
     block: int
 
 
+MONTHLY = RECIPES["ncep-monthly-2p5deg"]
 MONTHLY_CASE = Case(MONTHLY, gap=12, block=24)
 DAILY_CASES = (
-    (Case(REGIONAL, gap=20, block=60), "ERA-Interim, North Atlantic", "of the region, NAO-like"),
-    (Case(DAILY, gap=20, block=60), "simulation, globe", "north of 20 degrees north, AO-like"),
+    (
+        Case(RECIPES["erai-natl-daily-1p5deg"], gap=20, block=60),
+        "ERA-Interim, North Atlantic",
+        "of the region, NAO-like",
+    ),
+    (Case(RECIPES["amip-daily-5p6deg"], gap=20, block=60), "simulation, globe", "north of 20 degrees north, AO-like"),
 )
+
+
+def seasonal_features(year_phase: NDArray[np.floating], harmonics: int = 2) -> NDArray[np.float64]:
+    """Sines and cosines of the time of year.
+
+    Parameters
+    ----------
+    year_phase : ndarray (time,)
+        Fraction of the year.
+    harmonics : int
+        Harmonics of the year.
+
+    Returns
+    -------
+    ndarray (time, 2 * harmonics)
+
+    Examples
+    --------
+    >>> seasonal_features(np.array([0.25]), harmonics=1).round(6).tolist()
+    [[0.0, 1.0]]
+    """
+    angles = 2 * np.pi * np.asarray(year_phase, dtype=np.float64)[:, None] * np.arange(1, harmonics + 1)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(angles), -1)
+
+
+def blocked_ridge(
+    features: NDArray[np.floating],
+    target: NDArray[np.floating],
+    lead: int = 0,
+    *,
+    folds: int = 10,
+    gap: int = 12,
+) -> NDArray[np.float64]:
+    """Predict a series some steps ahead from vectors, each block of time by a ridge regression that never saw it.
+
+    Steps nearer than `gap` to the block are left out of the regression, and so are those that share a target with
+    it. The penalty is chosen by the same kind of cross-validation inside the steps that are left.
+
+    Parameters
+    ----------
+    features : ndarray (time, feature)
+        Vectors at consecutive steps.
+    target : ndarray (time,)
+        Series of the same steps, NaN where unknown.
+    lead : int
+        Steps from the vector to what is predicted.
+    folds : int
+        Blocks of time.
+    gap : int
+        Steps left out on either side; at least as many as one vector depends on.
+
+    Returns
+    -------
+    ndarray (time,)
+        At the step of the target; NaN in the first `lead` steps.
+
+    Raises
+    ------
+    ArgumentError
+        If the record is too short for the folds and the gap.
+
+    Examples
+    --------
+    >>> vectors = np.random.default_rng(0).normal(size=(200, 3))
+    >>> found = blocked_ridge(vectors, np.roll(vectors[:, 0], 1), lead=1)
+    >>> bool(np.corrcoef(found[1:], vectors[:-1, 0])[0, 1] > 0.99)
+    True
+    """
+    steps = len(features) - lead
+    read, wanted = np.asarray(features[:steps], dtype=np.float64), np.asarray(target[lead:], dtype=np.float64)
+    if steps < folds * 2 or steps - steps // folds - 2 * (gap + lead) < 3 * INNER_FOLDS:
+        raise ArgumentError(
+            "the record is too short for blocked cross-validation",
+            expected="many more steps than the gap",
+            found=f"{steps} steps, {folds} folds, gap {gap}",
+            fix="a smaller gap=, or fewer folds=",
+        )
+    known = np.isfinite(wanted)
+    out = np.full(len(features), np.nan)
+    for inside, apart in folds_of(np.arange(steps), folds, gap + lead):
+        fit = apart[known[apart]]
+        errors = np.zeros(len(PENALTIES))
+        for test, training in folds_of(fit, INNER_FOLDS, gap + lead):
+            guesses = ridge(read[training], wanted[training], read[test])
+            errors += ((guesses - wanted[test]) ** 2).sum(axis=1)
+        out[inside + lead] = ridge(read[fit], wanted[fit], read[inside])[int(errors.argmin())]
+    return out
+
+
+def folds_of(steps: NDArray[np.int64], folds: int, gap: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Give each block of steps, and the steps farther than the gap from it."""
+    for part in np.array_split(steps, folds):
+        far = (steps < part[0] - gap) | (steps > part[-1] + gap)
+        yield part, steps[far]
+
+
+def ridge(features: NDArray[np.float64], target: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Predict with every penalty (penalty, new step), relative to the variance of standardised features."""
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    left, strength, right = np.linalg.svd((features - mean) / spread, full_matrices=False)
+    projected = left.T @ (target - target.mean())
+    ready = ((new - mean) / spread) @ right.T
+    shrunk = [strength / (strength**2 + penalty * len(features)) * projected for penalty in PENALTIES]
+    return np.asarray(target.mean() + ready @ np.stack(shrunk, axis=1)).T
 
 
 def leading_components(rows: NDArray[np.floating], trained: slice, number: int) -> NDArray[np.float64]:
     """Components (time, number) of rows (time, value) on the EOFs of some of them."""
+    import xeofs
+
     field = xr.DataArray(np.asarray(rows, dtype=np.float64), dims=("time", "value"), coords={"time": range(len(rows))})
     eofs = xeofs.single.EOF(n_modes=number, random_state=0).fit(field[trained], dim="time")
     return np.asarray(eofs.transform(field).transpose("time", "mode").values)
 
 
-def principal_components(prepared: Prepared, trained: slice, number: int, every: int = 1) -> NDArray[np.float64]:
+def principal_components(record: TrainingData, number: int) -> NDArray[np.float64]:
     """Components (time, number) of area-weighted anomalies of all variables on EOFs of the training years."""
-    area = np.sqrt(np.asarray(prepared.thinned_grid(every).area))
-    rows = np.nan_to_num(prepared.anomalies[:, :, ::every, ::every] * area).reshape(len(prepared.anomalies), -1)
-    return leading_components(rows, trained, number)
+    rows = np.nan_to_num(np.stack(record.fields, axis=1) * np.sqrt(record.grid.area)).reshape(len(record.time), -1)
+    return leading_components(rows, record.train, number)
 
 
-def pressure_component(prepared: Prepared, recipe: Recipe) -> NDArray[np.float64]:
+def pressure_component(record: TrainingData) -> NDArray[np.float64]:
     """Leading component (time,) of sea level pressure; of a globe, north of 20 degrees north."""
-    position = [variable.name for variable in recipe.variables].index("msl")
-    latitude = np.asarray(prepared.grid.latitude)
-    north = latitude > (20 if prepared.grid.is_global else -90)
-    rows = prepared.anomalies[:, position] * np.sqrt(np.asarray(prepared.grid.area))
-    return leading_components(rows[:, north].reshape(len(rows), -1), prepared.stretch(recipe.train), 1)[:, 0]
+    north = np.asarray(record.grid.latitude) > (20 if record.grid.is_global else -90)
+    rows = np.asarray(record.fields[record.names.index("msl")]) * np.sqrt(record.grid.area)
+    return leading_components(rows[:, north].reshape(len(rows), -1), record.train, 1)[:, 0]
 
 
 def indices(folder: Path, dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
@@ -138,7 +249,7 @@ def embeddings(data: Path, recipe: Recipe, model: Model) -> NDArray[np.float64]:
 
 
 def random_model(model: Model, seed: int) -> Model:
-    """Give the same model with fresh weights."""
+    """Re-initialise the weights of a model."""
     torch.manual_seed(seed)
     return Model.from_network(
         model.card.updated(name="random-weights"), build_network(model.card.network).eval(), model.climatology
@@ -205,15 +316,15 @@ def verdict(lines: list[str], name: str) -> str:
 
 def section(data: Path, case: Case, model: Model, targets: dict[str, NDArray[np.float64]], text: str) -> list[str]:
     """Probe a packaged model; lines of the page."""
-    recipe, prepared = case.recipe, prepare(case.recipe, data)
-    ours, unseen = embeddings(data, recipe, model), prepared.stretch(recipe.test)
+    recipe, record = case.recipe, recipe_data(case.recipe, data)
+    ours, unseen = embeddings(data, recipe, model), record.test
     features = {
         OURS: ours,
-        EOFS: principal_components(prepared, prepared.stretch(recipe.train), ours.shape[1]),
+        EOFS: principal_components(record, ours.shape[1]),
         RANDOM: embeddings(data, recipe, random_model(model, 0)),
     }
-    table = probe(features, targets, prepared.year_phase, unseen, case)
-    dates = prepared.dates.astype("datetime64[M]" if recipe.step == "1M" else "datetime64[D]")
+    table = probe(features, targets, record.time.year_phase, unseen, case)
+    dates = record.time.values.astype("datetime64[M]" if recipe.step == "1M" else "datetime64[D]")
     made = text.format(
         model=model.card.name,
         weights=model.sha256[:12],
@@ -242,16 +353,15 @@ def smaller_networks(folder: Path, record: str, windows: str) -> dict[str, NDArr
 def smaller_daily_networks(data: Path, folder: Path) -> list[str]:
     """Write the sections of the daily networks trained alike, on the grids of benchmarks/skill.py."""
     lines: list[str] = []
-    for (case, title, _), every in zip(DAILY_CASES, (1, 2), strict=True):
+    for (case, title, _), stride in zip(DAILY_CASES, (1, 2), strict=True):
         others = smaller_networks(folder, case.recipe.name, "plain")
         if not others:
             continue
-        prepared = prepare(case.recipe, data)
+        record = recipe_data(case.recipe, data).strided(stride)
         number = next(iter(others.values())).shape[1]
-        eofs = principal_components(prepared, prepared.stretch(case.recipe.train), number, every=every)
-        target = {"pressure": pressure_component(prepared, case.recipe)}
-        unseen = prepared.stretch(case.recipe.test)
-        table = probe({**others, EOFS: eofs}, target, prepared.year_phase, unseen, case)
+        target = {"pressure": pressure_component(recipe_data(case.recipe, data))}
+        eofs = principal_components(record, number)
+        table = probe({**others, EOFS: eofs}, target, record.time.year_phase, record.test, case)
         words = f"The daily target from the networks of [skill](skill.md), {number} numbers a day; seed 0."
         lines += [f"### {title}", "", words, "", verdict(table, "FAConvLSTM"), "", *table, ""]
     return lines
@@ -267,19 +377,18 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     lines = [TEXT.format(folds=FOLDS)]
-    prepared = prepare(MONTHLY, given.data)
-    targets = indices(given.data / "indices", prepared.dates)
+    record = recipe_data(MONTHLY, given.data)
+    targets = indices(given.data / "indices", record.time.values)
     lines += section(given.data, MONTHLY_CASE, xfaconv.load_model(MONTHLY.name), targets, MONTHS)
     for case, title, where in DAILY_CASES:
-        target = {"pressure": pressure_component(prepare(case.recipe, given.data), case.recipe)}
+        target = {"pressure": pressure_component(recipe_data(case.recipe, given.data))}
         text = DAYS.replace("{title}", title).replace("{where}", where)
         lines += section(given.data, case, xfaconv.load_model(case.recipe.name), target, text)
     others = smaller_networks(given.networks, MONTHLY.name, "blended")
     if others:
         number = next(iter(others.values())).shape[1]
-        eofs = principal_components(prepared, prepared.stretch(MONTHLY.train), number, every=4)
-        unseen = prepared.stretch(MONTHLY.test)
-        table = probe({**others, EOFS: eofs}, targets, prepared.year_phase, unseen, MONTHLY_CASE)
+        eofs = principal_components(record.strided(4), number)
+        table = probe({**others, EOFS: eofs}, targets, record.time.year_phase, record.test, MONTHLY_CASE)
         lines += [SMALLER.format(size=number), verdict(table, "FAConvLSTM"), "", *table, ""]
     lines += smaller_daily_networks(given.data, given.networks)
     PAGE.write_text("\n".join(lines), encoding="utf-8")

@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(
     path
     for path in DOCS.rglob("*.md")
-    if not {"_build", "tutorials", "training"} & set(path.relative_to(DOCS).parts) and path != DOCS / "README.md"
+    if not {"_build", "tutorials"} & set(path.relative_to(DOCS).parts) and path != DOCS / "README.md"
 )
 NOTEBOOKS = sorted((DOCS.parent / "examples").glob("*.ipynb"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import model_table
+from scripts import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_table_of_models_is_what_the_cards_say() -> None:
-    assert model_table.readme_with_table(README) == README
+    assert tables.readme_with_table(README) == README
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:

@@ -15,21 +15,18 @@ from xfaconv.analysis import (
     importance_agreement,
     importance_for_card,
     influence,
-    planted,
     regimes,
-    target_points,
     teleconnection,
 )
 from xfaconv.analysis.explanation.checks import _claim, attention_maps, check_skill, surrogate_windows
 from xfaconv.analysis.explanation.network_probe import Probe, Window, cut_windows, find_target, shuffled_copy
 from xfaconv.analysis.explanation.occlusion import cut_boxes, partial_rank_correlation
-from xfaconv.analysis.planted import Link, Mode, area_under_curve
-from xfaconv.analysis.recovery import link_recovery
 from xfaconv.climatology import Climatology
-from xfaconv.errors import ArgumentError, CoordinateError, ModelError, TimeError
+from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.models import Model
 from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
+from xfaconv.tutorial import planted
 
 GRID = Grid.regular(22.5)
 NAMES = ("driver_a", "driver_b", "response")
@@ -90,55 +87,6 @@ def data() -> xr.Dataset:
 
 def options(model: Model) -> dict[str, Any]:
     return {"model": model}
-
-
-def test_planted_links_are_in_the_data() -> None:
-    """The driver's cell leads the driven cell by the lag, and nothing else does; noise and copy are what they say."""
-    ds, truth = planted(1500, grid=Grid.regular(22.5), seed=3)
-    for link in range(truth.sizes["link"]):
-        source, target = str(truth.source[link].values), str(truth.target[link].values)
-        x, y = truth.series.sel(mode=source).values, truth.series.sel(mode=target).values
-        assert np.corrcoef(x[:-1], y[1:])[0, 1] > 0.7
-        other = truth.series.sel(mode="unlinked_1").values
-        assert abs(np.corrcoef(other[:-1], y[1:])[0, 1]) < 0.1
-    assert set(truth.direction.values.tolist()) == {"zonal", "meridional", "diagonal"}
-    flat = {name: (ds[name] - ds[name].mean("time")).values.ravel() for name in ds}
-    assert np.corrcoef(flat["copy"], flat["driver_a"])[0, 1] > 0.9
-    assert ds.response.dtype == np.float32
-    xr.testing.assert_identical(ds, planted(1500, grid=Grid.regular(22.5), seed=3)[0])
-    for bad in ([Link("a", "b")], [Link("a", "a", lag=0)]):
-        with pytest.raises(ArgumentError, match="impossible"):
-            planted(20, modes=[Mode("a", "response", 0, 0)], links=bad)
-
-
-def test_area_under_curve_equals_pairs() -> None:
-    rng = np.random.default_rng(0)
-    score = rng.integers(0, 6, size=40).astype(float)
-    positive, weight = rng.uniform(size=40) < 0.3, rng.uniform(0.5, 2, size=40)
-    wins = total = 0.0
-    for i in np.flatnonzero(positive):
-        for j in np.flatnonzero(~positive):
-            pair = weight[i] * weight[j]
-            wins += pair * ((score[i] > score[j]) + 0.5 * (score[i] == score[j]))
-            total += pair
-    assert area_under_curve(score, positive, weight) == pytest.approx(wins / total)
-
-
-def test_recovery_tells_a_map_of_the_driver_from_a_flat_one() -> None:
-    _, truth = planted(20)
-    maps = truth.footprint.sel(mode=truth.source.values).rename(mode="base_point")
-    maps = maps.assign_coords(base_point=truth.target.values)
-    out = link_recovery(maps, truth)
-    assert float(out.auroc.min()) == pytest.approx(1)
-    assert float(out.unlinked_auroc.max()) < 0.6
-    assert float(out.share.min()) > 5
-    assert float(out.unlinked_share.max()) < 1
-    np.testing.assert_allclose(link_recovery(maps * 0, truth).auroc, 0.5)
-    flat = link_recovery(maps * 0 + 7, truth)
-    np.testing.assert_allclose([flat.share, flat.unlinked_share], 1, rtol=1e-6)
-    with pytest.raises(CoordinateError, match="lack a driven region"):
-        link_recovery(maps[:3], truth)
-    assert len(target_points(truth)) == truth.sizes["link"]
 
 
 def window_of(model: Model, data: xr.Dataset) -> tuple[Probe, Window]:

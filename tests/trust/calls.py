@@ -246,7 +246,7 @@ ANALYSIS = (
         Call(f"analysis.{name}", getattr(analysis, name), lambda: {"data": fine(), "base_period": None})
         for name in ("nao", "sam", "soi", "ao", "pna")
     ),
-    Call("analysis.planted", analysis.planted, lambda: {"steps": 30, "noise": 0.3, "season": 2.0, "seed": 0}),
+    Call("tutorial.planted", xfaconv.tutorial.planted, lambda: {"steps": 30, "noise": 0.3, "season": 2.0, "seed": 0}),
     Call(
         "analysis.importance_agreement",
         lambda a, b: analysis.importance_agreement(a, b),
@@ -351,4 +351,4 @@ HOSTILE: tuple[Any, ...] = (
     {}, {"a": (0, 900)}, object, np.zeros(0), np.array(["a"]), xr.DataArray([1.0, 2.0], dims="x"), xr.Dataset(),
 )  # fmt: skip
 # A long run is what this asks for; nothing is wrong with it.
-PATIENCE = {("fit", "updates"), ("fit", "batch"), ("analysis.planted", "steps")}
+PATIENCE = {("fit", "updates"), ("fit", "batch"), ("tutorial.planted", "steps")}

@@ -23,7 +23,7 @@ BUSY = [
     call
     for call in (*ENGINE, *ANALYSIS, *MODELS)
     if call.name
-    not in {"check_attention", "analysis.choose_count", "analysis.planted", "plan", "tutorial.open_dataset"}
+    not in {"check_attention", "analysis.choose_count", "tutorial.planted", "plan", "tutorial.open_dataset"}
 ]
 
 

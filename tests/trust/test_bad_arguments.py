@@ -179,8 +179,8 @@ ANALYSIS: list[Row] = [
     ("analysis.nino34", {"data": None}, ArgumentError, "no xarray object"),
     ("analysis.nino34", {"data": world()}, CoordinateError, "its cells are too large"),
     ("analysis.nao", {"data": xr.Dataset()}, VariableError, ""),
-    ("analysis.planted", {"steps": 1}, ArgumentError, "too few steps"),
-    ("analysis.planted", {"noise": -1}, ArgumentError, "noise cannot be used"),
+    ("tutorial.planted", {"steps": 1}, ArgumentError, "too few steps"),
+    ("tutorial.planted", {"noise": -1}, ArgumentError, "noise cannot be used"),
     ("analysis.importance_agreement", {"a": None}, ArgumentError, "is not a DataArray"),
 ]
 OTHERS: list[Row] = [

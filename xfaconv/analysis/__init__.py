@@ -22,8 +22,6 @@ from xfaconv.analysis.explanation.variable_importance import (
     register_importance,
 )
 from xfaconv.analysis.indices import ao, nao, nino3, nino4, nino12, nino34, pna, sam, soi
-from xfaconv.analysis.planted import Link, Mode, planted, target_points
-from xfaconv.analysis.recovery import link_recovery
 from xfaconv.analysis.statistics.anomalies import anomalies, standardised
 from xfaconv.analysis.statistics.composites import composite, membership_test, regime_composites
 from xfaconv.analysis.statistics.correlation import correlate, correlation_map, pattern_correlation, teleconnectivity
@@ -39,8 +37,6 @@ from xfaconv.analysis.statistics.surrogates import phase_randomised
 
 __all__ = [
     "ImportanceRequest",
-    "Link",
-    "Mode",
     "anomalies",
     "ao",
     "check_attention",
@@ -65,7 +61,6 @@ __all__ = [
     "influence",
     "lag_one_autocorrelation",
     "leading_eofs",
-    "link_recovery",
     "membership_test",
     "nao",
     "nino3",
@@ -74,7 +69,6 @@ __all__ = [
     "nino34",
     "pattern_correlation",
     "phase_randomised",
-    "planted",
     "pna",
     "regime_composites",
     "regimes",
@@ -82,7 +76,6 @@ __all__ = [
     "sam",
     "soi",
     "standardised",
-    "target_points",
     "teleconnection",
     "teleconnectivity",
 ]

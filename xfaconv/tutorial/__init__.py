@@ -1,5 +1,14 @@
-"""Sample data: real and simulated Datasets to try things on, opened lazily."""
+"""Sample data: real and simulated Datasets, opened lazily, and made ones whose teleconnections are known."""
 
+from xfaconv.tutorial.planted_data import Link, Mode, planted, target_points
 from xfaconv.tutorial.samples import list_datasets, open_dataset, register_dataset
 
-__all__ = ["list_datasets", "open_dataset", "register_dataset"]
+__all__ = [
+    "Link",
+    "Mode",
+    "list_datasets",
+    "open_dataset",
+    "planted",
+    "register_dataset",
+    "target_points",
+]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from xfaconv.analysis import ridge_probe
-from xfaconv.analysis.ridge_probe import blocked_ridge, seasonal_features
+from benchmarks import probes
 from xfaconv.errors import ArgumentError
 
 
@@ -15,9 +14,9 @@ def test_ridge_is_that_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     features, new = random.normal(2, 3, size=(50, 6)), random.normal(size=(7, 6))
     target = random.normal(size=50)
-    found = ridge_probe._ridge(features, target, new)
+    found = probes.ridge(features, target, new)
     mean, spread = features.mean(0), features.std(0)
-    for row, penalty in zip(found, ridge_probe._PENALTIES, strict=True):
+    for row, penalty in zip(found, probes.PENALTIES, strict=True):
         oracle = Ridge(alpha=penalty * 50).fit((features - mean) / spread, target)
         assert np.allclose(row, oracle.predict((new - mean) / spread))
 
@@ -29,7 +28,7 @@ def test_a_planted_relation_is_found_at_its_lead(lead: int) -> None:
     target = np.full(300, np.nan)
     target[lead:] = (features @ [1.0, -2.0, 0.0, 0.5])[: 300 - lead]
     target[100] = np.nan
-    found = blocked_ridge(features, target, lead)
+    found = probes.blocked_ridge(features, target, lead)
     kept = np.isfinite(target) & np.isfinite(found)
     assert np.isnan(found[:lead]).all()
     assert np.corrcoef(found[kept], target[kept])[0, 1] > 0.99
@@ -38,31 +37,31 @@ def test_a_planted_relation_is_found_at_its_lead(lead: int) -> None:
 def test_noise_explains_nothing() -> None:
     random = np.random.default_rng(2)
     features, target = random.normal(size=(300, 20)), random.normal(size=300)
-    error = target - blocked_ridge(features, target)
+    error = target - probes.blocked_ridge(features, target)
     assert (error**2).mean() > 0.9 * target.var()
 
 
 def test_neighbours_in_time_cannot_leak() -> None:
-    # A clock says everything about a smooth random walk to one who may look at the neighbours of each step.
+    # A clock predicts a smooth random walk perfectly where the neighbours of each step may be used.
     random = np.random.default_rng(3)
     walk = np.cumsum(random.normal(size=400))
     clock = np.arange(400)[:, None] == np.arange(0, 400, 1)[None]
     features = np.stack([np.convolve(column, np.ones(9), "same") for column in clock.T.astype(float)], axis=1)
-    found = blocked_ridge(features[:, ::8], walk, gap=12)
+    found = probes.blocked_ridge(features[:, ::8], walk, gap=12)
     shuffled = random.permutation(400)
-    leaking = ridge_probe._ridge(features[shuffled[:360], ::8], walk[shuffled[:360]], features[shuffled[360:], ::8])[0]
+    leaking = probes.ridge(features[shuffled[:360], ::8], walk[shuffled[:360]], features[shuffled[360:], ::8])[0]
     assert np.corrcoef(leaking, walk[shuffled[360:]])[0, 1] > 0.9
     assert np.corrcoef(found, walk)[0, 1] < 0.5
 
 
 def test_no_step_within_the_gap_is_used() -> None:
-    for inside, apart in ridge_probe._folds(np.arange(100), 7, 6):
+    for inside, apart in probes.folds_of(np.arange(100), 7, 6):
         assert abs(inside[:, None] - apart[None, :]).min() == 7
 
 
 def test_season_is_written_in_harmonics() -> None:
     phase = np.arange(12) / 12
-    rows = seasonal_features(phase, 2)
+    rows = probes.seasonal_features(phase, 2)
     wanted = [
         np.cos(2 * np.pi * phase),
         np.sin(2 * np.pi * phase),
@@ -74,4 +73,4 @@ def test_season_is_written_in_harmonics() -> None:
 
 def test_a_short_record_is_refused() -> None:
     with pytest.raises(ArgumentError, match="too short"):
-        blocked_ridge(np.zeros((40, 2)), np.zeros(40), gap=12)
+        probes.blocked_ridge(np.zeros((40, 2)), np.zeros(40), gap=12)

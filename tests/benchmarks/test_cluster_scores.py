@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from xfaconv.analysis.cluster_scores import cluster_scores, normalised_features, rotated
+from benchmarks.table1 import cluster_scores, normalised_features, rotated
 from xfaconv.errors import ArgumentError
 
 

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
 
+from benchmarks import planted as script
 from xfaconv.grid import Grid
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "planted.py"
 
 # Set before the seed below was run with these settings. The full trial (benchmarks/planted.py) asks 0.55 of unlinked
 # regions, and at most 0.02 of noise by gates too; with a twelfth of its work the regions are two cells wide, and the
-# price of variables has less time.
+# penalty on input weights acts for a shorter time.
 SEED = 5
 MOST_UNLINKED_AUROC = 0.60
 MOST_NOISE = 0.05
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("planted_trial", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.timeout(1200)  # half a minute of one core, which a busy machine stretches
-def test_planted_links_are_found_and_noise_is_least(script: ModuleType) -> None:
+def test_planted_links_are_found_and_noise_is_least() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -49,7 +34,7 @@ def test_planted_links_are_found_and_noise_is_least(script: ModuleType) -> None:
         assert values["noise"] <= MOST_NOISE or method == "gate", method
 
 
-def test_verdicts_name_every_threshold(script: ModuleType) -> None:
+def test_verdicts_name_every_threshold() -> None:
     scores = {"zonal": 0.9, "meridional": 0.79, "diagonal": 0.8, "unlinked": 0.56, "unlinked, share": 0.6}
     importance = {"gate": {"driver_a": 0.3, "driver_b": 0.2, "noise": 0.25}}
     assert list(script.verdicts(scores, importance).values()) == [True, False, True, False, True, False, False]

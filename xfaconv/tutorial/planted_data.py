@@ -1,19 +1,17 @@
-"""Data whose teleconnections are known: a graph of remote regions drives gridded fields, with noise and a season."""
+"""Data whose teleconnections are known: daily fields driven by a graph of remote regions, with noise and a season."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.analysis.axes import distance_from
 from xfaconv.arguments import check_arguments, is_number, is_whole
 from xfaconv.errors import ArgumentError
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, great_circle_degrees
 
 VARIABLES = ("driver_a", "driver_b", "response", "copy", "noise")
 _SPIN_UP = 200
@@ -21,20 +19,20 @@ _SPIN_UP = 200
 
 @dataclass(frozen=True)
 class Mode:
-    """A region that moves as one.
+    """A region whose values vary together.
 
     Parameters
     ----------
     name : str
         Its name.
     variable : str
-        The variable it lives in.
+        The variable that it belongs to.
     latitude, longitude : float
         Its centre [degrees].
     radius : float
         Distance [degrees] at which its footprint has fallen to 0.61.
-    memory : float
-        Lag-one autocorrelation that it has of its own.
+    autocorrelation : float
+        Lag-one autocorrelation of what no other region drives.
     """
 
     name: str
@@ -42,7 +40,7 @@ class Mode:
     latitude: float
     longitude: float
     radius: float = 20.0
-    memory: float = 0.5
+    autocorrelation: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Link:
     source, target : str
         Names of modes.
     lag : int
-        Steps by which the source comes first, at least 1.
+        Steps by which the source leads the target, at least 1.
     strength : float
         Share of the target's standard deviation that comes from the source.
     """
@@ -65,8 +63,8 @@ class Link:
     strength: float = 0.85
 
 
-# Each link: the driving variable, the centre of the driver, the centre of what it drives in "response".
-_PLACES: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
+# Each link: the driving variable, the centre of the driver, the centre of the region of "response" that it drives.
+_LINKED_REGIONS: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "zonal_1": ("driver_a", (50.0, 160.0), (50.0, 40.0)),
     "zonal_2": ("driver_a", (15.0, 340.0), (15.0, 220.0)),
     "zonal_3": ("driver_b", (-15.0, 40.0), (-15.0, 160.0)),
@@ -83,7 +81,7 @@ _PLACES: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
 
 
 def default_graph() -> tuple[tuple[Mode, ...], tuple[Link, ...]]:
-    """Twelve links, four along a latitude, four along a meridian and four across both, and three regions without any.
+    """Twelve links (four along a latitude, four along a meridian, four across both), and three regions without a link.
 
     Returns
     -------
@@ -96,14 +94,17 @@ def default_graph() -> tuple[tuple[Mode, ...], tuple[Link, ...]]:
     (27, 12)
     """
     modes: list[Mode] = []
-    for name, (driver, source, target) in _PLACES.items():
-        modes += [Mode(f"{name}_source", driver, *source), Mode(f"{name}_target", "response", *target, memory=0.2)]
+    for name, (driver, source, target) in _LINKED_REGIONS.items():
+        modes += [
+            Mode(f"{name}_source", driver, *source),
+            Mode(f"{name}_target", "response", *target, autocorrelation=0.2),
+        ]
     modes += [
         Mode("unlinked_1", "driver_a", 5.0, 160.0),
         Mode("unlinked_2", "driver_b", 45.0, 80.0),
         Mode("unlinked_3", "driver_b", -45.0, 130.0),
     ]
-    return tuple(modes), tuple(Link(f"{name}_source", f"{name}_target") for name in _PLACES)
+    return tuple(modes), tuple(Link(f"{name}_source", f"{name}_target") for name in _LINKED_REGIONS)
 
 
 def direction_of(source: Mode, target: Mode) -> str:
@@ -126,13 +127,15 @@ def _latent(
 ) -> NDArray[np.float64]:
     """Series of every mode (mode, time), each of unit variance."""
     number = {mode.name: position for position, mode in enumerate(modes)}
+    # The first steps still depend on the zeros that the series begin with: they are dropped.
     total = steps + _SPIN_UP
     noise = generator.normal(size=(len(modes), total))
     series = np.zeros((len(modes), total))
-    own = np.array([mode.memory for mode in modes])
+    own = np.array([mode.autocorrelation for mode in modes])
     into: list[list[tuple[int, int, float]]] = [[] for _ in modes]
     for link in links:
         into[number[link.target]].append((number[link.source], link.lag, link.strength))
+    # The rest of a unit variance, sources taken as independent; a floor keeps strong links from leaving none.
     innovation = np.sqrt(np.maximum(1 - own**2 - np.array([sum(s**2 for _, _, s in links) for links in into]), 0.05))
     for step in range(max((link.lag for link in links), default=1), total):
         series[:, step] = own * series[:, step - 1] + innovation * noise[:, step]
@@ -146,7 +149,7 @@ def _latent(
 def _smooth_noise(
     grid: Grid, steps: int, amplitude: float, length: float, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """White noise in time that is alike within `length` degrees: a sum of random plane waves on the sphere."""
+    """Noise that is white in time and smooth over `length` degrees: a sum of random plane waves on the sphere."""
     rows, columns = np.deg2rad(grid.latitude)[:, None], np.deg2rad(grid.longitude)[None, :]
     place = np.stack(
         np.broadcast_arrays(np.cos(rows) * np.cos(columns), np.cos(rows) * np.sin(columns), np.sin(rows)), axis=-1
@@ -163,7 +166,7 @@ def _check(modes: Sequence[Mode], links: Sequence[Link], steps: int) -> None:
         raise ArgumentError("two modes have one name", found=", ".join(names), fix="give each Mode its own name")
     for mode in modes:
         if mode.variable not in VARIABLES[:3]:
-            raise ArgumentError(f"mode '{mode.name}' lives in an unknown variable", expected=", ".join(VARIABLES[:3]))
+            raise ArgumentError(f"mode '{mode.name}' has an unknown variable", expected=", ".join(VARIABLES[:3]))
     for link in links:
         if link.source not in names or link.target not in names or link.lag < 1:
             raise ArgumentError(
@@ -198,7 +201,7 @@ def planted(
     modes, links : sequences of Mode and of Link, optional
         The graph. Default: `default_graph`.
     noise : float
-        Standard deviation of the smooth noise of each cell, where that at the centre of a region is 1.
+        Standard deviation of the smooth noise of each cell; the series at the centre of a region has 1.
     season : float
         Amplitude of the seasonal cycle, opposite in the hemispheres.
     seed : int
@@ -235,21 +238,22 @@ def planted(
     _check(modes, links, steps)
     generator = np.random.default_rng(seed)
     series = _latent(modes, links, steps, generator)
+    days = xr.date_range("2000-01-01", periods=steps, freq="D")
     coords = {
-        "time": xr.date_range("2000-01-01", periods=steps, freq="D"),
+        "time": days,
         "latitude": ("latitude", np.asarray(grid.latitude), {"units": "degrees_north"}),
         "longitude": ("longitude", np.asarray(grid.longitude), {"units": "degrees_east"}),
     }
     dims = ("time", "latitude", "longitude")
-    frame = xr.Dataset(coords=coords)
+    rows, columns = np.asarray(grid.latitude)[:, None], np.asarray(grid.longitude)
     footprint = np.stack(
         [
-            np.exp(-0.5 * (distance_from(frame, (mode.latitude, mode.longitude)).values / mode.radius) ** 2)
+            np.exp(-0.5 * (great_circle_degrees(rows, columns, (mode.latitude, mode.longitude)) / mode.radius) ** 2)
             for mode in modes
         ]
     )
-    phase = 2 * np.pi * (frame.time.dt.dayofyear.values - 1) / 365.25
-    cycle = season * np.cos(phase)[:, None, None] * np.sin(np.deg2rad(np.asarray(grid.latitude)))[None, :, None]
+    phase = 2 * np.pi * (np.asarray(days.day_of_year) - 1) / 365.25
+    cycle = season * np.cos(phase)[:, None, None] * np.sin(np.deg2rad(rows))
     fields = {name: _smooth_noise(grid, steps, noise, 12.0, generator) for name in VARIABLES[:3]}
     for mode, pattern, values in zip(modes, footprint, series, strict=True):
         fields[mode.variable] += values[:, None, None] * pattern
@@ -293,7 +297,7 @@ def _truth(
 
 
 def target_points(truth: xr.Dataset) -> dict[str, tuple[float, float]]:
-    """Give base points at the centres of all regions that something drives.
+    """Give base points at the centres of all driven regions.
 
     Parameters
     ----------
@@ -314,35 +318,3 @@ def target_points(truth: xr.Dataset) -> dict[str, tuple[float, float]]:
         str(name): (float(truth.mode_latitude.sel(mode=name)), float(truth.mode_longitude.sel(mode=name)))
         for name in dict.fromkeys(truth.target.values.tolist())
     }
-
-
-def area_under_curve(score: NDArray[np.floating], positive: NDArray[np.bool_], weight: NDArray[np.floating]) -> float:
-    """Chance that a positive cell scores higher than a negative one, cells drawn by weight; ties count half.
-
-    Parameters
-    ----------
-    score : ndarray (n,)
-        Scores.
-    positive : ndarray (n,), bool
-        Labels.
-    weight : ndarray (n,)
-        Weights, such as areas.
-
-    Returns
-    -------
-    float
-        0.5 is chance; NaN without both kinds.
-
-    Examples
-    --------
-    >>> area_under_curve(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]), np.ones(3))
-    1.0
-    """
-    values, group = np.unique(score, return_inverse=True)
-    good = np.bincount(group, weight * positive, minlength=len(values))
-    bad = np.bincount(group, weight * ~positive, minlength=len(values))
-    if good.sum() == 0 or bad.sum() == 0:
-        return float("nan")
-    edges = np.concatenate([[0.0], np.cumsum(bad)])
-    below = sum(mass * (low + high) / 2 for mass, (low, high) in zip(good, pairwise(edges), strict=True))
-    return float(below / (good.sum() * bad.sum()))
