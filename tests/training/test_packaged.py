@@ -12,6 +12,7 @@ import pytest
 import torch
 import xarray as xr
 
+import xfaconv
 from tests.training.records import data_of
 from xfaconv.climatology import seasonal_basis
 from xfaconv.errors import ArgumentError
@@ -285,7 +286,7 @@ def test_the_command_measures_the_control_and_writes_a_model_whose_card_says_it_
 ) -> None:
     write_record(tmp_path)
     threads = torch.get_num_threads()
-    monkeypatch.setattr(packaged, "RECIPES", {"tiny": RECIPE})
+    monkeypatch.setattr(packaged, "read_recipes", lambda file: {"tiny": RECIPE})
     command = ["packaged", "tiny", "--data", str(tmp_path), "--work", str(tmp_path / "work"), "--out", str(tmp_path)]
     command += ["--threads", str(threads)]
     monkeypatch.setattr(sys, "argv", [*command, "--control"])
@@ -321,3 +322,65 @@ def test_the_command_measures_the_control_and_writes_a_model_whose_card_says_it_
 def test_a_model_whose_control_was_not_trained_says_nothing_of_it(data: TrainingData, tmp_path: Path) -> None:
     model = finish(RECIPE, data, untrained(), tmp_path)
     assert "attention_worth" not in model.card.metrics
+
+
+# A recipe of one's own, as a user of the command would write it.
+OUTSIDE = """
+recipes:
+  toy-model:
+    title: Waves
+    files: toy-*.nc
+    step: 1D
+    variables:
+      - {name: t2m, units: K, long_name: 2 metre temperature}
+      - {name: msl, units: Pa, long_name: Mean sea level pressure}
+    network: {hidden: 6, bottleneck: 4, attention_width: 4, attention_heads: 2, embedding: 8, leads: [0, 1]}
+    stages:
+      - schedule: {updates: 3, batch: 2, window: 3, seed: 1}
+    train: [2001-01-01, 2002-12-31]
+    test: [2003-01-01, 2003-04-30]
+    segment: 4
+    warmup: 2
+    objective: {warm_steps: 1}
+    measured: {hidden_window: [4, 2], hidden_repeats: 1, linear_stride: 1, linear_sectors: 1, block: 10}
+    words:
+      source: simulation
+      description: Waves of no meaning.
+      data: random numbers
+      licence: none needed
+      citation: nobody
+      known_failures: [It knows nothing.]
+"""
+
+
+def waves() -> xr.Dataset:
+    time = xr.date_range("2001-01-01", "2003-04-30")
+    latitude, longitude = np.arange(-75.0, 90.0, 30.0), np.arange(0.0, 360.0, 30.0)
+    random = np.random.default_rng(0)
+    shape = (len(time), len(latitude), len(longitude))
+    dims = ("time", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "t2m": (dims, 280 + random.normal(size=shape).astype("f4"), {"units": "K"}),
+            "msl": (dims, 1e5 + 500 * random.normal(size=shape).astype("f4"), {"units": "Pa"}),
+        },
+        {"time": time, "latitude": latitude, "longitude": longitude},
+    )
+
+
+def test_a_recipe_from_outside_the_package_gives_a_model(tmp_path: Path) -> None:
+    waves().to_netcdf(tmp_path / "toy-1.nc")
+    (tmp_path / "recipes.yaml").write_text(OUTSIDE)
+    folders = ["--data", str(tmp_path), "--work", str(tmp_path / "work"), "--out", str(tmp_path)]
+    packaged.main(["toy-model", "--recipes", str(tmp_path / "recipes.yaml"), *folders, "--threads", "1"])
+    model = load_model(tmp_path / "toy-model.safetensors")
+    assert model.card.known_failures == ("It knows nothing.",)
+    embedded = xfaconv.embed(waves().isel(time=slice(0, 9)), model=model)
+    assert embedded.shape == (9, 8)
+    assert np.isfinite(embedded).all()
+
+
+def test_a_recipe_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        packaged.main(["monthly", "--data", str(tmp_path)])
+    assert "there is no recipe 'monthly'; choose from amip-daily-5p6deg" in capsys.readouterr().err

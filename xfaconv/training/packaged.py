@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from xfaconv.training.data import TrainingData, recipe_data
 from xfaconv.training.evaluation import forecast_skill, hidden_skill, linear_answer, one_step_skill, without_attention
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
-from xfaconv.training.recipes import RECIPES, Recipe
+from xfaconv.training.recipes import Recipe, read_recipes
 
 _WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 _BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
@@ -162,7 +163,7 @@ def control_recipe(recipe: Recipe) -> Recipe:
 
     Examples
     --------
-    >>> control_recipe(RECIPES["amip-daily-5p6deg"]).network.attention_every
+    >>> control_recipe(read_recipes()["amip-daily-5p6deg"]).network.attention_every
     0
     """
     network = replace(recipe.network, attention_every=0)
@@ -258,18 +259,22 @@ def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path) -> 
     return Model.from_network(card, network, data.climatology)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Train, measure and write one packaged model, or its control without attention."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("name", help="name of a recipe")
+    parser.add_argument("--recipes", type=Path, help="file of recipes, by default those of the packaged models")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("training-runs"), help="folder of checkpoints and logs")
     parser.add_argument("--out", type=Path, default=_WEIGHTS, help="folder of the model file")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
-    recipe, data = RECIPES[arguments.name], recipe_data(RECIPES[arguments.name], arguments.data)
+    recipes = read_recipes(arguments.recipes)
+    if arguments.name not in recipes:
+        parser.error(f"there is no recipe {arguments.name!r}; choose from {', '.join(sorted(recipes))}")
+    recipe, data = recipes[arguments.name], recipe_data(recipes[arguments.name], arguments.data)
     if arguments.control:
         compared = json.dumps(measure_control(recipe, data, arguments.work), indent=1)
         (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")

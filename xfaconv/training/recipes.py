@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -228,5 +229,25 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-_TABLE = resources.files("xfaconv.training").joinpath("recipes.yaml").read_text(encoding="utf-8")
-RECIPES = {name: read_recipe(name, entry) for name, entry in yaml.safe_load(_TABLE)["recipes"].items()}
+def read_recipes(file: Path | None = None) -> dict[str, Recipe]:
+    """Read all recipes of a YAML file.
+
+    Parameters
+    ----------
+    file : path-like, optional
+        By default the recipes of the packaged models.
+
+    Returns
+    -------
+    dict of str to Recipe
+
+    Examples
+    --------
+    >>> read_recipes()["ncep-monthly-2p5deg"].step
+    '1M'
+    """
+    text = (file or resources.files("xfaconv.training").joinpath("recipes.yaml")).read_text(encoding="utf-8")
+    return {name: read_recipe(name, entry) for name, entry in yaml.safe_load(text)["recipes"].items()}
+
+
+RECIPES = read_recipes()
