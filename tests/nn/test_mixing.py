@@ -46,12 +46,18 @@ def test_merged_and_dense_kernels_give_the_sum_of_the_branches(scales, batch):
     torch.testing.assert_close(mix_padded(padded, dense_kernel(branches)), expected, atol=1e-12, rtol=0)
 
 
+def _by_torch(padded, scales, kernels):
+    """The way of a GPU, of autocast and of a compiler."""
+    return mix_padded(padded, merged_kernels(scales, kernels))
+
+
+@pytest.mark.parametrize("mix", [mix_with_gradient, _by_torch])
 @pytest.mark.parametrize("scales", SCALES, ids=str)
-def test_gradients_are_those_of_the_branches_one_by_one(scales):
+def test_gradients_are_those_of_the_branches_one_by_one(scales, mix):
     padded, kernels = _case(scales)
     inputs = [padded.requires_grad_(), *(kernel.requires_grad_() for kernel in kernels)]
     weight = noise(2, 7, 10, 3, seed=9)
-    found = torch.autograd.grad((mix_with_gradient(padded, scales, kernels) * weight).sum(), inputs)
+    found = torch.autograd.grad((mix(padded, scales, kernels) * weight).sum(), inputs)
     expected = torch.autograd.grad((_one_by_one(padded, scales, kernels) * weight).sum(), inputs)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
