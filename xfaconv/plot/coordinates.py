@@ -214,7 +214,7 @@ def _eastward(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[
     """Order and values of longitudes going east without a jump, a repeated meridian left out."""
     around = np.mod(degrees, 360)
     order = np.argsort(around, kind="stable")
-    # The meridian before the first is the last: 359.99997 and 0 are one. What is no number stays, to be refused.
+    # The meridian before the first is the last: 359.99997 and 0 are the same. NaN stays, for Grid to raise its error.
     order = order[~(np.diff(around[order], prepend=around[order][-1] - 360) <= SAME)]
     steps = np.diff(around[order], append=around[order][0] + 360)
     if steps.size > 1 and steps.max() > 1.5 * np.median(steps):
@@ -289,7 +289,7 @@ def _between(values: NDArray[np.floating], places: NDArray[np.float64], largest:
     width = np.where(upper > cell, places[upper] - places[cell], 1.0)
     weight = ((finer - places[cell]) / width)[(slice(None),) + (None,) * (-1 - axis)]
     low, high = np.take(values, cell, axis=axis), np.take(values, upper, axis=axis)
-    # A point that was there stays as it was, whatever its neighbour lacks.
+    # With weight 0 the neighbour does not count, so that its NaN does not spread.
     return np.where(weight == 0, low, low * (1 - weight) + high * weight), finer
 
 
@@ -329,7 +329,7 @@ def _cut(edges: NDArray[np.float64], left: float) -> tuple[NDArray[np.int64], ND
 
 
 def _apart_from_ends(places: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Leave out centres that lie on an end (points on a pole, a meridian at the seam): it stands there already."""
+    """Leave out centres that lie on an end, which is there already: points on a pole, a meridian at the seam."""
     inside = (places[1:-1] > places[0] + SAME) & (places[1:-1] < places[-1] - SAME)
     return np.concatenate([[True], inside, [True]])
 

@@ -96,7 +96,7 @@ def date_precision(time: xr.DataArray) -> str:
 
 
 def period_text(time: xr.DataArray) -> str:
-    """Say which time a map stands for: one date, or the first and last and how many.
+    """Write the time that a map represents: one date, or the first and last and how many.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def is_influence(data: xr.DataArray) -> bool:
     Parameters
     ----------
     data : DataArray
-        Its name stays through sums and selections, whatever xarray does with attributes.
+        Its name stays through sums and selections; attributes may not.
 
     Returns
     -------

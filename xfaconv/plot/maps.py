@@ -59,7 +59,7 @@ def arrange(data: xr.DataArray, style: MapStyle) -> tuple[xr.DataArray, str, Map
     field : DataArray ([row,] [col,] latitude, longitude)
         In memory.
     period : str
-        Which time it stands for, empty where that is unknown or the panels say it.
+        The time that it represents, empty where that is unknown or the panels say it.
     style : MapStyle
         With a dimension that was left over as `col`.
 
@@ -102,7 +102,7 @@ def map_title(what: str, points: Mapping[str, Point], period: str, *, panels: bo
     points : mapping of str to (float, float)
         Base points; named in the title where there is one.
     period : str
-        Which time the maps stand for.
+        The time that the maps represent.
     panels : bool
         Whether there are several maps: the title then is one line.
 
@@ -132,7 +132,7 @@ def draw_map(
     data : DataArray ([row,] [col,] latitude, longitude)
         In memory.
     style : MapStyle
-        How it looks.
+        Its arguments.
     points : mapping of str to (float, float), optional
         Base points to mark, by name; the map is not cut near the first. In panels of base points each marks its own.
     great_circles : int, default 0
@@ -248,7 +248,7 @@ def _on_the_map(points: xr.DataArray, projection: Any) -> xr.DataArray:
 
 def _drawing_options(drawn: xr.DataArray, plain: xr.DataArray, style: MapStyle) -> dict[str, Any]:
     latitude, longitude = plain.dims[-2:]
-    # 0.0 equals False, so False is asked for by identity: zero is a centre, False is none.
+    # 0.0 == False, so False is recognised by identity: zero is a centre, False is none.
     diverging = is_diverging(plain.to_numpy()) if style.center is None else style.center is not False
     options: dict[str, Any] = {
         "x": longitude,

@@ -192,7 +192,7 @@ def strongest_places(panel: xr.DataArray, point: Point, count: int) -> list[Poin
 
 
 def add_great_circles(ax: GeoAxes, panel: xr.DataArray, point: Point, count: int) -> list[Any]:
-    """Draw the shortest way from the base point to the places that stand out most.
+    """Draw the great circles from the base point to the strongest places.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataAr
         found = f"a DataArray of {stippling.dtype}"
         raise ArgumentError("stippling is not boolean", found=found, fix="stippling=p_value < 0.05")
     dots, _ = canonical(stippling)
-    # Two grids of the same meridians may begin at another one of them.
+    # Grids of the same meridians may begin at different ones: 0 to 360 and -180 to 180.
     first = same_degrees(dots[dots.dims[-1]], field[field.dims[-1]][0])
     dots = dots.roll({dots.dims[-1]: -int(np.argmax(first))}, roll_coords=True)
     for dim, own in zip(dots.dims[-2:], field.dims[-2:], strict=True):

@@ -219,7 +219,7 @@ def draw_panels(data: xr.DataArray, record: Record, style: Style, kind: str) -> 
     record : Record
         Of the first panel.
     style : Style
-        How it looks.
+        Its arguments.
     kind : {"heatmap", "line"}
         Rows of colours or lines.
 
@@ -265,7 +265,7 @@ def is_calendar(time: xr.DataArray) -> bool:
 
 
 def positions(time: xr.DataArray, *, years: bool) -> NDArray[np.float64]:
-    """Where dates stand on the axis.
+    """Positions of dates on the axis.
 
     Parameters
     ----------
