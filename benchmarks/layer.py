@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from xfaconv.grid import Grid
 from xfaconv.nn import FAConvLSTM, Geometry
 from xfaconv.nn.attention import AxialAttention
-from xfaconv.nn.memory import keep_freed_memory
+from xfaconv.nn.recurrence import keep_freed_memory
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks-layer.md"
 GRIDS = ((32, 64), (73, 144), (180, 360), (721, 1440))

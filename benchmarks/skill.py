@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import xfaconv
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, build_network
-from xfaconv.specs import Architecture, NetworkSpec
+from xfaconv.specs import NetworkSpec
 from xfaconv.training.data import TrainingData, recipe_data
 from xfaconv.training.evaluation import Verification, compare, hidden_skill, verify_network, verify_references
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
@@ -33,7 +33,7 @@ from xfaconv.training.recipes import RECIPES, Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "skill.md"
 WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
-NETWORKS: tuple[Architecture, ...] = ("faconvlstm", "convlstm", "cnn-lstm", "cnn")
+NETWORKS = ("faconvlstm", "convlstm", "cnn-lstm", "cnn")
 TITLES = {"faconvlstm": "FAConvLSTM", "convlstm": "ConvLSTM", "cnn-lstm": "CNN-LSTM", "cnn": "CNN"}
 WINDOWS = {
     "plain": "The windows are taken from the record without blending.",
@@ -161,12 +161,8 @@ SPEC = NetworkSpec(
     attention_width=16,
     attention_heads=2,
     embedding=16,
-    pooling="patterns",
-    temporal_heads=2,
     look_back=6,
     leads=(0, 1),
-    located=True,
-    outlook=True,
 )
 SCHEDULE = Schedule(updates=400, batch=4, window=6, learning_rate=1e-2, weight_decay=1e-2, averaging=0.98)
 MONTHS = Case(
@@ -307,7 +303,7 @@ def arguments(description: str | None, *, write: str = "") -> argparse.Namespace
     return parser.parse_args()
 
 
-def run(world: World, architecture: Architecture, seed: int, blend: bool) -> dict[str, Any]:
+def run(world: World, architecture: str, seed: int, blend: bool) -> dict[str, Any]:
     """Train and verify one network."""
     network, seconds = train_alike(world, replace(world.case.spec, architecture=architecture), seed, blend=blend)
     verification, starts = verify_alike(world, network)

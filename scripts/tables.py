@@ -19,7 +19,7 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.analysis import importance_for_card
-from xfaconv.analysis.importances import METHODS
+from xfaconv.analysis.explanation.variable_importance import CARD_METHODS
 
 WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -135,7 +135,7 @@ def importance(given: argparse.Namespace) -> None:
         variables = list(found["gate"])
         print(f"\n{name}, {given.samples} times\n")
         print("| method | " + " | ".join(variables) + " |\n|---|" + "---|" * len(variables))
-        for method in METHODS:
+        for method in CARD_METHODS:
             print(f"| {method} | " + " | ".join(f"{found[method][variable]:.2f}" for variable in variables) + " |")
         print()
         for pair, value in found["rank_correlation"].items():

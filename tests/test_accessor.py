@@ -19,6 +19,7 @@ import xarray as xr
 
 import xfaconv
 from xfaconv.accessor import DatasetAccessor
+from xfaconv.arguments import DEFAULTS
 from xfaconv.errors import AccessorError, ArgumentError, XFaconvError
 
 METHODS = [name for name in vars(DatasetAccessor) if not name.startswith("_")]
@@ -43,7 +44,6 @@ def test_every_method_is_also_a_documented_function(name: str) -> None:
     function = getattr(xfaconv, name)
     assert inspect.isfunction(function)
     assert function.__doc__
-    assert f"`xfaconv.{name}`" in getattr(DatasetAccessor, name).__doc__
     assert name in xfaconv.__all__
 
 
@@ -58,21 +58,74 @@ def test_a_method_passes_everything_on_and_changes_nothing(name: str, monkeypatc
     home = importlib.import_module(f"xfaconv.{xfaconv._HOMES[name]}")
     monkeypatch.setattr(home, name, recorder)
     ds = xr.Dataset()
-    needed = [(0, -140)] if name in {"teleconnection", "check_attention"} else []
-    assert getattr(ds.faconv, name)(*needed, device="cpu") == "result"
+    assert getattr(ds.faconv, name)((0, -140), device="cpu") == "result"
     assert seen["ds"] is ds
-    assert seen["options"].pop("device") == "cpu"
-    # What the method adds of its own are the function's defaults.
-    monkeypatch.undo()
-    defaults = {k: v.default for k, v in inspect.signature(getattr(xfaconv, name)).parameters.items()}
-    assert all(defaults[key] == value for key, value in seen["options"].items())
-    assert set(seen["arguments"]) <= {*needed, *defaults.values()}
+    assert seen["arguments"] == ((0, -140),)
+    assert seen["options"] == {"device": "cpu"}
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_offers_the_options_of_its_function(name: str) -> None:
-    parameters = inspect.signature(getattr(DatasetAccessor, name)).parameters
-    assert any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+SHARED = ["model", "regrid", "climatology", "absent", "missing", "mode", "device", "variables", "progress"]
+OF_FIELDS = [name for name in METHODS if name != "fit"]
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith("plot")])
+def test_a_method_shows_the_signature_and_the_words_of_its_function(name: str) -> None:
+    function, method = getattr(xfaconv, name), getattr(xr.Dataset().faconv, name)
+    whole, bound = inspect.signature(function), inspect.signature(method)
+    assert list(bound.parameters.values()) == list(whole.parameters.values())[1:]
+    assert method.__doc__ == function.__doc__
+    assert method.__name__ == name
+    assert inspect.isfunction(method)  # so that Jupyter shows it as one, without the data
+
+
+@pytest.mark.parametrize("name", OF_FIELDS)
+def test_every_argument_is_shown_with_its_default_and_described(name: str) -> None:
+    method = getattr(xr.Dataset().faconv, name)
+    parameters = inspect.signature(method).parameters
+    assert [key for key in parameters if key in SHARED] == SHARED
+    assert {key: parameters[key].default for key in SHARED} == dict(DEFAULTS)
+    assert ("kwargs" in parameters) == name.startswith("plot")
+    described = re.findall(r"^\**(\w[\w, ]*?)(?: :.*)?$", inspect.getdoc(method).split("---\n")[1], flags=re.MULTILINE)
+    assert set(parameters) <= {entry for names in described for entry in names.split(", ")}
+
+
+def test_the_shared_arguments_have_one_home() -> None:
+    assert list(DEFAULTS) == SHARED == list(xfaconv.engine.Arguments.__annotations__)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name.startswith("plot")])
+def test_a_figure_of_a_dataset_takes_the_arguments_of_the_calculation_and_of_the_figure(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xfaconv.accessor import _FIGURES
+
+    calculation, seen = _FIGURES[name][0], {}
+    result = xr.Dataset({name: xr.DataArray([1.0], dims="x") for name in ("correlation", "significant", "label")})
+
+    def calculate(ds: xr.Dataset, *arguments: object, **options: object) -> xr.Dataset:
+        seen.update(arguments=arguments, options=options)
+        return result
+
+    for known, replacement in ((calculation, calculate), (name, lambda found, **style: (found, style))):
+        function = getattr(xfaconv, known)
+        replacement.__signature__ = inspect.signature(function)
+        monkeypatch.setattr(importlib.import_module(f"xfaconv.{xfaconv._HOMES[known]}"), known, replacement)
+    method = getattr(xr.Dataset().faconv, name)
+    style = {"title": "mine", "cmap": "viridis", "zorder": 3, "lw": 2}
+    drawn, given = method((0, -140), absent="climatology", variables={"sst": "tos"}, **style)
+    assert seen == {"arguments": ((0, -140),), "options": {"absent": "climatology", "variables": {"sst": "tos"}}}
+    assert given == style
+    assert drawn is result or drawn.name in ("correlation", "label")
+    seen.clear()
+    with pytest.raises(ArgumentError, match="'titel' is unknown") as caught:
+        method((0, -140), titel="mine")
+    assert caught.value.fix == "title=..."
+    assert seen == {}  # refused before anything is computed
+
+
+def test_an_importance_by_occlusion_can_be_drawn(winter: xr.Dataset) -> None:
+    figure = winter.isel(time=slice(0, 32)).faconv.plot_importance(method="occlusion", samples=2, kind="line")
+    assert len(figure) == 12
 
 
 def test_method_and_function_give_the_same(winter: xr.Dataset) -> None:
@@ -109,10 +162,10 @@ def test_the_dataset_is_the_same_after_use(winter: xr.Dataset) -> None:
 def test_the_accessor_holds_the_dataset_and_nothing_else() -> None:
     ds = xfaconv.tutorial.open_dataset("amip")
     repr(ds.faconv)
-    assert list(vars(ds.faconv)) == ["_dataset"]
-    assert vars(ds.faconv)["_dataset"] is ds
+    assert list(vars(ds.faconv)) == ["_data"]
+    assert vars(ds.faconv)["_data"] is ds
     array = ds.t2m
-    assert list(vars(array.faconv)) == ["_array"]
+    assert list(vars(array.faconv)) == ["_data"]
 
 
 def test_pickling_a_used_dataset_costs_nothing_more() -> None:
@@ -123,7 +176,7 @@ def test_pickling_a_used_dataset_costs_nothing_more() -> None:
     restored = pickle.loads(pickle.dumps(ds))
     xr.testing.assert_identical(restored, ds)
     assert isinstance(restored.faconv, DatasetAccessor)
-    assert restored.faconv._dataset is restored
+    assert restored.faconv._data is restored
 
 
 @pytest.mark.parametrize(
@@ -134,7 +187,7 @@ def test_a_derived_dataset_has_an_accessor_of_its_own(derive) -> None:
     ds = xr.Dataset({"t2m": ("time", np.arange(3.0)), "msl": ("time", np.arange(3.0))})
     assert ds.faconv is not None
     derived = derive(ds)
-    assert derived.faconv._dataset is derived
+    assert derived.faconv._data is derived
 
 
 def test_a_change_of_the_dataset_is_seen() -> None:
@@ -265,9 +318,7 @@ def test_base_points_can_be_given_by_position(winter: xr.Dataset) -> None:
     xr.testing.assert_equal(found, xfaconv.attention(winter.isel(time=slice(0, 2)), latitude=0, longitude=-140))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in METHODS if name not in ("plot_attention", "plot_importance", "plot_embedding")]
-)
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith("plot")])
 def test_a_data_array_says_how_it_becomes_a_dataset(name: str) -> None:
     array = xr.DataArray([1.0], name="z500")
     assert not hasattr(array.faconv, name)
@@ -280,8 +331,8 @@ def test_a_data_array_says_how_it_becomes_a_dataset(name: str) -> None:
 
 def test_the_accessor_of_a_data_array_can_be_copied() -> None:
     array = xr.DataArray([1.0], name="z500")
-    assert copy.deepcopy(array.faconv)._array.equals(array)
-    assert pickle.loads(pickle.dumps(array.faconv))._array.equals(array)
+    assert copy.deepcopy(array.faconv)._data.equals(array)
+    assert pickle.loads(pickle.dumps(array.faconv))._data.equals(array)
 
 
 def test_an_error_is_typed_whichever_way_it_is_called() -> None:

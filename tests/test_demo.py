@@ -49,7 +49,7 @@ def test_averages_over_winters_are_those_of_a_slow_loop() -> None:
         np.testing.assert_allclose(result.sel(kind=kind), np.mean(chosen, axis=0), rtol=1e-6)
 
 
-def test_components_are_ordered_by_their_likeness_to_the_index() -> None:
+def test_components_are_ordered_by_their_correlation_with_the_index() -> None:
     months = xr.date_range("2000-01-01", periods=120, freq="MS")
     random = np.random.default_rng(0)
     index = xr.DataArray(random.normal(size=120), {"time": months}, ("time",))
@@ -58,7 +58,7 @@ def test_components_are_ordered_by_their_likeness_to_the_index() -> None:
     embedding = xr.DataArray(
         index.values[:, None] * loads + random.normal(size=(120, 4)), coordinates, ("time", "embedding")
     )
-    assert demo.like_first(embedding, index).embedding.values.tolist() == [2, 4, 1, 3]
+    assert demo.ordered_by_correlation(embedding, index).embedding.values.tolist() == [2, 4, 1, 3]
 
 
 def test_the_demonstration_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_the_demonstration_writes_what_it_says(tmp_path: Path, capsys: pytest.Ca
         "144 months encoded in",
         "MB of memory",
         model.sha256[:12],
-        "not what causes what",
+        "it does not show causes",
         "2015/16",
         "Completed",
     ):

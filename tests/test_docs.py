@@ -120,3 +120,10 @@ def test_the_reference_names_everything_public():
 def test_how_to_pages_are_all_listed():
     listed = (DOCS / "howto" / "index.md").read_text(encoding="utf-8").split()
     assert {path.stem for path in (DOCS / "howto").glob("*.md")} - {"index"} <= set(listed)
+
+
+def test_modules_that_the_developer_guide_names_exist():
+    root = DOCS.parent
+    for page in (DOCS / "developer" / "rooms.md", root / "CONTRIBUTING.md"):
+        for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
+            assert (root / name).exists() or (root / "xfaconv" / name).exists(), f"{page.name} names {name}"

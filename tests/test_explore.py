@@ -26,13 +26,13 @@ def explorer(fields):
 def test_it_shows_what_attention_gives(explorer, fields):
     expected = xfaconv.attention(fields, latitude=65, longitude=-20)
     expected = expected[expected.full_warmup.values].mean("time")
-    np.testing.assert_allclose(explorer.look_from(65, -20), expected, rtol=1e-5)
+    np.testing.assert_allclose(explorer.move_to(65, -20), expected, rtol=1e-5)
     assert explorer.base_point == (65, -20)
 
 
 def test_a_place_that_cannot_be_leaves_it_where_it_was(explorer):
     with pytest.raises(xfaconv.errors.ArgumentError):
-        explorer.look_from(100, 0)
+        explorer.move_to(100, 0)
     assert explorer.base_point == (0.0, -140.0)
 
 

@@ -19,6 +19,7 @@ LEAVES = {
     "arguments",
     "climatology",
     "download",
+    "eofs",
     "errors",
     "formatting",
     "grid",

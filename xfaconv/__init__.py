@@ -20,9 +20,7 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, models, nn, plot, training, tutorial
     from xfaconv.adapt import recognise
-    from xfaconv.analysis import check_attention, importance, teleconnection
-    from xfaconv.analysis.influence import influence
-    from xfaconv.analysis.regimes import regimes
+    from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
     from xfaconv.models import Model, list_models, load_model, register_model
@@ -41,81 +39,27 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
-_HOMES = {
-    "Model": "models",
-    "attention": "engine",
-    "check_attention": "analysis",
-    "conform": "engine",
-    "describe": "report",
-    "embed": "engine",
-    "encode": "engine",
-    "explore_attention": "explore",
-    "fit": "training",
-    "hidden": "engine",
-    "importance": "analysis",
-    "influence": "analysis",
-    "list_models": "models",
-    "load_model": "models",
-    "plan": "engine",
-    "plot_attention": "plot",
-    "plot_embedding": "plot",
-    "plot_hidden": "plot",
-    "plot_importance": "plot",
-    "plot_regimes": "plot",
-    "plot_teleconnection": "plot",
-    "recognise": "adapt",
-    "regimes": "analysis",
-    "register_model": "models",
-    "show_versions": "versions",
-    "teleconnection": "analysis",
-    "write_zarr": "engine",
+_OFFERED = {
+    "adapt": "recognise",
+    "analysis": "check_attention importance influence regimes teleconnection",
+    "engine": "attention conform embed encode hidden plan write_zarr",
+    "explore": "explore_attention",
+    "models": "Model list_models load_model register_model",
+    "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
+    "report": "describe",
+    "training": "fit",
+    "versions": "show_versions",
 }
+_HOMES = {name: home for home, names in _OFFERED.items() for name in names.split()}
 
 __all__ = [
-    "Climatology",
-    "Grid",
-    "Model",
-    "ModelCard",
-    "NetworkSpec",
-    "VariableSpec",
-    "XFaconvError",
-    "analysis",
-    "attention",
-    "check_attention",
-    "conform",
-    "describe",
-    "embed",
-    "encode",
-    "engine",
-    "errors",
-    "explore_attention",
-    "fit",
-    "get_options",
-    "hidden",
-    "importance",
-    "influence",
-    "list_models",
-    "load_model",
-    "models",
-    "nn",
-    "plan",
-    "plot",
-    "plot_attention",
-    "plot_embedding",
-    "plot_hidden",
-    "plot_importance",
-    "plot_regimes",
-    "plot_teleconnection",
-    "recognise",
-    "regimes",
-    "register_model",
-    "set_options",
-    "show_versions",
-    "teleconnection",
-    "training",
-    "tutorial",
+    "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis", "attention",
+    "check_attention", "conform", "describe", "embed", "encode", "engine", "errors", "explore_attention", "fit",
+    "get_options", "hidden", "importance", "influence", "list_models", "load_model", "models", "nn", "plan", "plot",
+    "plot_attention", "plot_embedding", "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection",
+    "recognise", "regimes", "register_model", "set_options", "show_versions", "teleconnection", "training", "tutorial",
     "write_zarr",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,26 +1,110 @@
-"""The accessor ``ds.faconv``: a shell without state around the functions of `xfaconv`."""
+"""The accessor ``ds.faconv``: a shell without state whose methods are made from the functions of `xfaconv`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, cleandoc, signature
+from typing import Any, NoReturn
 
 import xarray as xr
 
 import xfaconv
+from xfaconv.arguments import refuse_unknown
 from xfaconv.errors import AccessorError
 
-if TYPE_CHECKING:
-    from xfaconv.analysis.importances import Method as ImportanceMethod
-    from xfaconv.engine import Arguments, Plan
-    from xfaconv.models import Model
-
-    Choice = Model | str | None
-
 NAME = "faconv"
-Place = tuple[float, float]
-Points = Mapping[str, Place] | None
-Degrees = float | None
+# For each figure, the function that calculates and what of its result is drawn.
+_FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "plot_attention": ("attention", lambda found: found),
+    "plot_embedding": ("embed", lambda found: found),
+    "plot_hidden": ("hidden", lambda found: found),
+    "plot_importance": ("importance", lambda found: found),
+    "plot_regimes": ("regimes", lambda found: found["label"]),
+    "plot_teleconnection": ("teleconnection", lambda found: found.set_coords("significant")["correlation"]),
+}
+
+
+class _Method:
+    """A function of `xfaconv` as a method: the data come first, signature and docstring are the function's own.
+
+    The function is imported when the method is first asked for, so that `import xfaconv` stays cheap.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        function = self.function()
+        if instance is None:
+            return function
+        data, whole = instance._data, signature(function)  # noqa: SLF001 - the accessor's own
+
+        @wraps(function)
+        def method(*positional: Any, **options: Any) -> Any:
+            return function(data, *positional, **options)
+
+        method.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
+        return method
+
+    def function(self) -> Callable[..., Any]:
+        """Import the function."""
+        found: Callable[..., Any] = getattr(xfaconv, self.name)
+        return found
+
+
+class _Figure(_Method):
+    """A figure of a Dataset: the calculation and then the figure, with the arguments of both."""
+
+    def function(self) -> Callable[..., Any]:
+        """Make the function of both, which refuses unknown arguments before it computes."""
+        name, chosen = _FIGURES[self.name]
+        calculate, draw = getattr(xfaconv, name), super().function()
+        own, (drawn, *others) = signature(calculate).parameters, signature(draw).parameters.values()
+        # Where both have an argument, such as the base point, the result tells the figure what was calculated.
+        style = [
+            entry.replace(kind=max(entry.kind, Parameter.KEYWORD_ONLY)) for entry in others if entry.name not in own
+        ]
+        known = [*list(own)[1:], *(entry.name for entry in style if entry.kind is Parameter.KEYWORD_ONLY)]
+
+        def function(data: xr.Dataset, *positional: Any, **options: Any) -> Any:
+            refuse_unknown(options.keys() - _artist_properties(), known)
+            asked = {entry: options.pop(entry) for entry in list(options) if entry in own}
+            return draw(chosen(calculate(data, *positional, **asked)), **options)
+
+        function.__name__, function.__qualname__ = self.name, f"DatasetAccessor.{self.name}"
+        function.__signature__ = signature(calculate).replace(  # type: ignore[attr-defined]
+            parameters=[*own.values(), *style], return_annotation=Any
+        )
+        title = cleandoc(draw.__doc__ or "").partition("\n")[0]
+        described = _parameters(calculate, {next(iter(own))}) + _parameters(draw, {drawn.name, *own})
+        function.__doc__ = (
+            f"{title}\n\nRuns `xfaconv.{name}`, then `xfaconv.{self.name}`; takes the arguments of both.\n\n"
+            f"Parameters\n----------\n{described}"
+        )
+        return function
+
+
+def _parameters(function: Callable[..., Any], without: set[str]) -> str:
+    """Give what a docstring says of the parameters of a function, some left out."""
+    found = re.search(r"\nParameters\n-+\n(.*?)(?=\n\n|\Z)", cleandoc(function.__doc__ or ""), flags=re.DOTALL)
+    entries = re.findall(r"^\S.*(?:\n .*)*", found[1] if found else "", flags=re.MULTILINE)
+    return "".join(f"{entry}\n" for entry in entries if not without.issuperset(entry.split(" :")[0].split(", ")))
+
+
+def _artist_properties() -> set[str]:
+    """Names that matplotlib takes for the cells, contours, areas and lines of the figures."""
+    from matplotlib.artist import ArtistInspector
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection, QuadMesh
+    from matplotlib.contour import ContourSet
+    from matplotlib.lines import Line2D
+
+    inspected = [ArtistInspector(artist) for artist in (QuadMesh, ContourSet, PolyCollection, Line2D)]
+    names = {name for artist in inspected for name in artist.get_setters()}
+    names |= {alias for artist in inspected for aliases in artist.get_aliases().values() for alias in aliases}
+    return names | set(signature(Axes.pcolormesh).parameters) | set(signature(ContourSet).parameters)
 
 
 class DatasetAccessor:
@@ -33,87 +117,23 @@ class DatasetAccessor:
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
-        self._dataset = dataset
+        self._data = dataset
 
-    def conform(self, **options: Unpack[Arguments]) -> xr.Dataset:
-        """Adapt to the model's variables, units, grid and anomalies: see `xfaconv.conform`."""
-        return xfaconv.conform(self._dataset, **options)
-
-    def embed(self, **options: Unpack[Arguments]) -> xr.DataArray:
-        """Give one compact vector per time, (time, embedding): see `xfaconv.embed`."""
-        return xfaconv.embed(self._dataset, **options)
-
-    def importance(self, *, method: ImportanceMethod = "gate", **options: Any) -> xr.DataArray:
-        """Say how much each variable matters, (time, variable): see `xfaconv.importance`."""
-        return xfaconv.importance(self._dataset, method=method, **options)
-
-    def attention(
-        self, latitude: Degrees = None, longitude: Degrees = None, *, base_points: Points = None, heads: bool = False,
-        **options: Unpack[Arguments],
-    ) -> xr.DataArray:  # fmt: skip
-        """Say where a base point looks, (time, latitude, longitude): see `xfaconv.attention`."""
-        return xfaconv.attention(
-            self._dataset, latitude=latitude, longitude=longitude, base_points=base_points, heads=heads, **options
-        )
-
-    def hidden(self, **options: Unpack[Arguments]) -> xr.DataArray:
-        """Give the hidden states, (time, channel, latitude, longitude): see `xfaconv.hidden`."""
-        return xfaconv.hidden(self._dataset, **options)
-
-    def encode(self, *, base_points: Points = None, heads: bool = False, **options: Unpack[Arguments]) -> xr.Dataset:
-        """Give embedding, importance and attention in one pass over the data: see `xfaconv.encode`."""
-        return xfaconv.encode(self._dataset, base_points=base_points, heads=heads, **options)
-
-    def plan(self, *, workers: int | None = None, **options: Unpack[Arguments]) -> Plan:
-        """Say what a call will cost before it is made: see `xfaconv.plan`."""
-        return xfaconv.plan(self._dataset, workers=workers, **options)
-
-    def fit(self, model: Choice = None, **options: Any) -> Model:
-        """Train or fine-tune a model on this Dataset: see `xfaconv.fit`."""
-        return xfaconv.fit(self._dataset, model, **options)
-
-    def regimes(self, n: int = 4, **options: Any) -> xr.Dataset:
-        """Cluster the embeddings into regimes, with scores and significance: see `xfaconv.regimes`."""
-        return xfaconv.regimes(self._dataset, n, **options)
-
-    def teleconnection(self, base_point: Place, **options: Any) -> xr.Dataset:
-        """Compare where a place looks with what it correlates with: see `xfaconv.teleconnection`."""
-        return xfaconv.teleconnection(self._dataset, base_point, **options)
-
-    def check_attention(self, base_point: Place, **options: Any) -> xr.Dataset:
-        """Check the attention of a place before believing it: see `xfaconv.check_attention`."""
-        return xfaconv.check_attention(self._dataset, base_point, **options)
-
-    def influence(self, base_point: Place | None = None, **options: Any) -> xr.DataArray:
-        """Say what a result depends on, to first order, through the whole network: see `xfaconv.influence`."""
-        return xfaconv.influence(self._dataset, base_point, **options)
-
-    def plot_attention(
-        self, latitude: Degrees = None, longitude: Degrees = None, *, base_points: Points = None, model: Choice = None,
-        **style: Any,
-    ) -> Any:  # fmt: skip
-        """Draw where base points look: `xfaconv.attention`, then `xfaconv.plot_attention` with the style."""
-        found = self.attention(latitude=latitude, longitude=longitude, base_points=base_points, model=model)
-        return xfaconv.plot_attention(found, **style)
-
-    def plot_importance(self, *, model: Choice = None, **style: Any) -> Any:
-        """Draw how much each variable matters: `xfaconv.importance`, then `xfaconv.plot_importance`."""
-        return xfaconv.plot_importance(self.importance(model=model), **style)
-
-    def plot_embedding(self, *, model: Choice = None, **style: Any) -> Any:
-        """Draw the embedding in time: `xfaconv.embed`, then `xfaconv.plot_embedding`."""
-        return xfaconv.plot_embedding(self.embed(model=model), **style)
+    conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
+    plan, fit, regimes, teleconnection, check_attention, influence = (_Method() for _ in range(6))
+    plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
+    plot_importance, plot_regimes, plot_teleconnection = (_Figure() for _ in range(3))
 
     def __repr__(self) -> str:
         """Say what was recognised, what is missing and what a call will cost."""
-        return repr(xfaconv.describe(self._dataset))
+        return repr(xfaconv.describe(self._data))
 
     def _repr_html_(self) -> str:
-        return xfaconv.describe(self._dataset)._repr_html_()
+        return xfaconv.describe(self._data)._repr_html_()
 
 
 class DataArrayAccessor:
-    """Figures of what `xfaconv.attention`, `xfaconv.importance` and `xfaconv.embed` gave.
+    """Figures of what `xfaconv.attention`, `xfaconv.importance` and the other functions gave.
 
     Parameters
     ----------
@@ -122,29 +142,20 @@ class DataArrayAccessor:
     """
 
     def __init__(self, array: xr.DataArray) -> None:
-        self._array = array
+        self._data = array
 
-    def plot_attention(self, **style: Any) -> Any:
-        """Draw these attention maps: see `xfaconv.plot_attention`."""
-        return xfaconv.plot_attention(self._array, **style)
-
-    def plot_importance(self, **style: Any) -> Any:
-        """Draw this importance of the variables: see `xfaconv.plot_importance`."""
-        return xfaconv.plot_importance(self._array, **style)
-
-    def plot_embedding(self, **style: Any) -> Any:
-        """Draw this embedding: see `xfaconv.plot_embedding`."""
-        return xfaconv.plot_embedding(self._array, **style)
+    plot_attention, plot_embedding, plot_hidden = (_Method() for _ in range(3))
+    plot_importance, plot_regimes, plot_teleconnection = (_Method() for _ in range(3))
 
     def __getattr__(self, name: str) -> NoReturn:
         """Explain why a method of Datasets is not here."""
-        if name.startswith("_") or not hasattr(DatasetAccessor, name):
+        if name.startswith("_") or name not in vars(DatasetAccessor):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        variable = "t2m" if self._array.name is None else self._array.name
+        variable = "t2m" if self._data.name is None else self._data.name
         raise AccessorError(
             f"a DataArray has no faconv.{name}: models read several variables together",
             expected="a Dataset",
-            found=f"DataArray {self._array.name!r}",
+            found=f"DataArray {self._data.name!r}",
             fix=f"ds.faconv.{name}(...) of the whole Dataset, or da.to_dataset(name={variable!r}).faconv.{name}(...)",
         )
 

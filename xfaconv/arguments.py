@@ -1,22 +1,160 @@
-"""Arguments that many functions share: one rule for each name, checked before anything is read or computed."""
+"""Arguments that many functions share: their defaults and descriptions, and one rule for each name."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, cleandoc, signature
 from numbers import Integral, Real
 from os import PathLike
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, closest_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from xfaconv.models import Model
 
 Place = tuple[float, float]
+Box = tuple[float, float, float, float]
+Mode = Literal["windowed", "stateful"]
 # Whether a value is good, what is expected, and an example.
 Rule = tuple[Callable[[Any], bool], str, str]
+F = TypeVar("F", bound=Callable[..., Any])
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 _LARGEST_SEED = 2**32 - 1
 _EXAMPLE = 'latitude=0, longitude=-140, or base_points={"nino34": (0, -140)}'
+
+
+class Arguments(TypedDict, total=False):
+    """The keyword arguments that every function of the engine takes.
+
+    Attributes
+    ----------
+    model : str, path-like or Model, optional
+        A name of `xfaconv.list_models`, a file, or a model; by default a packaged model is chosen by the step, the
+        domain and the variables of the data, and said in the attributes.
+    regrid : {"model", None}, default "model"
+        Regrid to the model's grid, or stay on the grid of the data.
+    climatology : {"model", "data"} or Dataset, default "model"
+        What anomalies are taken from: the model's own climatology, that of the data, or one that is given.
+    absent : {"raise", "climatology"}, optional
+        What to do about variables that the data lack; by default the option of that name.
+    missing : {"fill", "raise", "propagate"}, optional
+        Missing values outside the fixed mask become climatology, are refused, or blank the results that read them;
+        by default the option of that name. Checked where the values are read, never beforehand.
+    mode : {"windowed", "stateful"}, default "windowed"
+        Segments that start from rest after a warm-up and run in parallel, or one chain that carries the state through
+        every span without a gap.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``; by default the option of that name.
+    variables : Mapping of str to str, optional
+        Names in the Dataset of the model's variables, where they cannot be recognised.
+    progress : bool, optional
+        Show dask's progress bar while data in memory are computed; by default the option of that name. For lazy results
+        put ``with dask.diagnostics.ProgressBar():`` around ``compute`` or ``to_zarr``.
+    """
+
+    model: str | PathLike[str] | Model | None
+    regrid: Literal["model"] | None
+    climatology: Literal["model", "data"] | xr.Dataset
+    absent: str | None
+    missing: str | None
+    mode: Mode
+    device: str | None
+    variables: Mapping[str, str] | None
+    progress: bool | None
+
+
+DEFAULTS: Arguments = {
+    "model": None, "regrid": "model", "climatology": "model", "absent": None, "missing": None, "mode": "windowed",
+    "device": None, "variables": None, "progress": None,
+}  # fmt: skip
+
+
+def shared_arguments(function: F) -> F:
+    """Let a function with ``**arguments`` show and take `Arguments`, and refuse all others by name.
+
+    They take the place of ``**arguments`` in the signature and in the docstring. The function is called with those that
+    were given; `DEFAULTS` holds for the rest.
+
+    Parameters
+    ----------
+    function : callable
+        Ends with ``**arguments``, which its docstring names among the parameters. Its own arguments come first, also
+        where one has the name of a shared one.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> @shared_arguments
+    ... def report(ds, *, lag=0, **arguments): ...
+    >>> list(signature(report).parameters)[:4]
+    ['ds', 'lag', 'model', 'regrid']
+    >>> report(None, modle="mine")
+    Traceback (most recent call last):
+    xfaconv.errors.ArgumentError: argument 'modle' is unknown
+      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress
+      found:    'modle'
+      fix:      model=...
+    """
+    plain = signature(function)
+    own = [entry for entry in plain.parameters.values() if entry.kind is not Parameter.VAR_KEYWORD]
+    types: Mapping[str, Any] = Arguments.__annotations__
+    shared = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=types[name].__forward_arg__)
+        for name, default in DEFAULTS.items()
+        if name not in plain.parameters
+    ]
+    whole = plain.replace(parameters=[*own, *shared])
+
+    @wraps(function)
+    def call(*positional: Any, **given: Any) -> Any:
+        refuse_unknown(given, list(whole.parameters))
+        return function(*positional, **given)
+
+    described, words = (cleandoc(text or "") + "\n" for text in (Arguments.__doc__, function.__doc__))
+    shown = described.partition("-\n")[2]
+    call.__doc__ = re.sub(r"^\*\*arguments\n(?: .*\n)*", lambda _: shown, words, flags=re.MULTILINE)
+    call.__signature__ = whole  # type: ignore[attr-defined]
+    return cast("F", call)
+
+
+def refuse_unknown(given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse arguments that a function does not have.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Names of the arguments of a call.
+    known : sequence of str
+        Names that the function has.
+
+    Raises
+    ------
+    ArgumentError
+        Naming them, and the known ones that may be meant.
+
+    Examples
+    --------
+    >>> refuse_unknown(["model"], ["ds", "model"])
+    """
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return
+    listed = ", ".join(map(repr, unknown))
+    close = dict.fromkeys(filter(None, (closest_name(name, known) for name in unknown)))
+    raise ArgumentError(
+        f"argument {listed} is unknown" if len(unknown) == 1 else f"arguments {listed} are unknown",
+        expected=", ".join(known), found=listed, fix=", ".join(f"{name}=..." for name in close) or None,
+    )  # fmt: skip
 
 
 def is_whole(value: object, least: int = 0, most: float = math.inf) -> bool:
@@ -57,20 +195,23 @@ def is_mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
+def _several(value: object) -> list[Any]:
+    """Give the items of what can be gone through, none of text and of mappings."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+
+
 def _is_lag(value: object) -> bool:
-    if is_whole(value, -(10**9)):
-        return True
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
-    return bool(several) and all(is_whole(lag, -(10**9)) for lag in several)
+    several = _several(value)
+    return is_whole(value, -(10**9)) or (bool(several) and all(is_whole(lag, -(10**9)) for lag in several))
 
 
 def _are_leads(value: object) -> bool:
-    several = list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+    several = _several(value) if isinstance(value, Sequence) else []
     return bool(several) and all(map(is_whole, several)) and several == sorted(set(several))
 
 
 def _are_names(value: object) -> bool:
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
+    several = _several(value)
     return bool(several) and all(isinstance(name, str) for name in several)
 
 
@@ -90,32 +231,54 @@ def _one_of(*choices: str) -> Rule:
     )
 
 
+def _is_dataset(value: object) -> bool:
+    # xarray is not imported here, so that these rules cost nothing.
+    return hasattr(value, "data_vars")
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FLAG: Rule = (lambda value: isinstance(value, bool), "True or False", "True")
 
-_RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        "absent": _one_of("raise", "climatology"),
         "alpha": (lambda v: is_number(v, 1e-12, 1 - 1e-12), "a probability between 0 and 1", "0.05"),
         "batch": (lambda v: is_whole(v, 1), "a whole number from 1", "4"),
         "blend": _FLAG,
         "blocks_per_part": (lambda v: is_whole(v, 1), "a whole number from 1", "16"),
         "checkpoint": (_or_none(_is_path), "a path, or None", "'my-model.checkpoint'"),
+        "climatology": (
+            lambda v: _is_dataset(v) or (isinstance(v, str) and v in ("model", "data")),
+            "'model', 'data' or a Dataset: a network reads anomalies, not physical values",
+            "'model'",
+        ),
         "deseasonalise": _FLAG,
+        "device": (
+            lambda v: isinstance(v, str) and bool(_DEVICE.fullmatch(v)),
+            "'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'",
+            "'auto'",
+        ),
         "heads": _FLAG,
+        "implausible": _one_of("raise", "warn", "ignore"),
         "lag": (_is_lag, "a whole number of steps, or several", "0"),
         "leads": (_are_leads, "steps that ascend from 0 or more", "(0, 1, 3)"),
         "learning_rate": (_or_none(lambda v: is_number(v, 1e-12, 10)), "a number above 0, or None", "1e-3"),
         "length": (lambda v: is_number(v, 1e-3, 360), "degrees above 0, up to 360", "20.0"),
+        "missing": _one_of("fill", "raise", "propagate"),
+        "mode": _one_of("windowed", "stateful"),
         "name": (lambda v: isinstance(v, str) and bool(v.strip()), "text", "'my-model'"),
         "network": (_or_none(is_mapping), "entries of NetworkSpec by name, or None", "{'hidden': 32}"),
         "null": _one_of("effective", "phase"),
         "patience": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "10"),
         "progress": _FLAG,
+        "regrid": (lambda v: v is None or (isinstance(v, str) and v == "model"), "'model' or None", "'model'"),
         "repeats": (lambda v: is_whole(v, 0, 10**4), "a whole number from 0 to 10,000", "10"),
         "samples": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "4"),
         "seed": (lambda v: is_whole(v, 0, _LARGEST_SEED), f"a whole number from 0 to {_LARGEST_SEED:,}", "0"),
         "shuffles": (lambda v: is_whole(v, 1, 10**6), "a whole number from 1 to a million", "999"),
         "surrogates": (lambda v: is_whole(v, 0, 10**6), "a whole number from 0 to a million", "999"),
         "test": _one_of("effective", "years"),
+        "threads": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "1"),
         "threshold": (lambda v: is_number(v, 1e-12), "a number above 0", "1.0"),
         "updates": (lambda v: is_whole(v, 1), "a whole number from 1", "600"),
         "validation": (lambda v: is_number(v, 0, 0.5), "a share of the record, 0 to 0.5", "0.2"),
@@ -150,10 +313,10 @@ def check_arguments(**given: object) -> None:
       found:    -1
       fix:      seed=0
     """
-    check_rules(given, _RULES)
+    check_rules(given, RULES)
 
 
-def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
+def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule], fix: str = "{}") -> None:
     """Refuse arguments that break the rule of their name in a table of rules.
 
     Parameters
@@ -162,6 +325,8 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
         Arguments by the names that users write.
     rules : mapping of str to Rule
         A rule for each of them.
+    fix : str, default "{}"
+        Around the argument that fixes it.
 
     Raises
     ------
@@ -176,12 +341,15 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
         good, expected, example = rules[name]
         if not good(value):
             raise ArgumentError(
-                f"{name} cannot be used", expected=expected, found=repr(value)[:200], fix=f"{name}={example}"
+                f"{name} cannot be used",
+                expected=expected,
+                found=repr(value)[:200],
+                fix=fix.format(f"{name}={example}"),
             )
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
-    """Refuse an argument that is none of some words, whatever else it is.
+    """Refuse an argument that is none of the known words.
 
     Parameters
     ----------
@@ -230,21 +398,58 @@ def as_place(value: Any, name: object = "base_point") -> Place:
     >>> as_place((0, -140))
     (0.0, -140.0)
     """
+    problem, expected, found, fix = (
+        "is not a pair of latitude and longitude in degrees",
+        _EXAMPLE,
+        repr(value),
+        _EXAMPLE,
+    )
     try:
         latitude, longitude = (float(degrees) for degrees in (() if isinstance(value, Mapping | str) else value))
-    except (TypeError, ValueError) as problem:
-        raise ArgumentError(
-            f"base point {name!r} is not a pair of latitude and longitude in degrees",
-            expected=_EXAMPLE,
-            found=repr(value)[:200],
-            fix=_EXAMPLE,
-        ) from problem
-    if not (abs(latitude) <= _MOST_LATITUDE and abs(longitude) <= _MOST_LONGITUDE):
-        swapped = abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE
-        raise ArgumentError(
-            f"base point {name!r} is no place on Earth",
-            expected="latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees",
-            found=f"latitude {latitude:g}, longitude {longitude:g}",
-            fix=f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first" if swapped else _EXAMPLE,
-        )
-    return latitude, longitude
+    except (TypeError, ValueError):
+        pass
+    else:
+        if abs(latitude) <= _MOST_LATITUDE and abs(longitude) <= _MOST_LONGITUDE:
+            return latitude, longitude
+        problem, found = "is no place on Earth", f"latitude {latitude:g}, longitude {longitude:g}"
+        expected = "latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees"
+        if abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE:
+            fix = f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first"
+    raise ArgumentError(f"base point {name!r} {problem}", expected=expected, found=found[:200], fix=fix)
+
+
+def as_box(value: object, name: str = "region") -> Box:
+    """Read a box on Earth.
+
+    Parameters
+    ----------
+    value : (south, north, west, east)
+        Edges [degrees]; west may be greater than east across the date line.
+    name : str
+        Its name, for messages.
+
+    Returns
+    -------
+    tuple of (float, float, float, float)
+
+    Raises
+    ------
+    ArgumentError
+        If it is no four numbers, or its latitudes are not on Earth, south first.
+
+    Examples
+    --------
+    >>> as_box((-10, 10, 160, 270))
+    (-10.0, 10.0, 160.0, 270.0)
+    """
+    several = _several(value)
+    problem = "is not four edges in degrees"
+    if len(several) == 4 and all(is_number(edge) for edge in several):
+        south, north, west, east = (float(edge) for edge in several)
+        if -90 <= south <= north <= 90:
+            return south, north, west, east
+        problem = "has no latitudes from south to north"
+    expected = "(south, north, west, east), latitudes from -90 to 90, south first"
+    raise ArgumentError(
+        f"{name} {problem}", expected=expected, found=repr(value)[:200], fix=f"{name}=(-10, 10, 160, 270)"
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float32]
-Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+Pairs = tuple[NDArray[np.intp], ...]
 
 # Share of the area-weighted root mean square spread that no cell's spread falls below. Where a variable hardly varies
 # (sea surface temperature under ice, rain in a desert) a smaller floor makes noise as large as the signal elsewhere.

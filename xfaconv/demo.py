@@ -1,4 +1,4 @@
-"""The demonstration: ``python -m xfaconv.demo`` runs the packaged monthly model over the embedded real sample."""
+"""The demonstration: ``python -m xfaconv.demo`` runs the packaged monthly model on the embedded reanalysis sample."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import xarray as xr
 from dask.diagnostics.progress import ProgressBar
 
 import xfaconv
-from xfaconv.analysis.anomalies import standardised
 from xfaconv.analysis.indices import nino34
-from xfaconv.analysis.seasons import in_season, season_years
+from xfaconv.analysis.statistics.anomalies import standardised
+from xfaconv.analysis.statistics.seasons import in_season, season_years
 
 NINO34_CENTRE = (0.0, -140.0)
 _WRITTEN = ("encoded.nc", "attention_nino34.png", "importance.png", "embedding.png")
 _MODEL = "ncep-monthly-2p5deg"
-# An event in the usual sense: half a kelvin away from the mean, here on average over December to February.
+# An event by the usual definition: half a kelvin from the mean, here averaged over December to February.
 _THRESHOLD = 0.5
 
 
 def winters(index: xr.DataArray) -> dict[str, list[int]]:
-    """Sort winters into El Nino and La Nina by the mean of an index from December to February.
+    """Find the El Niño and La Niña winters by the mean of an index from December to February.
 
     Parameters
     ----------
     index : DataArray (time,) [K]
-        Monthly Nino3.4.
+        Monthly Niño 3.4.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def winters(index: xr.DataArray) -> dict[str, list[int]]:
     >>> winters(warm)
     {'El Niño': [2002], 'La Niña': []}
     """
-    january = winter_of(index)
+    january = winter_year(index)
     means = index.groupby(january).mean().compute()
     complete = index.groupby(january).count().compute() == 3
     years = {"El Niño": means >= _THRESHOLD, "La Niña": means <= -_THRESHOLD}
@@ -55,7 +55,7 @@ def winters(index: xr.DataArray) -> dict[str, list[int]]:
     }
 
 
-def winter_of(data: xr.DataArray) -> xr.DataArray:
+def winter_year(data: xr.DataArray) -> xr.DataArray:
     """Give each month the year of its winter's January, 0 outside December to February.
 
     Parameters
@@ -85,18 +85,18 @@ def attention_of_winters(attention: xr.DataArray, years: dict[str, list[int]]) -
     Returns
     -------
     DataArray (kind, latitude, longitude)
-        Steps without their full warm-up are left out.
+        Steps whose warm-up is incomplete are left out.
     """
     warm = attention.isel(time=np.flatnonzero(attention.full_warmup))
-    january = winter_of(warm)
+    january = winter_year(warm)
     maps = [warm.isel(time=np.flatnonzero(january.isin(chosen))).mean("time") for chosen in years.values()]
     return xr.concat(maps, xr.Variable("kind", list(years)), coords="minimal", compat="override").assign_attrs(
         attention.attrs
     )
 
 
-def like_first(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
-    """Standardise an embedding month by month, and order its components by their correlation with an index.
+def ordered_by_correlation(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
+    """Standardise an embedding month by month and order its components by their correlation with an index.
 
     Parameters
     ----------
@@ -108,7 +108,8 @@ def like_first(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     DataArray (time, embedding)
-        Rising correlation, so that the last is drawn on top; steps without their full warm-up take no part in it.
+        In order of rising correlation, so that the highest is drawn on top; it is taken over the steps whose warm-up
+        is complete.
     """
     anomaly = standardised(embedding)
     warm = np.flatnonzero(embedding.full_warmup)
@@ -125,9 +126,9 @@ def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, li
     encoded : Dataset
         With embedding, importance and attention, in memory.
     index : DataArray (time,) [K]
-        Nino3.4.
+        Niño 3.4.
     folder : Path
-        Where to.
+        Where to write them.
 
     Returns
     -------
@@ -141,20 +142,20 @@ def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, li
     maps = attention_of_winters(encoded.attention.sel(base_point="nino34"), years)
     figure = Figure(figsize=(8, 12), layout="constrained")
     axes = figure.subplots(3, 1, subplot_kw={"projection": crs.Robinson(central_longitude=NINO34_CENTRE[1])})
-    relative = xfaconv.plot.times_uniform(maps)
+    relative = xfaconv.plot.relative_to_uniform(maps)
     highest = float(relative.quantile(0.995))
     for ax, kind in zip(axes[:2], years, strict=True):
-        title = f"{kind} winters: {_spans(years[kind])}"
+        title = f"{kind} winters: {_listed(years[kind])}"
         xfaconv.plot_attention(maps.sel(kind=kind), ax=ax, vmax=highest, title=title)
     difference = maps.sel(kind="El Niño") - maps.sel(kind="La Niña")
     difference = difference.assign_coords(base_latitude=maps.base_latitude, base_longitude=maps.base_longitude)
     xfaconv.plot_attention(difference.assign_attrs(maps.attrs), ax=axes[2], title="El Niño minus La Niña")
-    figure.suptitle("Where the Niño 3.4 region looks, December to February")
+    figure.suptitle("What the Niño 3.4 region attends to, December to February")
     figure.savefig(folder / "attention_nino34.png", dpi=150)
     importance = encoded.importance.assign_attrs(long_name="share of importance")
     _save(xfaconv.plot_importance(importance), folder / "importance.png")
-    title = "Embedding: anomalies of each component in its own spread, the most like Niño 3.4 on top"
-    ordered = like_first(encoded.embeddings, index)
+    title = "Embedding: standardised components, in order of their correlation with Niño 3.4"
+    ordered = ordered_by_correlation(encoded.embeddings, index)
     _save(xfaconv.plot_embedding(ordered, index=index, title=title), folder / "embedding.png")
     return years
 
@@ -165,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Of the command line.
+        Arguments of the command line.
     """
     parser = argparse.ArgumentParser(prog="python -m xfaconv.demo", description=__doc__)
     parser.add_argument("--model", default=_MODEL, help="name or file of a model of monthly, global data")
@@ -177,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     print(f"{ds.attrs['title']}\n{ds.attrs['source']}\n\n{ds.faconv!r}\n")
     lazy = ds.faconv.encode(base_points={"nino34": NINO34_CENTRE}, model=given.model)
-    # A bar that redraws itself is for people; a log gets a line's worth now and then.
+    # A terminal gets a bar that is redrawn often; a log file a line every ten seconds.
     with ProgressBar(dt=0.2 if sys.stdout.isatty() else 10.0):  # type: ignore[no-untyped-call]
         encoded = lazy.compute()
     encoded.to_netcdf(given.output / "encoded.nc")
@@ -197,7 +198,7 @@ def _summary(
 ) -> str:
     card = model.card
     written = "\n".join(f"  {folder / name}" for name in _WRITTEN)
-    beware = "\n".join(
+    failures = "\n".join(
         textwrap.fill(text, 110, initial_indent="  - ", subsequent_indent="    ") for text in card.known_failures
     )
     return f"""
@@ -206,11 +207,11 @@ def _summary(
 The model: {card.name}, {card.parameters:,} parameters, sha256 {model.sha256[:12]}
   {card.title}
 {textwrap.fill(card.description, 110, initial_indent="  ", subsequent_indent="  ")}
-What it is known to get wrong:
-{beware}
-Attention says what the network reads, not what causes what.
+Known failures:
+{failures}
+Attention shows what the network reads; it does not show causes.
 
-El Niño winters compared: {_spans(years["El Niño"])}; La Niña winters: {_spans(years["La Niña"])}
+El Niño winters compared: {_listed(years["El Niño"])}; La Niña winters: {_listed(years["La Niña"])}
 Written:
 {written}"""
 
@@ -225,7 +226,7 @@ def _memory() -> str:
     return f", at most {peak:.0f} MB of memory"
 
 
-def _spans(years: Sequence[int]) -> str:
+def _listed(years: Sequence[int]) -> str:
     return ", ".join(f"{year - 1}/{year % 100:02d}" for year in years) or "none"
 
 

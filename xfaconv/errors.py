@@ -20,7 +20,7 @@ class XFaconvError(Exception):
     found : str, optional
         What was found.
     fix : str, optional
-        A line of code (or a short instruction) that mends it.
+        A line of code (or a short instruction) that fixes it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Moves a base point by sliders or clicks and draws where it looks: the optional interactive view for notebooks."""
+"""Maps of attention whose base point is moved by sliders or clicks: the optional interactive view for notebooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xfaconv.engine import Arguments
 
 _FIGURE_SIZE = (6.4, 4.2)
-# Share of the width of a map.
+# Largest distance of a click from the point that it stands for, as a share of the width of the map.
 _NEAR = 1e-3
 
 
@@ -24,7 +24,7 @@ class AttentionExplorer:
     Parameters
     ----------
     dataset : Dataset
-        ERA5-like fields; a short record, because each new place runs the network over all of it.
+        ERA5-like fields; a short record, because each new base point runs the network over all of it.
     base_point : (float, float)
         Latitude and longitude [degrees] to begin with.
     arguments : Arguments
@@ -38,23 +38,23 @@ class AttentionExplorer:
         self.base_point = base_point
         self.maps = self._attention(*base_point)
 
-    def look_from(self, latitude: float, longitude: float) -> xr.DataArray:
+    def move_to(self, latitude: float, longitude: float) -> xr.DataArray:
         """Move the base point.
 
         Parameters
         ----------
         latitude, longitude : float
-            The new place [degrees].
+            The new base point [degrees].
 
         Returns
         -------
         DataArray (latitude, longitude)
-            Attention, averaged over the steps that are warmed up (over all where none is); it sums to 1.
+            Attention, averaged over the steps with a complete warm-up (over all where none has one); it sums to 1.
 
         Raises
         ------
         ArgumentError
-            If the place lies outside the domain; the base point then stays where it was.
+            If it lies outside the domain; the base point then stays where it was.
         """
         self.maps = self._attention(latitude, longitude)
         self.base_point = latitude, longitude
@@ -84,7 +84,7 @@ class AttentionExplorer:
         return xfaconv.plot_attention(self.maps, base_point=self.base_point, ax=ax)
 
     def clicked(self, event: Any) -> bool:
-        """Move the base point to where a map was clicked.
+        """Move the base point to where the map was clicked.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class AttentionExplorer:
         Returns
         -------
         bool
-            Whether the click was on a place of the map.
+            Whether the click was on the map.
         """
         from cartopy import crs as ccrs
 
@@ -102,16 +102,16 @@ class AttentionExplorer:
         if projection is None or event.xdata is None:
             return False
         longitude, latitude = ccrs.PlateCarree().transform_point(event.xdata, event.ydata, projection)
-        # Beside the globe, but inside the axes, some projections give the nearest place: it lies elsewhere on the map.
+        # Beside the globe, but inside the axes, some projections give the nearest point of the globe.
         x, y = projection.transform_point(longitude, latitude, ccrs.PlateCarree())
         if not hypot(x - event.xdata, y - event.ydata) < _NEAR * abs(projection.x_limits[1] - projection.x_limits[0]):
             return False
-        self.look_from(float(latitude), float(longitude))
+        self.move_to(float(latitude), float(longitude))
         return True
 
     @property
     def widget(self) -> Any:
-        """Sliders above the map (ipywidgets); made when it is first asked for.
+        """Sliders above the map (ipywidgets), made at first use.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class AttentionExplorer:
         ]
 
         def redraw(_: Any = None) -> None:
-            self.look_from(*(slider.value for slider in sliders))
+            self.move_to(*(slider.value for slider in sliders))
             show()
 
         def show() -> None:
@@ -190,7 +190,7 @@ def explore_attention(
     Parameters
     ----------
     ds : Dataset
-        ERA5-like fields; a short record, because each new place runs the network over all of it.
+        ERA5-like fields; a short record, because each new base point runs the network over all of it.
     base_point : (float, float), default (0, -140)
         Latitude and longitude [degrees] to begin with.
     **arguments
@@ -199,19 +199,19 @@ def explore_attention(
     Returns
     -------
     AttentionExplorer
-        Its `widget` is for notebooks (it needs ipywidgets); `look_from` and `draw` do the same without.
+        Its `widget` is for notebooks (it needs ipywidgets); `move_to` and `draw` do the same without.
 
     Raises
     ------
     XFaconvError
-        If the data, the place or an argument cannot be used.
+        If the data, the base point or an argument cannot be used.
 
     Examples
     --------
     >>> import xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("amip").isel(time=slice(0, 3))
     >>> explorer = xfaconv.explore_attention(ds)
-    >>> round(float(explorer.look_from(65, -20).sum()), 4), explorer.base_point
+    >>> round(float(explorer.move_to(65, -20).sum()), 4), explorer.base_point
     (1.0, (65, -20))
     """
     return AttentionExplorer(ds, base_point, arguments)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
+from xfaconv.arguments import RULES, check_rules
 from xfaconv.errors import ArgumentError, closest_name
 
 Missing = Literal["raise", "fill", "propagate"]
 Absent = Literal["raise", "climatology"]
 Implausible = Literal["raise", "warn", "ignore"]
-
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 class Options(TypedDict):
@@ -70,30 +68,9 @@ class OptionChanges(TypedDict, total=False):
     aliases: Mapping[str, str | Iterable[str]]
 
 
-def _one_of(*choices: str) -> Callable[[str, object], object]:
-    def check(name: str, value: object) -> object:
-        if not (isinstance(value, str) and value in choices):
-            raise _refused(name, value, " or ".join(repr(choice) for choice in choices), choices[0])
-        return value
-
-    return check
-
-
-def _device(name: str, value: object) -> object:
-    if not (isinstance(value, str) and _DEVICE.fullmatch(value)):
-        raise _refused(name, value, "'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'", "auto")
-    return value
-
-
-def _threads(name: str, value: object) -> object:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    raise _refused(name, value, "None or a positive whole number", 1)
-
-
-def _flag(name: str, value: object) -> object:
-    if not isinstance(value, bool):
-        raise _refused(name, value, "True or False", True)
+def _by_rule(name: str, value: object) -> object:
+    """Check an option by the rule of the argument of that name."""
+    check_rules({name: value}, RULES, fix="xfaconv.set_options({})")
     return value
 
 
@@ -138,12 +115,12 @@ def _refused(name: str, value: object, expected: str, example: object) -> Argume
 
 _VALIDATORS: Mapping[str, Callable[[str, object], object]] = MappingProxyType(
     {
-        "device": _device,
-        "threads": _threads,
-        "missing": _one_of("raise", "fill", "propagate"),
-        "absent": _one_of("raise", "climatology"),
-        "implausible": _one_of("raise", "warn", "ignore"),
-        "progress": _flag,
+        "device": _by_rule,
+        "threads": _by_rule,
+        "missing": _by_rule,
+        "absent": _by_rule,
+        "implausible": _by_rule,
+        "progress": _by_rule,
         "cache": _folder,
         "aliases": _aliases,
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from xfaconv.adapt import Recognition, recognise
+from xfaconv.adapt import Survey
+from xfaconv.adapt.survey import survey
 from xfaconv.errors import XFaconvError
 from xfaconv.formatting import Row, html_box, html_section, text_section
 
@@ -21,21 +22,21 @@ class Description:
 
     Parameters
     ----------
-    recognition : Recognition
+    survey : Survey
         What was found, and every problem with the line that fixes it.
     plan : Plan or None
         The model that fits and what a call costs; None while there are problems.
     """
 
-    recognition: Recognition
+    survey: Survey
     plan: Plan | None
 
     def __repr__(self) -> str:
         """Give it as text."""
-        return "\n".join(str(part) for part in (self.recognition, self.plan) if part is not None)
+        return "\n".join(str(part) for part in (self.survey, self.plan) if part is not None)
 
     def _repr_html_(self) -> str:
-        parts = [self.recognition._repr_html_()]
+        parts = [self.survey._repr_html_()]
         if self.plan is not None:
             parts.append(self.plan._repr_html_())
         return f"<div>{''.join(parts)}</div>"
@@ -113,14 +114,15 @@ def describe(ds: xr.Dataset) -> Description | Verdicts:
     if isinstance(ds, xr.Dataset) and {"passed", "verdict"} <= set(ds.data_vars):
         return _verdicts(ds)
     try:
-        recognition = recognise(ds)
+        found = survey(ds)
     except XFaconvError as problem:
-        return Description(Recognition((), (), (), None, None, None, (), (problem,)), None)
-    if recognition.problems:
-        return Description(recognition, None)
-    from xfaconv.engine import plan
+        return Description(Survey(xr.Dataset(), problems=(problem,)), None)
+    if found.problems:
+        return Description(found, None)
+    from xfaconv.engine.planning import plan_of
+    from xfaconv.engine.prepare import prepare
 
     try:
-        return Description(recognition, plan(ds))
+        return Description(found, plan_of(prepare(found, {})))
     except XFaconvError as problem:
-        return Description(replace(recognition, problems=(problem,)), None)
+        return Description(replace(found, problems=(problem,)), None)

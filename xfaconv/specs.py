@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ModelFileError
-from xfaconv.formatting import card_html, card_text
+from xfaconv.formatting import Row, html_box, html_section, text_section
 from xfaconv.grid import Grid
 
-Architecture = Literal["faconvlstm", "convlstm", "cnn-lstm", "cnn"]
+FORMAT_VERSION = 2
+_LINE = 120
+_SOURCES = {
+    "simulation": "a simulation, not observations",
+    "reanalysis": "reanalysis of observations",
+    "user": "the user's own data",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,12 @@ class VariableSpec:
     long_name: str
     level: float | None = None
     partly_missing: bool = False
+
+    def __str__(self) -> str:
+        """Say what it is and in which units; the level only where the name does not say it."""
+        level = "" if self.level is None else f" at {self.level:g} hPa"
+        missing = ", partly missing" if self.partly_missing else ""
+        return f"{self.long_name}{'' if level in self.long_name else level} [{self.units}]{missing}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +79,9 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Sizes and choices of a network; with the weights it determines the function.
+    """Sizes and choices of a network; with the weights and the time step it determines the function.
+
+    The defaults are what the packaged models use, where they agree.
 
     Parameters
     ----------
@@ -78,8 +93,6 @@ class NetworkSpec:
         Bottleneck channels, the paper's C_b.
     scales : tuple of (int, int)
         Kernel size and dilation of each depthwise branch, the paper's (k, d_k).
-    squeeze : int
-        Reduction of the squeeze-excitation bottleneck.
     attention_every : int
         Axial attention at every K-th step, the paper's K; 0 means none.
     attention_width, attention_heads : int
@@ -89,31 +102,22 @@ class NetworkSpec:
     pooling : {"attention", "mean", "patterns"}
         Spatial pooling of the head; all are area-weighted. "patterns" reads the hidden state through the patterns by
         which the fields are rebuilt from the embedding, as EOF analysis does; it needs ``located=True``.
-    pooling_heads : int
-        Number of pooling patterns when ``pooling="attention"``.
-    temporal_heads : int
-        Heads of the temporal attention over the embedding sequence.
     look_back : int
         Steps that the causal temporal attention may see, itself included.
-    seasonal_harmonics : int
-        Harmonics of the year in the fixed seasonal encoding.
-    daily_cycle : bool
-        Whether the encoding also holds the time of day.
     leads : tuple of int
         Leads [steps] that the read-out predicts; 0 is the present.
     domain : tuple of float
         South, north, west, east [degrees] of the domain that the position features are relative to.
     periodic : bool
         Whether that domain closes around the globe.
-    dropout : float
-        Dropout after the bottleneck projections, in training only.
-    architecture : {"faconvlstm", "convlstm", "cnn-lstm", "cnn"}
-        The paper's layer or one of its baselines.
+    architecture : str
+        Name of the recurrent core: the paper's "faconvlstm", its baselines "convlstm", "cnn-lstm" and "cnn", or one
+        that `xfaconv.nn.register_core` has made known.
     located : bool
         Whether harmonics of position enter the core, and products of them the read-out and the patterns, so that the
         same message from afar may mean warm here and cold there.
     outlook : bool
-        Whether the embedding is also asked for the fields at the leads, so that it keeps what foretells.
+        Whether the fields at the leads are also reconstructed from the embedding, so that it keeps what predicts them.
     attention_places : {"harmonics", "products"}
         What the queries and keys of the attention know of a place: harmonics of longitude and of latitude side by side,
         or also their products, which tell places of one meridian or latitude circle apart.
@@ -122,25 +126,19 @@ class NetworkSpec:
     variables: int
     hidden: int = 48
     bottleneck: int = 16
-    scales: tuple[tuple[int, int], ...] = ((3, 1), (3, 2), (5, 3))
-    squeeze: int = 4
+    scales: tuple[tuple[int, int], ...] = ((3, 1), (3, 2))
     attention_every: int = 1
     attention_width: int = 32
     attention_heads: int = 4
     embedding: int = 32
-    pooling: Literal["attention", "mean", "patterns"] = "attention"
-    pooling_heads: int = 16
-    temporal_heads: int = 4
+    pooling: Literal["attention", "mean", "patterns"] = "patterns"
     look_back: int = 8
-    seasonal_harmonics: int = 2
-    daily_cycle: bool = False
     leads: tuple[int, ...] = (0, 1, 3)
     domain: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0)
     periodic: bool = True
-    dropout: float = 0.0
-    architecture: Architecture = "faconvlstm"
-    located: bool = False
-    outlook: bool = False
+    architecture: str = "faconvlstm"
+    located: bool = True
+    outlook: bool = True
     attention_places: Literal["harmonics", "products"] = "harmonics"
 
 
@@ -165,7 +163,7 @@ class ModelCard:
     step : str
         Time step: ``"1D"``, ``"1h"``, ``"6h"`` or ``"1M"`` (calendar months).
     segment, warmup : int
-        Steps kept, and spun up before them, in one independent piece of work.
+        Steps kept, and steps of warm-up before them, in one segment.
     network : NetworkSpec
         The network.
     climatology_harmonics : int
@@ -180,8 +178,8 @@ class ModelCard:
         What the model is known to get wrong.
     weights_sha256 : str
         Hash of the tensors, set when the file is written.
-    version : str
-        Version of the file format.
+    format_version : int
+        Version of the file format, and so of the entries that a card has.
     """
 
     name: str
@@ -203,7 +201,7 @@ class ModelCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     known_failures: tuple[str, ...] = ()
     weights_sha256: str = ""
-    version: str = "1"
+    format_version: int = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """Give the card as plain data that JSON can hold.
@@ -217,10 +215,6 @@ class ModelCard:
         out["variables"] = [asdict(variable) for variable in self.variables]
         out["grid"] = {"latitude": list(self.grid.latitude), "longitude": list(self.grid.longitude)}
         out["network"] = asdict(self.network)
-        # Older files lack these entries: without them their hash stays what it is.
-        for later in ("located", "outlook", "attention_places"):
-            if out["network"][later] in (False, "harmonics"):
-                del out["network"][later]
         out["years"] = dict(self.years)
         out["metrics"] = dict(self.metrics)
         out["known_failures"] = list(self.known_failures)
@@ -254,6 +248,7 @@ class ModelCard:
             network["domain"] = tuple(float(edge) for edge in network["domain"])
             parts["network"] = NetworkSpec(**network)
             parts["known_failures"] = tuple(parts["known_failures"])
+            parts["years"], parts["metrics"] = dict(parts["years"]), dict(parts["metrics"])
             return cls(**parts)
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelFileError(
@@ -272,9 +267,72 @@ class ModelCard:
         """
         return replace(self, **changes)
 
+    def as_text(self, kind: str = "ModelCard") -> str:
+        """Say in some lines what the model is, without its measurements.
+
+        Parameters
+        ----------
+        kind : str
+            Class name in the first line.
+
+        Returns
+        -------
+        str
+            Lines of up to 120 characters, long texts folded.
+        """
+        failures = [("known failure", failure) for failure in self.known_failures]
+        rows = [("title", self.title), *self._facts(), ("data", self.data), *self._years(), *failures, *self._terms()]
+        width = _LINE - 4 - max(len(label) for label, _ in rows)
+        folded = [(label, "\n".join(textwrap.wrap(value, width, break_on_hyphens=False))) for label, value in rows]
+        return text_section(f"<xfaconv.{kind} {self.name}>", folded)
+
     def __str__(self) -> str:
         """Say in some lines what the model is; the repr holds every entry."""
-        return card_text(self, "ModelCard")
+        return self.as_text()
 
     def _repr_html_(self) -> str:
-        return card_html(self)
+        about = [("description", self.description), ("data", self.data), *self._years(), *self._facts()]
+        failures = [(str(number), failure) for number, failure in enumerate(self.known_failures, start=1)]
+        network = [(name, str(value)) for name, value in self.to_dict()["network"].items()]
+        sections = [
+            html_section("what it is", about),
+            html_section("known failures", failures),
+            html_section("variables", [(variable.name, str(variable)) for variable in self.variables], is_open=False),
+            html_section("measured", _metrics(self.metrics), is_open=False),
+            html_section("network", network, is_open=False),
+            html_section("terms", self._terms(), is_open=False),
+        ]
+        return html_box(self.name, self.title, sections)
+
+    def _facts(self) -> list[Row]:
+        return [
+            ("trained on", _SOURCES.get(self.source, self.source)),
+            ("variables", ", ".join(variable.name for variable in self.variables)),
+            ("grid", self.grid.describe()),
+            ("step", self.step),
+            ("segment", f"{self.segment} steps kept after {self.warmup} steps of warm-up"),
+            ("parameters", f"{self.parameters:,}"),
+            ("sha256", self.weights_sha256 or "not written yet"),
+        ]
+
+    def _years(self) -> list[Row]:
+        named = {"gap": "gap", "before": "years before"}
+        return [(named.get(part, f"{part} years"), span) for part, span in self.years.items() if span]
+
+    def _terms(self) -> list[Row]:
+        return [("licence", self.licence or "none stated"), ("cite", self.citation or "nothing stated")]
+
+
+def _metrics(metrics: Mapping[str, Any], prefix: str = "") -> list[Row]:
+    """Nested measurements as rows, the path of each joined by a stroke."""
+    rows: list[Row] = []
+    for name, value in metrics.items():
+        label = f"{prefix} / {name}" if prefix else str(name)
+        rows += _metrics(value, label) if isinstance(value, Mapping) else [(label, _number(value))]
+    return rows
+
+
+def _number(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_number(entry) for entry in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -18,8 +18,7 @@ from shared import checked, command_line, loaded, save
 
 import xfaconv
 from xfaconv import analysis
-from xfaconv.analysis.axes import cell_area
-from xfaconv.analysis.places import great_circle
+from xfaconv.analysis.axes import cell_area, distance_from
 
 FILE = "ncep-oisst-monthly-global-1981-2018.nc"
 MODEL = "ncep-monthly-2p5deg"
@@ -107,7 +106,7 @@ def draw_nino(
     winter = np.flatnonzero(warm & (phases["El Niño"] | phases["La Niña"]).values)
     test = analysis.membership_test(density(nino.isel(time=winter)), phases["El Niño"][winter])
     found = analysis.correlation_map(ds.z200, index, season="DJF")
-    far = great_circle(nino, *PLACES["Niño 3.4"]) > NEAR
+    far = distance_from(nino, PLACES["Niño 3.4"]) > NEAR
     print("\nNiño 3.4, December to February")
     for name, one in mean.items():
         like = analysis.pattern_correlation(density(one), abs(found.correlation), kind="rank", where=far)
@@ -155,7 +154,7 @@ def draw_arc(
     for row, place in zip(axes, ("Aleutian low", "western Canada"), strict=True):
         mean = maps.sel(base_point=place).isel(time=winter).mean("time")
         found = analysis.correlation_map(ds.z500, PLACES[place], season="DJF")
-        far = great_circle(mean, *PLACES[place]) > NEAR
+        far = distance_from(mean, PLACES[place]) > NEAR
         like = analysis.pattern_correlation(density(mean), abs(found.correlation), kind="rank", where=far)
         print(f"{place}: rank correlation of attention with the size of the correlation of z500 {float(like):+.2f}")
         marked = {"": PLACES[place]}

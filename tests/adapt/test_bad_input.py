@@ -108,12 +108,26 @@ NOT_DATASETS = [
     Case("numpy", np.zeros(3), ArgumentError, "not an xarray.Dataset", "xr.Dataset"),
 ]
 OPTIONS = [
-    Case("regrid", base(), ArgumentError, "regrid is not known", "regrid='model'", options={"regrid": "linear"}),
-    Case("regrid true", base(), ArgumentError, "regrid is not known", "regrid='model'", options={"regrid": True}),
-    Case("absent", base(), ArgumentError, "absent is not known", "absent='raise'", options={"absent": "ignore"}),
-    Case("absent none", base(), ArgumentError, "absent is not known", "absent='raise'", options={"absent": None}),
-    Case("climatology", base(), ArgumentError, "climatology is not known", "'data'", options={"climatology": "mean"}),
-    Case("climatology number", base(), ArgumentError, "climatology is not known", "'data'", options={"climatology": 3}),
+    Case("regrid", base(), ArgumentError, "regrid cannot be used", "regrid='model'", options={"regrid": "linear"}),
+    Case("regrid true", base(), ArgumentError, "regrid cannot be used", "regrid='model'", options={"regrid": True}),
+    Case("absent", base(), ArgumentError, "absent cannot be used", "absent='raise'", options={"absent": "ignore"}),
+    Case("absent none", base(), ArgumentError, "absent cannot be used", "absent='raise'", options={"absent": None}),
+    Case(
+        "climatology",
+        base(),
+        ArgumentError,
+        "climatology cannot be used",
+        "climatology=",
+        options={"climatology": "mean"},
+    ),
+    Case(
+        "climatology number",
+        base(),
+        ArgumentError,
+        "climatology cannot be used",
+        "climatology=",
+        options={"climatology": 3},
+    ),
     Case(
         "no climatology",
         base(),
@@ -618,7 +632,7 @@ OPTIONS += [
         base(),
         ArgumentError,
         "variables is not a mapping",
-        "variables={'t2m': 'my_temperature'}",
+        "variables={'t2m': 'name in the Dataset'}",
         options={"variables": ["t2m"]},
     ),
     Case(

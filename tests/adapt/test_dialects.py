@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.adapt.dialects import DEFAULT, GRID, SPECS, Dialect, era5_like, replace, target, tell, truth
 from tests.conftest import raise_if_dask_computes
-from xfaconv.adapt import adapt, recognise, selection
+from xfaconv.adapt import adapt, pipeline, recognise
 from xfaconv.climatology import Climatology
 from xfaconv.grid import Grid
 from xfaconv.specs import VariableSpec
@@ -80,7 +80,7 @@ def test_units_are_converted_and_said(units):
     conformed = adapt(tell(replace(DEFAULT, units=tuple(told.items()))), target(), climatology=None)
     name = {"z": "z500"}.get(units[0], units[0])
     np.testing.assert_allclose(conformed.data[name], truth()[name], rtol=1e-6)
-    assert any(step.startswith(f"{name}: {units[1]} to ") for step in conformed.steps)
+    assert any(note.startswith(f"{name}: {units[1]} to ") for note in conformed.notes)
 
 
 def test_height_and_geopotential_differ_by_gravity_and_by_nothing_else():
@@ -164,7 +164,7 @@ def test_files_stay_on_disk_until_results_are_computed(tmp_path, monkeypatch):
         assert not any(ds[name]._in_memory for name in ds.data_vars), "the user's object must not cache the file"
         # A field of nine steps is smaller than one chunk may be.
         assert conformed.data.t2m.chunks[0] == (9,)
-        monkeypatch.setattr(selection, "_CHUNK_BYTES", 2 * ds.t2m.nbytes / 9)
+        monkeypatch.setattr(pipeline, "_CHUNK_BYTES", 2 * ds.t2m.nbytes / 9)
         assert adapt(ds, target()).data.t2m.chunks[0] == (2, 2, 2, 2, 1)
         np.testing.assert_allclose(conformed.data.t2m, oracle()["t2m"], atol=2e-5)
 
@@ -194,7 +194,7 @@ def test_absent_variables_are_named_and_left_missing(absent):
     with pytest.warns(UserWarning, match=f"the data lack {named}: the model reads its climatology instead"):
         conformed = adapt(ds, target(), absent="climatology")
     assert conformed.absent == tuple({"z": "z500"}.get(name, name) for name in absent)
-    assert f"absent, read as the climatology: {named}" in conformed.steps
+    assert f"absent, read as the climatology: {named}" in conformed.notes
     assert list(conformed.data.data_vars) == [spec.name for spec in SPECS]
     for name in conformed.absent:
         assert conformed.data[name].isnull().all()

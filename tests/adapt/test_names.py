@@ -196,7 +196,7 @@ def test_axes_in_degrees_are_latitude_and_longitude():
 
 def test_amounts_are_said_to_be_read_as_amounts_of_a_step():
     target = InputSpec((VariableSpec("tp", "m", "total precipitation"),), None, "1D")
-    steps = adapt(one("tp", units="m"), target, climatology=None).steps
+    steps = adapt(one("tp", units="m"), target, climatology=None).notes
     assert "tp: read as the amount of each step" in steps
 
 

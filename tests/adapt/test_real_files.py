@@ -68,7 +68,7 @@ def test_expver_as_a_dimension_is_merged(shared_data):
     np.testing.assert_allclose(out.data.u100, oracle[:, ::-1], rtol=1e-6)
     np.testing.assert_allclose(back, oracle, rtol=1e-6)
     assert np.isfinite(back).all()
-    assert "ERA5 and ERA5T are joined along 'expver'" in out.steps
+    assert "ERA5 and ERA5T are joined along 'expver'" in out.notes
 
 
 def test_a_zip_named_nc_is_explained(shared_data):
@@ -141,7 +141,7 @@ def test_an_integer_date_axis_is_read_and_given_back(shared_data):
     assert out.time.values[[0, -1]].astype("M8[D]").astype(str).tolist() == ["1984-01-01", "2024-10-01"]
     assert back.date.values[:2].tolist() == [19840101, 19840201]
     np.testing.assert_array_equal(back, raw(path, "t2m").astype("f4"))
-    assert "time axis 'date': integers such as 19840101 are read as dates" in out.steps
+    assert "time axis 'date': integers such as 19840101 are read as dates" in out.notes
 
 
 def test_pressure_levels_in_netcdf(shared_data):
@@ -202,7 +202,7 @@ def test_degrees_celsius_and_a_rate_of_rain(shared_data):
     out, back = conformed(path, wants("t2m", "msl", step="1M"))
     np.testing.assert_allclose(back, raw(path, "t2m") + 273.15, rtol=1e-6)
     assert back.mean() > 280
-    assert "t2m: deg C to K" in out.steps
+    assert "t2m: deg C to K" in out.notes
     with xr.open_dataset(path) as ds:
         with pytest.raises(UnitsError) as error:
             adapt(ds, wants("t2m", "u10", step="1M"), climatology=None)

@@ -200,7 +200,7 @@ def test_a_region_stays_regional():
     # whole cells of 22.5 degrees between 19.75 and 70.25 N, -40.25 and 30.25 E
     assert conformed.grid == Grid((33.75, 56.25), (-22.5, 0.0))
     np.testing.assert_allclose(conformed.data.t2m, brute_force(ds, conformed.grid), rtol=3e-7)
-    assert "the 2 x 2 of its cells that the data cover" in " ".join(conformed.steps)
+    assert "the 2 x 2 of its cells that the data cover" in " ".join(conformed.notes)
     back = conformed.labels.restore(conformed.data.t2m)
     np.testing.assert_array_equal(back.lon, [-22.5, 0.0])
 

@@ -9,7 +9,6 @@ import numpy as np
 from tests.adapt.dialects import DEFAULT, replace, target, tell
 from tests.conftest import raise_if_dask_computes
 from xfaconv.adapt import recognise
-from xfaconv.adapt.report import html_report, text_report
 
 
 class Outline(HTMLParser):
@@ -55,7 +54,7 @@ def test_the_text_of_a_dataset_that_is_ready():
         "    global, 8 x 16 (22.5 x 22.5 degrees), longitude periodic\n"
         "Time\n"
         "    daily, 5 steps from 2001-02-25T12:00 to 2001-03-03T12:00, calendar proleptic_gregorian, 1 gap\n"
-        "    2 stretches without a gap, the longest of 3 daily steps\n"
+        "    2 spans without a gap, the longest of 3 daily steps\n"
         "Coordinates\n"
         "    latitude: latitude by CF attributes\n"
         "    longitude: longitude by CF attributes\n"
@@ -89,9 +88,9 @@ def test_every_problem_is_told_at_once_with_its_fix():
 
 
 def test_html_folds_escapes_and_runs_nothing():
-    ds = tell(DEFAULT).rename(tp="<script>alert('rain')</script>")
+    ds = tell(DEFAULT).rename(tp="<script>alert('rain')</script>", msl="a <b>bold</b> claim")
     found = recognise(ds, target())
-    html = html_report(found, [("Model & cost", ["a <b>bold</b> claim"]), ("Nothing", [])])
+    html = found._repr_html_()
     parsed = outline(html)
     tags = [tag for tag, _ in parsed.tags]
     assert tags.count("details") >= 6
@@ -100,12 +99,7 @@ def test_html_folds_escapes_and_runs_nothing():
     text = " ".join(parsed.text)
     assert "<script>alert('rain')</script>" in text
     assert "a <b>bold</b> claim" in text
-    assert "Nothing" not in text
+    assert "Notes" in text  # but no heading without lines
+    assert "Not recognised (0)" not in text
     assert "currentColor" in html  # the colours of the page, light or dark
     assert all(problem.fix in text for problem in found.problems)
-
-
-def test_extra_sections_stand_before_the_problems():
-    found = recognise(tell(DEFAULT).drop_vars("tp"), target())
-    text = text_report(found, [("Cost", ["3 seconds"])])
-    assert text.index("Cost") < text.index("3 seconds") < text.index("Problem 1")

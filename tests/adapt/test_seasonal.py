@@ -15,7 +15,7 @@ import xarray as xr
 from tests.conftest import raise_if_dask_computes
 from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.adapt.anomalies import standardise_block
-from xfaconv.adapt.selection import squeeze
+from xfaconv.adapt.survey import squeeze
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError, UnitsError, VariableError
 from xfaconv.grid import Grid
@@ -156,7 +156,7 @@ def test_records_without_a_whole_year_are_refused(time, words):
 def test_short_records_are_told():
     with pytest.warns(UserWarning, match="the seasonal cycle is estimated from 1.0 years"):
         conformed = adapt(record(pd.date_range("2001-01-01", periods=365)), TARGET, climatology="data")
-    assert any("1.0 years" in step for step in conformed.steps)
+    assert any("1.0 years" in note for note in conformed.notes)
 
 
 def given_climatology(ds, season):

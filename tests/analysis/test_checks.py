@@ -18,11 +18,9 @@ from xfaconv.analysis import (
     regimes,
     teleconnection,
 )
-from xfaconv.analysis.checks import _claim, check_skill
-from xfaconv.analysis.probe import Probe, Window, find_target, shuffled_copy
-from xfaconv.analysis.randomisation import attention_maps, surrogate_windows
-from xfaconv.analysis.tiles import cut_tiles, partial_rank_correlation
-from xfaconv.analysis.windows import cut_windows
+from xfaconv.analysis.explanation.checks import _claim, attention_maps, check_skill, surrogate_windows
+from xfaconv.analysis.explanation.network_probe import Probe, Window, cut_windows, find_target, shuffled_copy
+from xfaconv.analysis.explanation.occlusion import cut_boxes, partial_rank_correlation
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid
@@ -48,8 +46,6 @@ def small_model(seed: int = 0, **changes: Any) -> Model:
             "attention_width": 8,
             "attention_heads": 2,
             "embedding": 8,
-            "pooling_heads": 2,
-            "temporal_heads": 2,
             "look_back": 3,
             "leads": (0, 1),
             **changes,
@@ -113,7 +109,7 @@ def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, targ
             tensor = torch.from_numpy(fields)[None]
             encoded = probe._encode(tensor, torch.from_numpy(window.seen)[None], window)
             if wanted.kind == "forecast":
-                predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:])
+                predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
                 return predicted[0, 0, wanted.lead, wanted.variable, probe.cell[0], probe.cell[1]].double().numpy()
             found = (
                 encoded.embedding[0, -1]
@@ -165,7 +161,7 @@ def test_the_embedding_has_no_place(model: Model, data: xr.Dataset) -> None:
     assert (place.attrs["base_latitude"], place.attrs["base_longitude"]) == pytest.approx((0, 90), abs=12)
 
 
-def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
+def norms(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
     """What influence differentiates, for many inputs (case, step, variable, latitude, longitude)."""
     import torch
 
@@ -177,13 +173,13 @@ def lengths(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np
             return encoded.embedding[:, -1].norm(dim=1).numpy()
         if target == "hidden":
             return encoded.refined[:, -1, probe.cell[0], probe.cell[1]].norm(dim=1).numpy()
-        predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:])
+        predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
         return predicted[:, 0, 1, 2, probe.cell[0], probe.cell[1]].numpy()
 
 
 @pytest.mark.parametrize("target", ["hidden", "embedding", ("response", 1)])
 def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target: Any) -> None:
-    """Occlusion as oracle: taking a cell's variable out of the whole window changes the target as influence foretells.
+    """Occlusion as oracle: taking a cell's variable out of the whole window changes the target as influence predicts.
 
     With anomalies a tenth as large the network is nearly linear there, so that the first-order answer must be the
     whole one; on the anomalies themselves the strongest cells must still be found.
@@ -197,13 +193,13 @@ def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target:
         probe, window = window_of(model, small)
         foretold = np.einsum("lvij,lvij->vij", found.values, window.fields[::-1])
 
-        plain = lengths(probe, window, window.fields[None], target)[0]
+        plain = norms(probe, window, window.fields[None], target)[0]
         change = np.empty_like(foretold)
         for variable in range(3):
             for row in range(GRID.shape[0]):
                 occluded = np.repeat(window.fields[None], GRID.shape[1], axis=0)
                 occluded[np.arange(GRID.shape[1]), :, variable, row, np.arange(GRID.shape[1])] = 0
-                change[variable, row] = plain - lengths(probe, window, occluded, target)
+                change[variable, row] = plain - norms(probe, window, occluded, target)
         assert np.corrcoef(foretold.ravel(), change.ravel())[0, 1] > least
         strongest = np.argsort(-np.abs(foretold), axis=None)[:20]
         assert np.abs(change).ravel()[strongest].mean() > 3 * np.abs(change).mean()
@@ -329,7 +325,7 @@ def test_agreement_of_importances_is_spearmans(model: Model, data: xr.Dataset) -
     found = [importance(data, method=method, samples=3, **options(model)) for method in ("gate", "occlusion")]
     table = importance_agreement(*found)
     ranks = [np.argsort(np.argsort(values.mean("time").values)) for values in found]
-    assert float(table.sel(one="gate", other="occlusion")) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert float(table.sel(one_method="gate", other_method="occlusion")) == pytest.approx(np.corrcoef(*ranks)[0, 1])
     card = importance_for_card(data, model, samples=3)
     assert card["rank_correlation"]["gate and occlusion"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=0.01)
     assert set(card["gradient"]) == set(NAMES)
@@ -368,15 +364,15 @@ def test_surrogate_windows_keep_the_labels_and_change_the_values(model: Model, d
     assert float(other.fields.std()) == pytest.approx(float(windows.fields.std()), rel=0.3)
 
 
-def test_tiles_cover_the_world_but_the_surroundings() -> None:
-    tiles = cut_tiles(Grid.regular(5.0), (20, 30), box=22.5, near=15)
-    assert (tiles.number[tiles.distance < 15] == -1).all()
-    assert (tiles.number[tiles.distance >= 15] >= 0).all()
-    assert tiles.size.sum() == pytest.approx(tiles.area[tiles.distance >= 15].sum())
-    order = np.arange(tiles.count)
+def test_boxes_cover_the_world_but_the_surroundings() -> None:
+    boxes = cut_boxes(Grid.regular(5.0), (20, 30), side=22.5, near=15)
+    assert (boxes.number[boxes.distance < 15] == -1).all()
+    assert (boxes.number[boxes.distance >= 15] >= 0).all()
+    assert boxes.size.sum() == pytest.approx(boxes.area[boxes.distance >= 15].sum())
+    order = np.arange(boxes.count)
     for share in (0.05, 0.3, 0.7):
-        got = tiles.size[tiles.first(order, share)].sum() / tiles.size.sum()
-        assert got == pytest.approx(share, abs=1.5 / tiles.count)
+        got = boxes.size[boxes.first(order, share)].sum() / boxes.size.sum()
+        assert got == pytest.approx(share, abs=1.5 / boxes.count)
 
 
 def test_partial_correlation_removes_what_a_control_explains() -> None:
@@ -389,7 +385,7 @@ def test_partial_correlation_removes_what_a_control_explains() -> None:
     assert np.isnan(partial_rank_correlation(control, y, [control]))
 
 
-def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+def test_the_checks_are_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
     with no_computes():
         lazy = check_attention(data.chunk(time=40), (0, 90), samples=3, **options(model))
     out = lazy.compute(scheduler="synchronous")
@@ -405,7 +401,7 @@ def test_the_battery_is_lazy_and_says_what_may_be_claimed(model: Model, data: xr
         assert "standard_name" not in out[name].attrs
         assert len(out[name].attrs["long_name"]) > 10
     assert np.isnan(out.insertion.sel(order=["distance", "latitude", "variance"])).all()
-    with pytest.raises(ArgumentError, match="too few samples"):
+    with pytest.raises(ArgumentError, match="samples cannot be used"):
         check_attention(data, (0, 90), samples=2, **options(model))
 
 
@@ -432,7 +428,7 @@ def test_the_verdict_on_skill_names_the_best_trivial_order_and_does_not_judge_by
     """Planted numbers: nearness changes more than attention does, whichever way the check goes."""
     orders = ["attention", "least", "random", "distance", "latitude", "variance"]
     deletion = np.broadcast_to(np.array([0.71, 0.1, 0.5, 0.78, 0.2, 0.4])[None, :, None], (3, 6, 5))
-    predictors = ["attention", "distance", "latitude", "variance", "attention beyond the rest"]
+    predictors = ["attention", "distance", "latitude", "variance", "attention beyond trivial maps"]
     skill = np.array([0.8, 0.6, 0.1, 0.2, 0.7]) * (1 if good else -1) + np.array([[0.0], [0.01], [0.02]])
     faithful = xr.Dataset(
         {"deletion": (("time", "order", "share"), deletion), "skill": (("time", "predictor"), skill)},
@@ -487,7 +483,7 @@ def test_regimes_of_fields_go_through_the_engine(model: Model, data: xr.Dataset)
     [
         ((1, 1, 1, 1, 1), True, "uses the regions it attends to, in these data."),
         ((1, 1, 1, 1, 0), True, "recurrence carries part of the answer"),
-        ((1, 1, 1, 0, 1), False, "as a habit of the network"),
+        ((1, 1, 1, 0, 1), False, "as a fixed property of the network"),
         ((1, 0, 1, 1, 1), False, "may not claim that attention finds them better"),
         ((0, 1, 1, 1, 1), False, "as what the network computes"),
         ((1, 1, 0, 1, 1), False, "No claim"),

@@ -11,10 +11,9 @@ import pytest
 import xarray as xr
 
 from xfaconv.analysis import indices
-from xfaconv.analysis.anomalies import anomalies, standardised
-from xfaconv.analysis.axes import box_mean, cell_area
-from xfaconv.analysis.eofs import leading_eofs
-from xfaconv.analysis.places import great_circle, nearest_point
+from xfaconv.analysis.axes import box_mean, cell_area, distance_from, nearest_point
+from xfaconv.analysis.statistics.anomalies import anomalies, standardised
+from xfaconv.analysis.statistics.eofs import leading_eofs
 from xfaconv.errors import ArgumentError, CoordinateError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -239,7 +238,7 @@ def test_areas_of_boxes_add_up_to_the_sphere() -> None:
 
 
 def test_distance_of_antipodes_and_neighbours() -> None:
-    distance = great_circle(world(1), 45.0, 10.0)
+    distance = distance_from(world(1), (45.0, 10.0))
     assert float(distance.sel(latitude=45, longitude=10)) == 0
     assert float(distance.sel(latitude=-45, longitude=190)) == pytest.approx(180)
 
@@ -267,6 +266,6 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(CoordinateError, match="no latitude"):
         indices.nino34(data.rename(latitude="row").rename("sst"))
     with pytest.raises(CoordinateError, match="outside the grid"):
-        nearest_point(data.sel(longitude=slice(0, 90)), 0, 180)
+        nearest_point(data.sel(longitude=slice(0, 90)), (0, 180))
     with pytest.raises(CoordinateError, match="of the box"):
         box_mean(data.sel(longitude=slice(0, 90)), (-10, 10, 60, 140))

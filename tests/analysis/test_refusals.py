@@ -1,4 +1,4 @@
-"""What an analysis cannot use: the typed error, its words and the line that mends it, before the network runs."""
+"""What an analysis cannot use: the typed error, its words and the line that fixes it, before the network runs."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ ROWS: dict[str, Row] = {
     "regimes outside the season": (
         lambda: analysis.regimes(embedding("2000-06-01"), 4, season="DJF"),
         TimeError,
-        "no steps in the season",
+        "in the season",
         "season=None",
     ),
     "count outside the season": (
         lambda: analysis.choose_count(embedding("2000-06-01"), season="DJF"),
         TimeError,
-        "no steps in the season",
+        "in the season",
         "season=None",
     ),
     "count with a slip": (
@@ -135,7 +135,7 @@ def test_refused_with_the_words_that_help(row: Row) -> None:
     assert fix in (caught.value.fix or "")
 
 
-def test_the_line_that_mends_a_pandas_series_works() -> None:
+def test_the_line_that_fixes_a_pandas_series_works() -> None:
     index = xr.DataArray(SERIES.to_numpy(), {"time": SERIES.index}, ("time",))
     assert analysis.correlation_map(field(), index).correlation.shape == (3, 4)
 
@@ -146,7 +146,7 @@ def test_the_line_that_mends_a_pandas_series_works() -> None:
         ({"season": "JUN"}, ArgumentError, "unknown season"),
         ({"season": "JJA"}, TimeError, "in the season"),
         ({"lag": 500}, ArgumentError, "lag is longer"),
-        ({"null": "phase", "season": [2, 4]}, TimeError, "has breaks"),
+        ({"null": "phase", "season": [2, 4]}, TimeError, "without breaks"),
     ],
 )
 def test_teleconnection_refuses_before_the_network_runs(
@@ -155,13 +155,13 @@ def test_teleconnection_refuses_before_the_network_runs(
     def ran(*_: Any, **__: Any) -> None:
         raise AssertionError("the network ran")
 
-    monkeypatch.setattr("xfaconv.engine.attention", ran)
+    monkeypatch.setattr("xfaconv.analysis.explanation.base_point_maps.attention_of", ran)
     with pytest.raises(error, match=words):
         xfaconv.teleconnection(worlds.world(90), (0, 30), model=worlds.model(), variable="t2m", **options)
 
 
 def test_a_box_is_read_as_it_is_meant() -> None:
-    from xfaconv.analysis.axes import as_box
+    from xfaconv.arguments import as_box
 
     assert as_box([np.float32(-5), 5, 350, 10]) == (-5.0, 5.0, 350.0, 10.0)
 

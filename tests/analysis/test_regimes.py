@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xfaconv.analysis.clustering import recoloured, surrogate_vectors, transitions
-from xfaconv.analysis.composites import regime_composites
-from xfaconv.analysis.regimes import choose_count, regimes
+from xfaconv.analysis.clustering import choose_count, recoloured, regimes, transitions
+from xfaconv.analysis.statistics.composites import regime_composites
+from xfaconv.analysis.statistics.surrogates import surrogate_vectors
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -208,7 +208,7 @@ def test_surrogate_vectors_keep_spectra_and_covariance() -> None:
 def test_bad_input_is_refused() -> None:
     data, _ = chain(100)
     for count in (1, 100):
-        with pytest.raises(ArgumentError, match="number of regimes"):
+        with pytest.raises(ArgumentError, match="n cannot be used"):
             regimes(data, count)
     with pytest.raises(ArgumentError, match="unknown method"):
         regimes(data, 3, method="som")  # type: ignore[arg-type]
@@ -222,5 +222,5 @@ def test_bad_input_is_refused() -> None:
         regimes(data, 3, season="JJA")
     with pytest.raises(MissingDataError, match="whole warm-up"):
         regimes(data.assign_coords(full_warmup=("time", np.zeros(100, dtype=bool))), 3)
-    with pytest.raises(ArgumentError, match="no candidates"):
+    with pytest.raises(ArgumentError, match="candidates cannot be used"):
         choose_count(data, ())

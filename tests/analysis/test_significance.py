@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from xfaconv.analysis.discovery import false_discovery
-from xfaconv.analysis.significance import correlate, correlation_p_value, effective_sample_size
+from xfaconv.analysis.statistics.correlation import correlate
+from xfaconv.analysis.statistics.significance import correlation_p_value, effective_sample_size, false_discovery
 from xfaconv.errors import ArgumentError, CoordinateError, MissingDataError, TimeError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -11,13 +11,11 @@ import pytest
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area
-from xfaconv.analysis.composites import composite, membership_test
-from xfaconv.analysis.events import effective_sample_of_events
-from xfaconv.analysis.patterns import pattern_correlation
-from xfaconv.analysis.seasons import in_season, season_months, season_years
-from xfaconv.analysis.significance import lag_one_autocorrelation
-from xfaconv.analysis.surrogates import phase_randomised, surrogate_series
-from xfaconv.analysis.teleconnections import correlation_map, teleconnectivity
+from xfaconv.analysis.statistics.composites import composite, membership_test
+from xfaconv.analysis.statistics.correlation import correlation_map, pattern_correlation, teleconnectivity
+from xfaconv.analysis.statistics.seasons import in_season, season_months, season_years
+from xfaconv.analysis.statistics.significance import effective_sample_of_events, lag_one_autocorrelation
+from xfaconv.analysis.statistics.surrogates import phase_randomised, surrogate_series
 from xfaconv.errors import ArgumentError, GridError, MissingDataError, TimeError
 
 sys.path.insert(0, str(Path(__file__).parent))

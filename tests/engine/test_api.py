@@ -237,7 +237,7 @@ def test_absent_variables_read_as_climatology():
         ({"missing": "ignore"}, ArgumentError, "ignore"),
         ({"absent": "ignore"}, ArgumentError, "ignore"),
         ({"regrid": "bilinear"}, ArgumentError, "bilinear"),
-        ({"climatology": None}, ArgumentError, "climatology=None"),
+        ({"climatology": None}, ArgumentError, "climatology"),
         ({"climatology": "era5"}, ArgumentError, "era5"),
         ({"device": "tpu"}, ArgumentError, "tpu"),
         ({"model": "no-such-model"}, ModelError, "no-such-model"),
@@ -345,15 +345,15 @@ def test_conformed_data_are_the_oracles_anomalies():
 
 
 @pytest.mark.parametrize("mode", ["windowed", "stateful"])
-def test_short_stretches_and_hidden_states_that_are_not_kept(monkeypatch, mode):
+def test_short_batches_and_hidden_states_that_are_not_kept(monkeypatch, mode):
     from xfaconv.engine import planning, prepare, runtime
 
     ds, model = worlds.world(30), worlds.model(attention_every=2)
     expected = worlds.oracle(ds, model, base_point=POINT, mode=mode)
     monkeypatch.setattr(prepare, "HIDDEN_BYTES", 1)
-    for bytes_of_stretch in (1, 3 * 4 * 8 * 16 * 16):
-        monkeypatch.setattr(runtime, "_STRETCH_BYTES", bytes_of_stretch)
-        monkeypatch.setattr(runtime, "_MAPS_BYTES", bytes_of_stretch)
+    for bytes_of_batch in (1, 3 * 4 * 8 * 16 * 16):
+        monkeypatch.setattr(runtime, "_BATCH_BYTES", bytes_of_batch)
+        monkeypatch.setattr(runtime, "_MAPS_BYTES", bytes_of_batch)
         check_all(ds, model, mode)
         out = xfaconv.encode(ds.chunk(time=7), model=model, mode=mode, base_points={"p": (11.25, 202.5)}).compute()
         np.testing.assert_allclose(out.embeddings.values, expected["embedding"], atol=1e-5)

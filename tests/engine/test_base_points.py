@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfaconv.engine.base_points import locate, nearest_cell
+from xfaconv.engine.prepare import locate
 from xfaconv.errors import ArgumentError
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, nearest_cell
 
 GLOBAL = Grid.regular(5.0)
 REGIONAL = Grid(tuple(np.arange(-20.0, 1.0, 2.0)), tuple(np.arange(270.0, 300.0, 2.0)))

@@ -33,7 +33,7 @@ def model() -> Model:
         step="1D",
         segment=4,
         warmup=3,
-        network=worlds.spec(variables=len(SPECS), daily_cycle=False),
+        network=worlds.spec(variables=len(SPECS)),
     )
     with torch.random.fork_rng():
         torch.manual_seed(3)

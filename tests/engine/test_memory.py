@@ -107,7 +107,7 @@ def test_regridded_fields_wait_for_few_segments(monkeypatch):
     original = pipeline.standardise_block
     model = worlds.model()
 
-    def no_network(work, steps, before, *blocks) -> dict:
+    def no_network(steps, work, *blocks) -> dict:
         return {"embedding": np.zeros((len(steps.year_phase) - steps.kept_from, 6), "f4")}
 
     monkeypatch.setattr(graph, "run_segment", no_network)

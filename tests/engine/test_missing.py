@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xfaconv.engine.missing import Expected, check_policy, fill
-from xfaconv.errors import ArgumentError, MissingDataError
+from xfaconv.engine.missing import Expected, fill
+from xfaconv.errors import MissingDataError
 
 NAMES = ("t2m", "sst")
 LAND = np.array([[[False, False], [False, False]], [[True, False], [False, False]]])
@@ -62,11 +62,6 @@ def test_complete_fields_are_all_seen():
     out = fill(np.ones((3, 2, 2, 2), "f4"), expected(), "raise", STAMPS)
     assert (out.seen == 1).all()
     assert out.seen.shape == (3, 2, 2)
-
-
-def test_an_unknown_policy_is_refused():
-    with pytest.raises(ArgumentError, match="'ignore'"):
-        check_policy("ignore")
 
 
 def test_a_variable_without_a_single_value_is_refused_with_what_to_do() -> None:

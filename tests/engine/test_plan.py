@@ -61,7 +61,7 @@ def test_planning_computes_nothing(no_computes):
 
 def test_text_and_html_say_what_counts():
     plan = xfaconv.plan(worlds.world(40).chunk(time=7), model=worlds.model())
-    for said in ("tiny-1D-0", "named by the caller", "6 calls in parallel", "8 x 16", "11 without a full warm-up"):
+    for said in ("tiny-1D-0", "named by the caller", "6 calls in parallel", "8 x 16", "warm-up incomplete"):
         assert said in repr(plan)
         assert said in plan._repr_html_()
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,4 +1,4 @@
-"""Segments of absolute time: every step kept once, warm-up inside its run, the same cut for any slice."""
+"""Segments of absolute time: every step kept once, warm-up inside its span, the same cut for any slice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xfaconv.engine.segments import cut
 from xfaconv.errors import ArgumentError
 
 
-def runs_of(index: np.ndarray) -> list[slice]:
+def spans_of(index: np.ndarray) -> list[slice]:
     edges = [0, *(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
@@ -34,35 +34,35 @@ def records(draw: st.DrawFn) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 @given(records(), st.integers(1, 12), st.integers(0, 9), st.sampled_from(["windowed", "stateful"]))
 def test_every_step_is_kept_once_by_the_segment_that_owns_it(index, segment, warmup, mode):
-    pieces = cut(index, runs_of(index), segment=segment, warmup=warmup, mode=mode)
-    kept = np.concatenate([np.arange(piece.keep_start, piece.stop) for piece in pieces])
+    segments = cut(index, spans_of(index), segment=segment, warmup=warmup, mode=mode)
+    kept = np.concatenate([np.arange(one.keep_start, one.stop) for one in segments])
     assert kept.tolist() == list(range(len(index)))
-    assert sum(pieces.kept) == len(index)
-    for piece in pieces:
-        numbers = index[piece.keep_start : piece.stop]
+    assert sum(segments.kept) == len(index)
+    for one in segments:
+        numbers = index[one.keep_start : one.stop]
         assert len(set((numbers // segment).tolist())) == 1
-        read = index[piece.read_start : piece.stop]
+        read = index[one.read_start : one.stop]
         assert (np.diff(read) == 1).all()
         if mode == "windowed":
-            # As far back as the warm-up wants and the run goes.
+            # As far back as the warm-up wants and the span goes.
             wanted = numbers[0] // segment * segment - warmup
-            available = [n for n in index[: piece.stop].tolist() if n >= wanted]
+            available = [n for n in index[: one.stop].tolist() if n >= wanted]
             while np.any(np.diff(available) != 1):
                 available = available[int(np.flatnonzero(np.diff(available) != 1)[-1]) + 1 :]
             assert read.tolist() == available
-            assert not piece.continues
+            assert not one.continues
         else:
-            assert piece.read_start == piece.keep_start
+            assert one.read_start == one.keep_start
 
 
 @settings(max_examples=200, deadline=None)
 @given(records(), st.integers(1, 12), st.integers(0, 9))
 def test_full_warmup_says_whether_every_earlier_step_is_there(index, segment, warmup):
-    pieces = cut(index, runs_of(index), segment=segment, warmup=warmup)
+    segments = cut(index, spans_of(index), segment=segment, warmup=warmup)
     present = set(index.tolist())
     for position, number in enumerate(index.tolist()):
         first = number // segment * segment - warmup
-        assert pieces.full_warmup[position] == all(n in present for n in range(first, number + 1))
+        assert segments.full_warmup[position] == all(n in present for n in range(first, number + 1))
 
 
 @settings(max_examples=200, deadline=None)
@@ -73,12 +73,12 @@ def test_a_slice_reads_the_same_steps_wherever_its_warmup_is_full(start, length,
     last = data.draw(st.integers(first + 1, length))
 
     def reads(numbers):
-        pieces = cut(numbers, [slice(0, len(numbers))], segment=segment, warmup=warmup)
+        segments = cut(numbers, [slice(0, len(numbers))], segment=segment, warmup=warmup)
         return {
-            int(numbers[k]): int(numbers[piece.read_start])
-            for piece in pieces
-            for k in range(piece.keep_start, piece.stop)
-            if pieces.full_warmup[k]
+            int(numbers[k]): int(numbers[one.read_start])
+            for one in segments
+            for k in range(one.keep_start, one.stop)
+            if segments.full_warmup[k]
         }
 
     whole, part = reads(index), reads(index[first:last])
@@ -87,17 +87,16 @@ def test_a_slice_reads_the_same_steps_wherever_its_warmup_is_full(start, length,
 
 def test_a_gap_starts_from_rest_in_both_modes():
     index = np.array([0, 1, 2, 3, 7, 8, 9])
-    windowed = cut(index, runs_of(index), segment=4, warmup=3)
-    assert [(piece.read_start, piece.keep_start, piece.stop) for piece in windowed] == [(0, 0, 4), (4, 4, 5), (4, 5, 7)]
-    stateful = cut(index, runs_of(index), segment=4, warmup=3, mode="stateful")
-    assert [piece.continues for piece in stateful] == [False, False, True]
+    windowed = cut(index, spans_of(index), segment=4, warmup=3)
+    assert [(one.read_start, one.keep_start, one.stop) for one in windowed] == [(0, 0, 4), (4, 4, 5), (4, 5, 7)]
+    stateful = cut(index, spans_of(index), segment=4, warmup=3, mode="stateful")
+    assert [one.continues for one in stateful] == [False, False, True]
     assert stateful.full_warmup.tolist() == [False, False, False, True, False, False, False]
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"segment": 4, "warmup": 1, "mode": "serial"}, "serial"),
         ({"segment": 0, "warmup": 1}, "segment=0"),
         ({"segment": 4, "warmup": -1}, "warmup=-1"),
     ],

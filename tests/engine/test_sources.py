@@ -143,7 +143,7 @@ def test_grib_through_cfgrib(shared_data):
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Model.from_network(card, build_network(card.network), used)
+        model = Model.from_network(card, build_network(card.network, card.step), used)
     path = shared_data / "awkward" / "era5-2mt-2019-03-uk.grib"
     with xr.open_dataset(path, engine="cfgrib", backend_kwargs={"indexpath": ""}) as ds:
         few = ds.isel(time=slice(0, 60))

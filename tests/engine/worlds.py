@@ -48,11 +48,8 @@ def spec(**changes: object) -> NetworkSpec:
         "attention_width": 8,
         "attention_heads": 2,
         "embedding": 6,
-        "pooling_heads": 2,
-        "temporal_heads": 2,
         "look_back": 4,
         "leads": (0, 1),
-        "daily_cycle": True,
     }
     return NetworkSpec(**(choices | changes))
 
@@ -75,7 +72,7 @@ def model(step: str = "1D", segment: int = 8, warmup: int = 5, seed: int = 0, **
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_network(card.network)
+        network = build_network(card.network, step)
     return Model.from_network(card, network, climatology())
 
 

@@ -37,7 +37,7 @@ CLAIMS = {
         assert shares == sorted(shares, reverse=True) and shares[-1] > 0.05
         assert 3 <= count["El Niño"] and 0 < float(found.pattern_correlation) < 0.3
         arctic = dict(lat=77.5, lon=180.0)
-        assert float(xfaconv.plot.times_uniform(found.attention).sel(arctic)) > 3
+        assert float(xfaconv.plot.relative_to_uniform(found.attention).sel(arctic)) > 3
         assert abs(float(correlation.correlation.sel(arctic))) < 0.2 and not correlation.significant.sel(arctic)
         assert analysis.check_parameters(windows).passed and not result.passed  # as the README says of its figure
         assert float(test.significant.mean()) < 0.01
@@ -49,7 +49,7 @@ CLAIMS = {
     "05-fit-on-your-region": """
         beaten = pd.DataFrame(skill).T["over damped persistence"]
         assert ((beaten > 0.9) & (beaten < 1.1)).all() and again.sha256 == model.sha256
-        assert float(xfaconv.plot.times_uniform(attention).mean("time").max()) < 2
+        assert float(xfaconv.plot.relative_to_uniform(attention).mean("time").max()) < 2
     """,
     "06-decade-with-dask-distributed": """
         assert difference < 1e-6 and warm.sizes["time"] == 24 and bool((warm == stored.embeddings).all())

@@ -17,8 +17,8 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 GRID = Grid.regular(30.0)
 SPEC = NetworkSpec(
-    variables=2, hidden=8, bottleneck=4, scales=((3, 1),), squeeze=2, attention_width=8, attention_heads=2, embedding=8,
-    pooling_heads=2, temporal_heads=2, look_back=2, leads=(0, 1),
+    variables=2, hidden=8, bottleneck=4, scales=((3, 1),), attention_width=8, attention_heads=2, embedding=8,
+    look_back=2, leads=(0, 1),
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def test_sixteen_threads_build_the_network_once(monkeypatch: pytest.MonkeyPatch)
     model = make_tiny_model(seed=101)
     built = []
     original = nn.build_network
-    monkeypatch.setattr(nn, "build_network", lambda spec: built.append(1) or original(spec))
+    monkeypatch.setattr(nn, "build_network", lambda *spec: built.append(1) or original(*spec))
     barrier = threading.Barrier(16)
 
     def ask(_: int) -> object:
@@ -187,7 +187,7 @@ def test_a_changed_card_that_no_file_could_hold_is_refused(changes: dict[str, ob
     "changes",
     [
         {"network": replace(SPEC, look_back=5)},
-        {"network": replace(SPEC, dropout=0.5), "metrics": {}},
+        {"network": replace(SPEC, periodic=False), "metrics": {}},
         {"licence": "CC-BY-4.0", "citation": "Ours, 2026", "known_failures": ("Rain is too weak.",)},
     ],
     ids=str,

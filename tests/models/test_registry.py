@@ -268,7 +268,7 @@ def test_a_right_download_that_is_no_model_is_refused_and_not_kept(
 
 
 def test_a_file_for_a_later_release_stays_in_the_cache(server: LocalServer, tiny_model: Model, tmp_path: Path) -> None:
-    later = replace(tiny_model._file, card=tiny_model.card.updated(version="2"))
+    later = replace(tiny_model._file, card=tiny_model.card.updated(format_version=3))
     write_model_file(tmp_path / "later.safetensors", later)
     content = (tmp_path / "later.safetensors").read_bytes()
     register_model("theirs", url=server.serve("/model", content), sha256=sha256(content))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import pickle
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from xfaconv.models import Model, load_model
 from xfaconv.models import storage as storage_module
 from xfaconv.models.storage import read_model_file, seal
 from xfaconv.nn import build_network
+from xfaconv.specs import NetworkSpec
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,11 @@ def join(header: object, data: bytes) -> bytes:
 def with_card(content: bytes, change: Callable[[dict], object]) -> bytes:
     """The file as somebody would write it who knows the format and changes its card."""
     header, data = split(content)
-    card = json.loads(header["__metadata__"]["card"])
+    card = json.loads(header["__metadata__"]["xfaconv"])["card"]
     changed = change(card)
-    text = json.dumps(card if changed is None else changed, sort_keys=True)
-    header["__metadata__"] |= {"card": text, "card_sha256": storage_module.hashlib.sha256(text.encode()).hexdigest()}
+    card = card if changed is None else changed
+    digest = hashlib.sha256(json.dumps(card).encode()).hexdigest()
+    header["__metadata__"] = {"xfaconv": json.dumps({"card_sha256": digest, "card": card})}
     return join(header, data)
 
 
@@ -127,10 +130,10 @@ class Bomb:
 @pytest.mark.parametrize(
     ("stranger", "said"),
     [
-        (b"", "0 bytes"),
-        (b"\x00" * 7, "7 bytes"),
-        (b"\x00" * 100, "claims 0"),
-        (b"\xff" * 100, "claims"),
+        (b"", "not a model file"),
+        (b"\x00" * 7, "not a model file"),
+        (b"\x00" * 100, "not a model file"),
+        (b"\xff" * 100, "not a model file"),
         (b"<!DOCTYPE html><html><body>Please sign in</body></html>", "an HTML or XML page"),
         (b"\n\n<html></html>", "an HTML or XML page"),
         (zip_of_a_pickle(), "a ZIP archive"),
@@ -161,7 +164,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 
 def bad_headers() -> dict[str, Callable[[dict], object]]:
     def tensor(**changes: object) -> Callable[[dict], object]:
-        return lambda header: header["network.core.bias" if False else first(header)].update(changes)
+        return lambda header: header[first(header)].update(changes)
 
     def first(header: dict) -> str:
         return next(name for name in header if name.startswith("network."))
@@ -178,6 +181,10 @@ def bad_headers() -> dict[str, Callable[[dict], object]]:
 
     def rename(header: dict) -> None:
         header["network.other"] = header.pop(first(header))
+
+    def bfloat16(header: dict) -> None:
+        integers = header["climatology.coefficients"]
+        integers["dtype"] = "BF16"
 
     def outside(header: dict) -> None:
         header["stowaway"] = header.pop(first(header))
@@ -202,8 +209,15 @@ def bad_headers() -> dict[str, Callable[[dict], object]]:
         "outside": outside,
         "tensor missing": lambda header: header.pop(first(header)),
         "no metadata": lambda header: header.pop("__metadata__"),
-        "no card": lambda header: header["__metadata__"].pop("card"),
-        "metadata not text": lambda header: header["__metadata__"].update(card=3),
+        "a type that numpy lacks": bfloat16,
+        "no card": lambda header: header["__metadata__"].pop("xfaconv"),
+        "metadata not text": lambda header: header["__metadata__"].update(xfaconv=3),
+        "card not JSON": lambda header: header["__metadata__"].update(xfaconv="{nonsense}"),
+        "card is a number": lambda header: header["__metadata__"].update(xfaconv="3"),
+        "card nested without end": lambda header: header["__metadata__"].update(xfaconv="[" * 100_000),
+        "a name twice in the card": lambda header: header["__metadata__"].update(
+            xfaconv=header["__metadata__"]["xfaconv"].replace('"name"', '"name": "another", "name"', 1)
+        ),
         "metadata is a list": lambda header: header.update(__metadata__=[]),
         "header is a list": lambda header: list(header),
         "header is a number": lambda header: 3,
@@ -234,8 +248,9 @@ def set_entry(*path: str, to: object) -> Callable[[dict], object]:
 
 
 BAD_CARDS: dict[str, Callable[[dict], object]] = {
-    "another version": set_entry("version", to="2"),
-    "no version": lambda card: card.pop("version"),
+    "a later version": set_entry("format_version", to=3),
+    "version is text": set_entry("format_version", to="2"),
+    "no version": lambda card: card.pop("format_version"),
     "list": lambda card: [card],
     "unknown entry": set_entry("surprise", to=1),
     "missing entry": lambda card: card.pop("grid"),
@@ -272,7 +287,7 @@ BAD_CARDS: dict[str, Callable[[dict], object]] = {
     "heads that do not divide": set_entry("network", "attention_heads", to=3),
     "unknown architecture": set_entry("network", "architecture", to="transformer"),
     "unknown pooling": set_entry("network", "pooling", to="max"),
-    "dropout of 2": set_entry("network", "dropout", to=2.0),
+    "an entry of format 1": set_entry("network", "dropout", to=0.0),
     "domain of three": set_entry("network", "domain", to=[0, 1, 2]),
     "negative lead": set_entry("network", "leads", to=[-1, 0]),
     "kernel of zero": set_entry("network", "scales", to=[[0, 1]]),
@@ -299,6 +314,7 @@ RESEALED: dict[str, dict[str, object]] = {
     "a network of unbuildable size": {"network": replace(SPEC, hidden=99_999, bottleneck=99_999)},
     "heads that do not divide": {"network": replace(SPEC, attention_heads=3)},
     "another architecture": {"network": replace(SPEC, architecture="convlstm")},
+    "an architecture that is not registered": {"network": replace(SPEC, architecture="transformer")},
     "no attention": {"network": replace(SPEC, attention_every=0)},
 }
 
@@ -386,7 +402,7 @@ def test_saving_replaces_at_once_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_module.os, "fdopen", full_disk)
+        patch.setattr(storage_module.Path, "replace", full_disk)
         with pytest.raises(ModelFileError, match="No space left"):
             tiny_model.save(path)
     assert path.read_bytes() == b"old"
@@ -404,7 +420,37 @@ def test_saving_into_a_folder_that_is_absent_says_so(tiny_model: Model, tmp_path
 def test_the_hash_of_the_file_can_be_demanded(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    digest = storage_module.hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     assert read_model_file(path, file_sha256=digest).card.name == "tiny-monthly-30deg"
     with pytest.raises(ModelFileError, match="not the file that was asked for"):
         read_model_file(path, file_sha256="0" * 64)
+
+
+def as_format_1(content: bytes) -> bytes:
+    """The file as the format before had it: the card itself as metadata, its version as text."""
+    header, data = split(content)
+    card = json.loads(header["__metadata__"]["xfaconv"])["card"]
+    card["version"] = str(card.pop("format_version") - 1)
+    text = json.dumps(card)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    header["__metadata__"] = {"format": "xfaconv", "card": text, "card_sha256": digest}
+    return join(header, data)
+
+
+def test_a_file_of_an_older_or_a_later_format_is_refused_with_what_helps(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for other, found, fix in (
+        (as_format_1(content), "'1'", "train the model again"),
+        (with_card(content, set_entry("format_version", to=3)), "3", "pip install --upgrade"),
+    ):
+        path.write_bytes(other)
+        with pytest.raises(ModelFileError, match="another version of the file format") as caught:
+            load_model(path)
+        assert caught.value.found == found
+        assert caught.value.fix.startswith(fix)
+
+
+def test_a_card_holds_every_entry_of_its_network_whatever_the_defaults(content: bytes) -> None:
+    card = json.loads(split(content)[0]["__metadata__"]["xfaconv"])["card"]
+    assert set(card["network"]) == {entry.name for entry in fields(NetworkSpec)}
+    assert card["format_version"] == 2

@@ -101,8 +101,8 @@ class World:
                 out[i, j] = [f(angle) for angle in angles for f in (math.cos, math.sin)]
         return out
 
-    def smooth_products(self):
-        """Products of harmonics of longitude and latitude, 1 and root 2 times cos and sin, by 1 / (1 + m^2 + n^2)."""
+    def products(self, smooth=False):
+        """Products of 1, root 2 cos and sin along both directions; the smooth ones scaled by 1 / (1 + m^2 + n^2)."""
         waves = [(0, lambda angle: 1.0)]
         for k in (1, 2, 3, 4):
             waves += [(k, lambda angle, k=k: math.sqrt(2) * math.cos(k * angle))]
@@ -113,7 +113,7 @@ class World:
         for i, latitude in enumerate(self.latitude):
             for j, longitude in enumerate(self.longitude):
                 out[i, j] = [z[1](math.radians(longitude)) * m[1](math.radians(latitude)) for z, m in pairs]
-        return out * size / math.sqrt((size**2).mean())
+        return out * size / math.sqrt((size**2).mean()) if smooth else out
 
     def sphere(self):
         """Unit vector of each cell."""
@@ -123,7 +123,7 @@ class World:
         )
 
 
-def cell_step(p, world, x, hidden, memory, scales):
+def cell_step(p, world, x, hidden, cell, scales):
     """One step of the cell; p are the cell's parameters. Gives H_t, C_t and the squeeze-excitation gates."""
     z = every_cell(lambda v: layer_norm(p, "input_norm", linear(p, "input_projection", v)), x)
     r = every_cell(lambda v: layer_norm(p, "hidden_norm", linear(p, "hidden_projection", v)), hidden)
@@ -140,18 +140,18 @@ def cell_step(p, world, x, hidden, memory, scales):
     pooled = sum(world.share[i, j] * mixed[i, j] for i in range(world.rows) for j in range(world.columns))
     squeezed = np.maximum(linear(p, "squeeze_excitation.squeeze", pooled), 0)
     excitation = sigmoid(linear(p, "squeeze_excitation.excite", squeezed))
-    new_hidden, new_memory = np.empty_like(hidden), np.empty_like(memory)
+    new_hidden, new_cell = np.empty_like(hidden), np.empty_like(cell)
     channels = hidden.shape[-1]
     for i in range(world.rows):
         for j in range(world.columns):
             gates = linear(p, "gates", layer_norm(p, "mixing_norm", mixed[i, j] * excitation))
             g_in, g_forget, g_out, candidate = (gates[k * channels : (k + 1) * channels] for k in range(4))
-            before = memory[i, j]
+            before = cell[i, j]
             g_in = sigmoid(g_in + p["peephole_input"] * before)
             g_forget = sigmoid(g_forget + p["peephole_forget"] * before)
-            new_memory[i, j] = g_forget * before + g_in * np.tanh(candidate)
-            new_hidden[i, j] = sigmoid(g_out) * np.tanh(new_memory[i, j])
-    return new_hidden, new_memory, excitation
+            new_cell[i, j] = g_forget * before + g_in * np.tanh(candidate)
+            new_hidden[i, j] = sigmoid(g_out) * np.tanh(new_cell[i, j])
+    return new_hidden, new_cell, excitation
 
 
 def softmax(x):
@@ -162,7 +162,7 @@ def softmax(x):
 def axial_weights(p, world, hidden, heads):
     """Dense A_row[head, i', j, j'], A_col[head, j, i, i'] and the values (lat, lon, head, size)."""
     normed = every_cell(lambda v: layer_norm(p, "norm", v), hidden)
-    places = world.positions() if p["position_hidden.weight"].shape[1] == 16 else world.smooth_products()
+    places = world.positions() if p["position_hidden.weight"].shape[1] == 16 else world.products(smooth=True)
     width = p["value.weight"].shape[0]
     size = width // heads
     position = every_cell(lambda v: p["position.weight"] @ gelu(linear(p, "position_hidden", v)), places).reshape(
@@ -209,25 +209,28 @@ def axial_attention(p, world, hidden, heads):
     return every_cell(lambda v: linear(p, "out", v), read.reshape(world.rows, world.columns, -1))
 
 
-def pool(p, world, hidden, groups):
-    """s_t = Pool(W_s H_t)."""
+def pool(p, world, hidden, spec, patterns=None):
+    """s_t = Pool(W_s H_t); two components to each head of the attention."""
     projected = every_cell(lambda v: linear(p, "projection", v), hidden)
-    if groups == 1:
+    if spec.pooling == "patterns":
+        weight = patterns.reshape(spec.variables, spec.embedding, -1)
+        return np.einsum("ij,ijv,vdp,ijp->d", world.share, projected, weight, world.products())
+    if spec.pooling == "mean":
         return sum(world.share[i, j] * projected[i, j] for i in range(world.rows) for j in range(world.columns))
     logits = every_cell(lambda v: linear(p, "pool_logits", layer_norm(p, "pool_norm", v)), hidden)
     logits = logits + every_cell(lambda v: linear(p, "pool_position", v), world.positions())
     logits = logits + np.log(world.share)[..., None]
-    size = projected.shape[-1] // groups
+    size = 2
     out = []
-    for g in range(groups):
+    for g in range(projected.shape[-1] // size):
         weights = softmax(logits[..., g].ravel())
         out.append(weights @ projected[..., g * size : (g + 1) * size].reshape(-1, size))
     return np.concatenate(out)
 
 
-def seasonal(year_phase, day_phase, size, harmonics, daily):
-    """P: sinusoids of the year (and of the day), zeros beyond."""
-    angles = [2 * math.pi * k * year_phase for k in range(1, harmonics + 1)]
+def seasonal(year_phase, day_phase, size, daily):
+    """P: two harmonics of the year (and one of the day), zeros beyond."""
+    angles = [2 * math.pi * k * year_phase for k in (1, 2)]
     angles += [2 * math.pi * day_phase] if daily else []
     waves = [f(angle) for angle in angles for f in (math.cos, math.sin)][:size]
     return np.array(waves + [0.0] * (size - len(waves)))
@@ -249,33 +252,34 @@ def temporal_attention(p, sequence, heads, look_back):
     return np.array(out)
 
 
-def network(p, spec, world, fields, seen, year_phase, day_phase, first_index=0):
+def network(p, spec, world, fields, seen, year_phase, day_phase, first_index=0, daily=False):
     """The whole network over one sample (time, variable, lat, lon): hidden, refined, embeddings, gates."""
-    cell, attention, head = part(p, "core."), part(p, "attention_module."), part(p, "head.")
+    core, attention, head = part(p, "core."), part(p, "attention_module."), part(p, "head.")
     hidden = np.zeros((world.rows, world.columns, spec.hidden))
-    memory = np.zeros_like(hidden)
-    groups = spec.pooling_heads if spec.pooling == "attention" else 1
+    cell = np.zeros_like(hidden)
     out = {"hidden": [], "refined": [], "gates": [], "pooled": []}
     for t in range(len(fields)):
-        waves = [f(2 * math.pi * phase) for phase in _phases(spec, year_phase[t], day_phase[t]) for f in _WAVES]
+        waves = [f(2 * math.pi * phase) for phase in _phases(daily, year_phase[t], day_phase[t]) for f in _WAVES]
         context = np.broadcast_to(np.array(waves), (world.rows, world.columns, len(waves)))
         x = np.concatenate([np.moveaxis(fields[t], 0, -1), seen[t][..., None], world.sphere(), context], axis=-1)
-        hidden, memory, gates = cell_step(cell, world, x, hidden, memory, spec.scales)
+        if spec.located:
+            x = np.concatenate([x, world.positions()], axis=-1)
+        hidden, cell, gates = cell_step(core, world, x, hidden, cell, spec.scales)
         out["hidden"].append(hidden)
         if spec.attention_every and (first_index + t) % spec.attention_every == 0:
             hidden = hidden + axial_attention(attention, world, hidden, spec.attention_heads)
         out["refined"].append(hidden)
         out["gates"].append(gates)
-        encoding = seasonal(year_phase[t], day_phase[t], spec.embedding, spec.seasonal_harmonics, spec.daily_cycle)
-        out["pooled"].append(pool(head, world, hidden, groups) + encoding)
+        encoding = seasonal(year_phase[t], day_phase[t], spec.embedding, daily)
+        out["pooled"].append(pool(head, world, hidden, spec, p.get("patterns.weight")) + encoding)
     out = {name: np.array(values) for name, values in out.items()}
-    out["embedding"] = temporal_attention(head, out["pooled"], spec.temporal_heads, spec.look_back)
-    out["memory"] = memory
+    out["embedding"] = temporal_attention(head, out["pooled"], spec.embedding // 8, spec.look_back)
+    out["cell"] = cell
     return out
 
 
 _WAVES = (math.cos, math.sin)
 
 
-def _phases(spec, year_phase, day_phase):
-    return [year_phase, day_phase] if spec.daily_cycle else [year_phase]
+def _phases(daily, year_phase, day_phase):
+    return [year_phase, day_phase] if daily else [year_phase]

@@ -21,26 +21,20 @@ from xfaconv.specs import NetworkSpec
 SPEC = {
     "variables": 2,
     "hidden": 6,
-    "bottleneck": 3,
+    "bottleneck": 6,
     "scales": ((3, 1), (3, 2)),
-    "squeeze": 2,
     "attention_width": 4,
     "attention_heads": 2,
-    "embedding": 8,
-    "pooling_heads": 4,
-    "temporal_heads": 2,
+    "embedding": 16,
     "look_back": 3,
     "leads": (0, 2),
 }
+UNLOCATED = {"located": False, "pooling": "attention"}
 CHOICES = {
-    "attention every step, attention pooling": {"attention_every": 1},
-    "attention every second step, mean pooling, daily cycle": {
-        "attention_every": 2,
-        "pooling": "mean",
-        "daily_cycle": True,
-        "seasonal_harmonics": 1,
-    },
-    "no attention": {"attention_every": 0, "scales": ((3, 1),)},
+    "as the packaged models": {},
+    "attention every step, attention pooling": {"attention_every": 1, **UNLOCATED},
+    "attention every second step, mean pooling": {"attention_every": 2, "located": False, "pooling": "mean"},
+    "no attention": {"attention_every": 0, "scales": ((3, 1),), "pooling": "attention"},
 }
 # Geometry is float32 by contract: its rounding is what separates float64 from the oracle.
 TOLERANCE = 5e-6
@@ -55,12 +49,12 @@ def _inputs(grid, steps, variables):
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize(("choice", "step"), [*zip(CHOICES, ("1D", "1M", "6h", "1D"), strict=True)])
 @pytest.mark.parametrize("kind", GRIDS)
-def test_network_follows_the_paper(kind, choice, fast):
+def test_network_follows_the_paper(kind, choice, step, fast):
     grid = GRIDS[kind]
     spec = NetworkSpec(**SPEC | CHOICES[choice])
-    network = disturbed(build_network(spec))
+    network = disturbed(build_network(spec, step))
     fields, seen, year, day = _inputs(grid, 4, spec.variables)
     with torch.inference_mode() if fast else torch.enable_grad():
         found = network.encode(fields, seen, year, day, geometry_of(grid), first_index=3, keep_refined=True)
@@ -73,11 +67,12 @@ def test_network_follows_the_paper(kind, choice, fast):
         year[0].numpy(),
         day[0].numpy(),
         first_index=3,
+        daily=step == "6h",
     )
     for name in ("hidden", "refined", "gates", "embedding"):
         actual = getattr(found, name)[0].detach().numpy()
         np.testing.assert_allclose(actual, expected[name], atol=TOLERANCE, rtol=0, err_msg=name)
-    np.testing.assert_allclose(found.state[1][0].detach().numpy(), expected["memory"], atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(found.state[1][0].detach().numpy(), expected["cell"], atol=TOLERANCE, rtol=0)
     assert found.hidden.abs().max() > 0.1
 
 
@@ -85,13 +80,13 @@ def test_network_follows_the_paper(kind, choice, fast):
 def test_widest_kernels_and_squeeze_on_a_single_cell_step(kind):
     grid = GRIDS[kind]
     scales = ((5, 2), (3, 1), (3, 3))
-    cell = disturbed(FAConvLSTMCell(3, 5, bottleneck=2, scales=scales, squeeze=1))
-    x, hidden, memory = noise(1, 1, *grid.shape, 3), noise(1, *grid.shape, 5, seed=5), noise(1, *grid.shape, 5, seed=6)
-    arguments = (x[0, 0].numpy(), hidden[0].numpy(), memory[0].numpy())
+    cell = disturbed(FAConvLSTMCell(3, 5, bottleneck=2, scales=scales))
+    x, hidden, state = noise(1, 1, *grid.shape, 3), noise(1, *grid.shape, 5, seed=5), noise(1, *grid.shape, 5, seed=6)
+    arguments = (x[0, 0].numpy(), hidden[0].numpy(), state[0].numpy())
     expected = oracle.cell_step(oracle.numbers(cell), world_of(grid), *arguments, scales)
     for run_type in (PlainRun, FastRun):
         with torch.no_grad():
-            run = run_type(cell, None, geometry_of(grid), hidden, memory)
+            run = run_type(cell, None, geometry_of(grid), hidden, state)
             run.prepare(x)
             gates = run.advance(0)
         for actual, wanted in zip((run.hidden, run.cell, gates), expected, strict=True):
@@ -175,21 +170,20 @@ def test_state_goes_on_where_it_stopped_and_is_not_changed():
 
 
 def test_temporal_attention_is_causal_with_a_finite_look_back():
-    head = disturbed(SubspaceHead(4, 8, pooling="mean", pooling_heads=1, temporal_heads=2, look_back=3))
-    sequence = noise(1, 7, 8)
-    zero = torch.zeros_like(sequence)
-    before = head(sequence, zero)
+    head = disturbed(SubspaceHead(4, 16, pooling="mean", look_back=3))
+    sequence = noise(1, 7, 16)
+    before = head(sequence)
     sequence[:, 3] += 1
-    changed = (head(sequence, zero) - before).abs().amax(dim=(0, 2)) > 1e-12
+    changed = (head(sequence) - before).abs().amax(dim=(0, 2)) > 1e-12
     assert changed.tolist() == [False, False, False, True, True, True, False]
 
 
 @pytest.mark.parametrize("daily", [False, True])
 def test_seasonal_encoding(daily):
     year, day = torch.tensor([[0.0, 0.3, 0.9]]), torch.tensor([[0.0, 0.25, 0.5]])
-    found = seasonal_encoding(year, day, 7, 2, daily)
+    found = seasonal_encoding(year, day, 7, daily)
     for t in range(3):
-        expected = oracle.seasonal(float(year[0, t]), float(day[0, t]), 7, 2, daily)
+        expected = oracle.seasonal(float(year[0, t]), float(day[0, t]), 7, daily)
         np.testing.assert_allclose(found[0, t].numpy(), expected, atol=1e-6)
 
 
@@ -197,7 +191,7 @@ def test_seasonal_encoding(daily):
 def test_gradients_are_those_of_the_function(kind):
     grid = GRIDS[kind]
     spec = NetworkSpec(
-        **SPEC | {"attention_every": 2, "variables": 1, "hidden": 2, "bottleneck": 2, "scales": ((3, 1),)}
+        **SPEC | UNLOCATED | {"attention_every": 2, "variables": 1, "hidden": 2, "bottleneck": 2, "scales": ((3, 1),)}
     )
     network = disturbed(build_network(spec))
     geometry = geometry_of(grid)
@@ -249,8 +243,8 @@ def test_no_parameter_is_dead(choice):
     geometry = geometry_of(grid)
     fields, seen, year, day = _inputs(grid, 4, spec.variables)
     encoded = network.encode(fields, seen, year, day, geometry, keep_refined=True)
-    prediction = network.predict(encoded.refined, fields)
-    reconstruction = network.reconstruct(encoded.embedding, geometry)
+    prediction = network.predict(encoded.refined, fields, geometry)
+    reconstruction = sum(network.reconstruct(encoded.embedding, geometry, lead=lead) for lead in (0, 2))
     (prediction.square().sum() + reconstruction.square().sum()).backward()
     dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert dead == []

@@ -14,7 +14,7 @@ import torch
 
 from xfaconv.errors import ArgumentError
 from xfaconv.nn import FAConvLSTM
-from xfaconv.nn.keras_arguments import refuse_keras_arguments
+from xfaconv.nn.layer import refuse_keras_arguments
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras", reason="Keras is not installed: pip install keras", exc_type=ImportError)
@@ -67,10 +67,10 @@ def test_what_return_state_returns(backwards, data_format):
     """Hidden state first, equal to the last output in the order of processing; then the cell state."""
     layers = _both(return_sequences=True, return_state=True, go_backwards=backwards, data_format=data_format)
     for layer in layers:
-        output, hidden, memory = _call(layer, _in(data_format))
+        output, hidden, cell = _call(layer, _in(data_format))
         np.testing.assert_allclose(hidden, output[:, -1], atol=1e-6)
-        assert not np.allclose(memory, hidden)
-        assert (np.abs(hidden) <= np.abs(np.tanh(memory)) + 1e-6).all()
+        assert not np.allclose(cell, hidden)
+        assert (np.abs(hidden) <= np.abs(np.tanh(cell)) + 1e-6).all()
 
 
 def test_go_backwards_is_the_run_over_the_reversed_sequence_in_that_order():

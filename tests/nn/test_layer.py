@@ -38,16 +38,16 @@ def test_layer_follows_the_paper(kind, mode):
     layer = _layer(grid=grid, return_sequences=True, return_state=True)
     x = noise(1, 4, *grid.shape, 3)
     with mode():
-        output, hidden, memory = layer(x)
+        output, hidden, cell = layer(x)
     p = oracle.numbers(layer)
-    slow_hidden = slow_memory = np.zeros((*grid.shape, 6))
+    slow_hidden = slow_cell = np.zeros((*grid.shape, 6))
     for t in range(4):
-        step = (oracle.part(p, "cell."), world, x[0, t].numpy(), slow_hidden, slow_memory, SIZES["scales"])
-        slow_hidden, slow_memory, _ = oracle.cell_step(*step)
+        step = (oracle.part(p, "cell."), world, x[0, t].numpy(), slow_hidden, slow_cell, SIZES["scales"])
+        slow_hidden, slow_cell, _ = oracle.cell_step(*step)
         if t % 2 == 0:
             slow_hidden = slow_hidden + oracle.axial_attention(oracle.part(p, "attention."), world, slow_hidden, 2)
         np.testing.assert_allclose(output[0, t].detach().numpy(), slow_hidden, atol=5e-6)
-    np.testing.assert_allclose(memory[0].detach().numpy(), slow_memory, atol=5e-6)
+    np.testing.assert_allclose(cell[0].detach().numpy(), slow_cell, atol=5e-6)
     torch.testing.assert_close(hidden, output[:, -1])
 
 
@@ -60,9 +60,9 @@ def test_without_a_grid_the_world_is_a_plane_with_zeros_around(mode, use_bias):
         output = layer(x)
     p = oracle.part(oracle.numbers(layer), "cell.")
     world = world_of(Grid(tuple(1e-6 * np.arange(1, 7)), tuple(1.0 * np.arange(7))))  # equal areas, to 1e-14
-    hidden = memory = np.zeros((6, 7, 6))
+    hidden = cell = np.zeros((6, 7, 6))
     for t in range(2):
-        hidden, memory, _ = oracle.cell_step(p, world, x[0, t].numpy(), hidden, memory, SIZES["scales"])
+        hidden, cell, _ = oracle.cell_step(p, world, x[0, t].numpy(), hidden, cell, SIZES["scales"])
         np.testing.assert_allclose(output[0, t].detach().numpy(), hidden, atol=1e-7)
 
 
@@ -133,13 +133,13 @@ def test_initial_state_is_honoured_and_never_changed():
     x = _plane(steps=4)
     for mode in (torch.enable_grad, torch.inference_mode):
         with mode():
-            _, hidden, memory = layer(x[:, :2])
-            kept = hidden.clone(), memory.clone()
-            continued = layer(x[:, 2:], initial_state=[hidden, memory], first_index=2)
+            _, hidden, cell = layer(x[:, :2])
+            kept = hidden.clone(), cell.clone()
+            continued = layer(x[:, 2:], initial_state=[hidden, cell], first_index=2)
             for part, expected in zip(continued, layer(x), strict=True):
                 torch.testing.assert_close(part, expected, atol=1e-9, rtol=0)
             assert torch.equal(hidden, kept[0])
-            assert torch.equal(memory, kept[1])
+            assert torch.equal(cell, kept[1])
 
 
 def test_dropout_is_for_training_only_and_the_same_at_all_steps():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,26 +62,26 @@ def _convolve(p, name, world, field):
     return out + p.get(f"{name}.convolution.bias", 0)
 
 
-def _lstm(gates, memory):
+def _lstm(gates, cell):
     g_in, g_forget, g_out, candidate = np.split(gates, 4, axis=-1)
-    memory = oracle.sigmoid(g_forget) * memory + oracle.sigmoid(g_in) * np.tanh(candidate)
-    return oracle.sigmoid(g_out) * np.tanh(memory), memory
+    cell = oracle.sigmoid(g_forget) * cell + oracle.sigmoid(g_in) * np.tanh(candidate)
+    return oracle.sigmoid(g_out) * np.tanh(cell), cell
 
 
-def _convlstm(p, world, x, hidden, memory):
-    gates = _convolve(p, "input_convolution", world, x) + _convolve(p, "hidden_convolution", world, hidden)
-    return _lstm(gates, memory)
+def _convlstm(p, world, x, hidden, cell):
+    gates = _convolve(p, "first", world, x) + _convolve(p, "hidden_convolution", world, hidden)
+    return _lstm(gates, cell)
 
 
-def _cnn_lstm(p, world, x, hidden, memory):
+def _cnn_lstm(p, world, x, hidden, cell):
     features = np.maximum(_convolve(p, "second", world, np.maximum(_convolve(p, "first", world, x), 0)), 0)
     gates = oracle.every_cell(lambda v: oracle.linear(p, "input_gates", v), features)
-    return _lstm(gates + oracle.every_cell(lambda v: oracle.linear(p, "hidden_gates", v), hidden), memory)
+    return _lstm(gates + oracle.every_cell(lambda v: oracle.linear(p, "hidden_gates", v), hidden), cell)
 
 
-def _cnn(p, world, x, hidden, memory):
+def _cnn(p, world, x, hidden, cell):
     features = np.maximum(_convolve(p, "second", world, np.maximum(_convolve(p, "first", world, x), 0)), 0)
-    return np.tanh(_convolve(p, "third", world, features)), memory
+    return np.tanh(_convolve(p, "third", world, features)), cell
 
 
 @pytest.mark.parametrize(
@@ -88,26 +90,24 @@ def _cnn(p, world, x, hidden, memory):
 @pytest.mark.parametrize("kind", GRIDS)
 def test_baselines_follow_dense_loops(kind, kind_of_cell, expected_step):
     grid, world = GRIDS[kind], world_of(GRIDS[kind])
-    cell = disturbed(kind_of_cell(3, 4), size=0.2)
+    cell = disturbed(kind_of_cell(3, NetworkSpec(variables=3, hidden=4)), size=0.2)
     fields, geometry = noise(1, 3, *grid.shape, 3), geometry_of(grid)
-    hidden = memory = torch.zeros(1, *grid.shape, 4, dtype=torch.float64)
-    slow_hidden = slow_memory = np.zeros((*grid.shape, 4))
+    hidden = cell_state = torch.zeros(1, *grid.shape, 4, dtype=torch.float64)
+    slow_hidden = slow_cell = np.zeros((*grid.shape, 4))
     prepared = cell.prepare(fields, geometry)
     for t in range(3):
-        hidden, memory, gates = cell.step(prepared[:, t], hidden, memory, geometry)
-        arguments = (world, fields[0, t].numpy(), slow_hidden, slow_memory)
-        slow_hidden, slow_memory = expected_step(oracle.numbers(cell), *arguments)
+        hidden, cell_state, gates = cell.step(prepared[:, t], hidden, cell_state, geometry)
+        arguments = (world, fields[0, t].numpy(), slow_hidden, slow_cell)
+        slow_hidden, slow_cell = expected_step(oracle.numbers(cell), *arguments)
         assert gates is None
         np.testing.assert_allclose(hidden[0].detach().numpy(), slow_hidden, atol=1e-10)
-        np.testing.assert_allclose(memory[0].detach().numpy(), slow_memory, atol=1e-10)
+        np.testing.assert_allclose(cell_state[0].detach().numpy(), slow_cell, atol=1e-10)
 
 
 @pytest.mark.parametrize("architecture", ["convlstm", "cnn-lstm", "cnn"])
 def test_baseline_networks_have_the_same_face_and_no_dead_parameter(architecture):
     grid = GRIDS["pole-points"]
-    spec = NetworkSpec(
-        variables=2, hidden=6, embedding=8, pooling_heads=4, temporal_heads=2, leads=(0, 1), architecture=architecture
-    )
+    spec = NetworkSpec(variables=2, hidden=6, embedding=8, leads=(0, 1), architecture=architecture)
     network = disturbed(build_network(spec), size=0.2)
     assert not network.has_attention
     assert not network.has_gates
@@ -117,9 +117,10 @@ def test_baseline_networks_have_the_same_face_and_no_dead_parameter(architecture
     assert encoded.hidden.shape == (2, 3, *grid.shape, 6)
     assert encoded.embedding.shape == (2, 3, 8)
     assert encoded.gates.shape == (2, 3, 0)
-    prediction = network.predict(encoded.refined, fields[:, 1:])
+    prediction = network.predict(encoded.refined, fields[:, 1:], geometry_of(grid))
     assert prediction.shape == (2, 3, 2, 2, *grid.shape)
-    (prediction.square().sum() + network.reconstruct(encoded.embedding, geometry_of(grid)).square().sum()).backward()
+    reconstruction = sum(network.reconstruct(encoded.embedding, geometry_of(grid), lead=lead) for lead in (0, 1))
+    (prediction.square().sum() + reconstruction.square().sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
     with pytest.raises(ModelError):
         network.importance(encoded.gates)
@@ -128,9 +129,10 @@ def test_baseline_networks_have_the_same_face_and_no_dead_parameter(architecture
 def test_predict_is_damped_persistence_plus_a_read_out():
     grid = GRIDS["regional"]
     spec = NetworkSpec(variables=2, hidden=5, bottleneck=3, attention_every=0, scales=((3, 1),), leads=(0, 3))
+    spec = replace(spec, located=False, pooling="mean")
     network = disturbed(build_network(spec))
     p, refined, fields = oracle.numbers(network), noise(1, 2, *grid.shape, 5), noise(1, 2, 2, *grid.shape, seed=8)
-    found = network.predict(refined, fields).detach().numpy()
+    found = network.predict(refined, fields, geometry_of(grid)).detach().numpy()
     for t in range(2):
         for i, j in ((0, 0), (3, 4)):
             middle = oracle.gelu(oracle.linear(p, "read_out.0", refined[0, t, i, j].numpy()))

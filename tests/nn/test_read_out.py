@@ -1,4 +1,4 @@
-"""Networks that know the place: read-out, patterns and pooling follow slow loops, and older files keep their hash."""
+"""Networks that know the place: read-out, patterns and pooling follow slow loops."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import torch
 from tests.nn import oracle
 from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise
 from xfaconv.errors import ArgumentError
-from xfaconv.models import load_model
 from xfaconv.nn import build_network
-from xfaconv.nn.read_out import LocatedReadOut
+from xfaconv.nn.head import LocatedReadOut
 from xfaconv.specs import NetworkSpec
 
 SPEC = NetworkSpec(
@@ -24,14 +23,11 @@ SPEC = NetworkSpec(
     attention_width=4,
     attention_heads=2,
     embedding=8,
-    pooling_heads=4,
-    temporal_heads=2,
     scales=((3, 1),),
     leads=(0, 3),
-    located=True,
+    pooling="attention",
+    outlook=False,
 )
-
-PLACES = ("harmonics", "products")
 
 
 def products(latitude, longitude):
@@ -88,12 +84,6 @@ def test_every_parameter_of_a_located_network_is_used():
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
 
 
-def test_predict_without_the_grid_is_refused_where_the_read_out_needs_it():
-    network = build_network(SPEC)
-    with pytest.raises(ArgumentError, match="depends on position"):
-        network.predict(torch.zeros(1, 1, 5, 6, 5), torch.zeros(1, 1, 2, 5, 6))
-
-
 POOLED = replace(SPEC, pooling="patterns", outlook=True)
 
 
@@ -103,20 +93,21 @@ def test_pooling_through_patterns_is_the_area_mean_of_the_fields_read_times_thei
     p, hidden, geometry = oracle.numbers(network), noise(2, *grid.shape, 5), geometry_of(grid)
     found = network.head.pool(hidden, geometry, None, network.patterns).detach().numpy()
     area = np.asarray(grid.area) / np.asarray(grid.area).sum()
-    waves = geometry.position_products.numpy()
+    along_row, along_column = (waves.numpy() for waves in geometry.waves)
     expected = np.zeros((2, 8))
     for i, j in np.ndindex(*grid.shape):
-        patterns = (p["patterns.weight"] @ waves[i, j]).reshape(2, 8)
+        patterns = (p["patterns.weight"] @ np.outer(along_row[j], along_column[i]).ravel()).reshape(2, 8)
         for sample in range(2):
             expected[sample] += area[i, j] * (p["head.projection.weight"] @ hidden[sample, i, j].numpy()) @ patterns
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_position_products_on_the_globe_by_hand():
-    grid = GRIDS["cell-centred"]
-    found = geometry_of(grid).position_products.numpy()
+def test_sums_of_position_products_on_the_globe_by_hand():
+    grid, weight = GRIDS["cell-centred"], noise(3, 81)
+    found = geometry_of(grid).weigh_products(weight).numpy()
     for i, j in ((0, 0), (2, 5)):
-        np.testing.assert_allclose(found[i, j], products(grid.latitude[i], grid.longitude[j]), atol=1e-6)
+        expected = weight.numpy() @ products(grid.latitude[i], grid.longitude[j])
+        np.testing.assert_allclose(found[i, j], expected, atol=1e-5)
 
 
 def test_embedding_of_a_network_pooled_through_patterns_is_its_head_on_the_pooled_sequence():
@@ -128,7 +119,7 @@ def test_embedding_of_a_network_pooled_through_patterns_is_its_head_on_the_poole
     season = [0.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0]  # cosine and sine of a quarter, and of half a circle
     sequence = np.array([step[0].detach().numpy() + season for step in pooled])
     head = oracle.part(oracle.numbers(network), "head.")
-    expected = oracle.temporal_attention(head, sequence, POOLED.temporal_heads, POOLED.look_back)
+    expected = oracle.temporal_attention(head, sequence, 1, POOLED.look_back)
     np.testing.assert_allclose(encoded.embedding[0].detach().numpy(), expected, atol=1e-6)
 
 
@@ -139,9 +130,9 @@ def test_the_outlook_is_the_reconstruction_from_a_linear_map_of_the_embedding():
     moved = embedding @ network.outlook["3"].weight.T
     assert torch.allclose(found, network.reconstruct(moved, geometry))
     assert not torch.allclose(found, network.reconstruct(embedding, geometry))
-    with pytest.raises(ArgumentError, match=r"not asked for the fields 2 steps later[\s\S]*\[0, 3\]"):
+    with pytest.raises(ArgumentError, match=r"not reconstruct the fields 2 steps later[\s\S]*\[0, 3\]"):
         network.reconstruct(embedding, geometry, lead=2)
-    with pytest.raises(ArgumentError, match="not asked for the fields 3 steps later"):
+    with pytest.raises(ArgumentError, match="not reconstruct the fields 3 steps later"):
         build_network(SPEC).reconstruct(embedding, geometry, lead=3)
 
 
@@ -158,13 +149,3 @@ def test_every_parameter_of_a_network_with_an_outlook_is_used():
     loss = network.predict(encoded.refined, fields, geometry).square().sum()
     (loss + network.reconstruct(encoded.embedding, geometry, lead=3).square().sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
-
-
-def test_the_entry_is_absent_from_cards_without_it_so_that_their_hash_stays():
-    packaged = load_model("amip-daily-5p6deg").card
-    for entry, values in {"located": (False, True), "outlook": (False, True), "attention_places": PLACES}.items():
-        without, with_it = (packaged.updated(network=replace(packaged.network, **{entry: value})) for value in values)
-        assert entry not in without.to_dict()["network"]
-        assert type(without).from_dict(without.to_dict()) == without
-        assert with_it.to_dict()["network"][entry] == values[1]
-        assert type(with_it).from_dict(with_it.to_dict()) == with_it

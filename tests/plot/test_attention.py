@@ -1,4 +1,4 @@
-"""Attention maps: what times uniform means, which time and base point they stand for, what is refused."""
+"""Attention maps: what relative to uniform means, which time and base point they stand for, what is refused."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import xarray as xr
 from matplotlib.collections import QuadMesh
 
 from xfaconv.errors import ArgumentError
-from xfaconv.grid import Grid
-from xfaconv.plot import plot_attention, plot_teleconnection, times_uniform
-from xfaconv.plot.base_points import distances, strongest_places
+from xfaconv.grid import Grid, great_circle_degrees
+from xfaconv.plot import plot_attention, plot_teleconnection, relative_to_uniform
+from xfaconv.plot.overlays import strongest_places
+
+
+def kilometres(place, point):
+    return float(np.deg2rad(great_circle_degrees(*(np.array(part) for part in place), point)) * 6371)
 
 
 def gids(ax):
@@ -30,30 +34,31 @@ def test_attention_in_proportion_to_area_is_one_everywhere(grid):
     attention = xr.DataArray(
         area / area.sum(), {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon")
     )
-    np.testing.assert_allclose(times_uniform(attention).values, 1, rtol=2e-4)
+    np.testing.assert_allclose(relative_to_uniform(attention).values, 1, rtol=2e-4)
 
 
-def test_attention_on_a_quarter_of_the_globe_is_four_times_uniform():
+def test_attention_on_a_quarter_of_the_globe_is_four_relative_to_uniform():
     grid = Grid.regular(5.0)
     quarter = np.where(np.array(grid.longitude)[None, :] < 90, grid.area, 0.0)
     attention = xr.DataArray(
         quarter / quarter.sum(), {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon")
     )
-    relative = times_uniform(attention)
+    relative = relative_to_uniform(attention)
     np.testing.assert_allclose(relative.sel(lon=slice(0, 85)), 4, rtol=1e-6)
     np.testing.assert_allclose(relative.sel(lon=slice(90, 360)), 0)
-    assert relative.attrs["units"] == "times uniform"
+    assert relative.attrs["units"] == "1"
+    assert relative.attrs["long_name"] == "attention relative to uniform attention"
 
 
 def test_orientation_does_not_matter(make_attention):
     attention = make_attention()
-    turned = times_uniform(attention.isel(lat=slice(None, None, -1)).roll(lon=20, roll_coords=True))
-    xr.testing.assert_allclose(turned, times_uniform(attention))
+    turned = relative_to_uniform(attention.isel(lat=slice(None, None, -1)).roll(lon=20, roll_coords=True))
+    xr.testing.assert_allclose(turned, relative_to_uniform(attention))
 
 
 def test_relative_attention_stays_as_it_is(make_attention):
-    once = times_uniform(make_attention())
-    xr.testing.assert_identical(times_uniform(once), once)
+    once = relative_to_uniform(make_attention())
+    xr.testing.assert_identical(relative_to_uniform(once), once)
 
 
 def test_a_part_of_the_map_is_refused_with_two_ways_out(make_attention):
@@ -83,7 +88,7 @@ def test_a_difference_is_drawn_about_zero(make_attention):
 def test_colours_begin_at_zero_and_uniform_is_marked(make_attention):
     artist = plot_attention(make_attention())
     assert artist.get_clim()[0] == 0
-    assert artist.colorbar.ax.get_xlabel() == "attention [times uniform]"
+    assert artist.colorbar.ax.get_xlabel() == "attention relative to uniform attention"
     assert [list(line.get_xdata()) for line in artist.colorbar.ax.lines] == [[1.0, 1.0]]
 
 
@@ -104,9 +109,9 @@ def test_the_label_says_where_the_maps_of_the_model_hardly_change(make_attention
     for result in (plot_attention(attention), plot_attention(attention, row="season")):
         bar = result.cbar if hasattr(result, "cbar") else result.colorbar
         label = bar.ax.get_xlabel() + bar.ax.get_ylabel()
-        assert label.startswith("attention [times uniform]")
-        assert ("of the variance of this model's maps is in time" in label) == said
-        assert not said or f"\nhabit: {in_time:.0%} of" in label
+        assert label.startswith("attention relative to uniform attention")
+        assert ("of map variance is temporal" in label) == said
+        assert not said or f"\nonly {in_time:.0%} of" in label
     mine = plot_attention(attention, cbar_kwargs={"label": "mine"})
     assert mine.colorbar.ax.get_xlabel() + mine.colorbar.ax.get_ylabel() == "mine"
     assert plot_attention(attention, add_colorbar=False).colorbar is None
@@ -115,7 +120,7 @@ def test_the_label_says_where_the_maps_of_the_model_hardly_change(make_attention
 def test_the_mean_over_time_is_what_is_drawn(make_attention):
     attention = make_attention(grid=Grid.regular(3.0))
     drawn = np.asarray(plot_attention(attention).get_array())
-    np.testing.assert_allclose(drawn.max(), times_uniform(attention).mean("time").max(), rtol=1e-5)
+    np.testing.assert_allclose(drawn.max(), relative_to_uniform(attention).mean("time").max(), rtol=1e-5)
 
 
 def test_seasons_in_panels(make_attention):
@@ -165,16 +170,16 @@ def test_great_circles_go_to_the_far_maximum(make_attention):
 
 
 def test_the_flank_of_the_base_point_is_no_place_of_its_own(make_attention):
-    field = times_uniform(make_attention(times=1).isel(time=0))
+    field = relative_to_uniform(make_attention(times=1).isel(time=0))
     places = strongest_places(field, (0.0, 220.0), 3)
-    assert distances(np.array([places[0][0]]), np.array([places[0][1]]), (50.0, 190.0))[0] < 600
+    assert kilometres(places[0], (50.0, 190.0)) < 600
     for place in places:
-        assert distances(np.array([place[0]]), np.array([place[1]]), (0.0, 220.0))[0] >= 2500
+        assert kilometres(place, (0.0, 220.0)) >= 2500
 
 
 def test_distances_follow_the_haversine_of_known_cities():
     """Paris to New York is 5,837 km on a sphere of 6,371 km."""
-    assert distances(np.array([40.7128]), np.array([-74.006]), (48.8566, 2.3522))[0] == pytest.approx(5837, abs=5)
+    assert kilometres((40.7128, -74.006), (48.8566, 2.3522)) == pytest.approx(5837, abs=5)
 
 
 def test_influence_is_drawn_as_shares_of_its_sum_per_area(make_attention):
@@ -182,11 +187,11 @@ def test_influence_is_drawn_as_shares_of_its_sum_per_area(make_attention):
     attention = make_attention(times=1)
     place = {"base_latitude": 0.0, "base_longitude": 220.0}
     signed = (attention * np.where(np.arange(attention.lon.size) % 2, -7.0, 7.0)).rename("influence")
-    signed = signed.assign_attrs(long_name="sensitivity of the length of the state per standard deviation", **place)
+    signed = signed.assign_attrs(long_name="sensitivity of the hidden state per standard deviation", **place)
     drawn = plot_attention(signed)
     np.testing.assert_allclose(drawn.get_array(), plot_attention(attention).get_array(), rtol=1e-4)
     assert drawn.axes.get_title() == "Influence on 0°, 140°W"
-    assert drawn.colorbar.ax.get_xlabel() == "influence [times uniform]"
+    assert drawn.colorbar.ax.get_xlabel() == "influence relative to uniform influence"
     assert [list(line.get_xdata()) for line in drawn.colorbar.ax.lines] == [[1.0, 1.0]]
     summed = xr.concat([abs(signed), 3 * abs(signed)], "variable").sum("variable", keep_attrs=False)
     again = plot_attention(summed, base_point=(0, 220))

@@ -8,7 +8,7 @@ import cftime
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xfaconv.analysis.axes import horizontal_axes, time_axis
@@ -115,6 +115,12 @@ def test_canonical_keeps_every_value_at_its_place(count, offset, start, conventi
     offset=st.floats(0, 9.99, allow_subnormal=False),
     left=st.floats(-180, 180, allow_subnormal=False),
 )
+@example(count=5, offset=1e-5, left=180.0)  # what was drawn: an edge 0.0001 degrees east of the left edge of the map
+@example(count=4, offset=1e-5, left=45.0)
+@example(count=4, offset=10 - 1e-5, left=45.0)
+@example(count=36, offset=1e-5, left=175.0)
+@example(count=18, offset=5 + 1e-5, left=180.0)
+@example(count=18, offset=5 - 1e-5, left=180.0)
 def test_cells_cover_the_map_once_and_keep_their_place(count, offset, left):
     step = 360 / count
     grid = Grid((-45.0, 45.0), tuple(offset * step / 10 + np.arange(count) * step))
@@ -131,6 +137,76 @@ def test_cells_cover_the_map_once_and_keep_their_place(count, offset, left):
         distance = np.abs((np.asarray(grid.longitude) - middle + 180) % 360 - 180)
         assert distance.min() <= step / 2 + 1e-6
         assert value == plain.values[0, distance.argmin()]
+
+
+OFFSETS = st.one_of(
+    st.just(0.0),
+    st.builds(lambda sign, power: sign * 10**power, st.sampled_from([-1.0, 1.0]), st.floats(-7, -3)),
+)
+
+
+def near_seam(count, offset, left_step, left_offset, half, single):
+    """Longitudes that are the spacing's multiples but for an offset, and a left edge near one of them or an edge."""
+    step = 360 / count
+    degrees = np.arange(count) * step + offset
+    if single:
+        degrees = degrees.astype(np.float32).astype(float)
+    return step, tuple(degrees), (left_step + 0.5 * half) * step - 180 + left_offset
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    count=st.integers(4, 360),
+    offset=OFFSETS,
+    left_step=st.integers(0, 20),
+    left_offset=OFFSETS,
+    half=st.booleans(),
+    single=st.booleans(),
+    convention=st.sampled_from([0.0, -180.0]),
+)
+def test_rounding_at_the_seam_neither_turns_nor_loses_a_cell(
+    count, offset, left_step, left_offset, half, single, convention
+):
+    """Oracle: each column of its own value covers its share of the circle, in the place of its longitude."""
+    step, degrees, left = near_seam(count, offset, left_step, left_offset, half, single)
+    stored = convention + np.mod(np.array(degrees) - convention, 360)
+    plain, grid = canonical(field([-45.0, 45.0], stored))
+    assert grid.periodic
+    assert grid.shape == (2, count)
+    cells = as_cells(plain, grid, left)
+    intervals = cells.lon.values
+    assert intervals[0].left == pytest.approx(left, abs=1e-3)
+    assert intervals[-1].right == pytest.approx(left + 360, abs=1e-3)
+    covered = np.zeros(count)
+    for interval, value in zip(intervals, cells.values[0], strict=True):
+        assert interval.length > 0
+        covered[int(value)] += interval.length
+        apart = np.abs((stored[int(value)] - interval.mid + 180) % 360 - 180)
+        assert apart <= step / 2 + 1e-3
+    np.testing.assert_allclose(covered, step, atol=3e-3)
+    assert all(first.right == second.left for first, second in pairwise(intervals))
+
+    points = as_points(plain, grid, left)
+    east = points.lon.values
+    assert np.all(np.diff(east) > 0)
+    assert (east[0], east[-1]) == pytest.approx((left, left + 360), abs=1e-3)
+    expected = np.interp(east, stored, np.arange(count), period=360)
+    np.testing.assert_allclose(points.sel(lat=-45.0).values, expected, atol=3e-3 * count**2 / 360)
+
+
+@settings(max_examples=100, deadline=None)
+@given(count=st.integers(4, 360), offset=OFFSETS, error=OFFSETS, single=st.booleans())
+def test_a_meridian_that_is_repeated_to_rounding_is_left_out(count, offset, error, single):
+    degrees = np.arange(count + 1) * 360 / count + offset
+    degrees[-1] += error * 0.9
+    if single:
+        degrees = degrees.astype(np.float32)
+    assert canonical(field([0.0, 10.0], degrees))[1].shape == (2, count)
+
+
+def test_longitudes_that_are_no_numbers_are_not_left_out():
+    with pytest.raises(GridError, match="ascending"):
+        canonical(field([0.0, 10.0], [0.0, 90.0, np.nan, 270.0]))
 
 
 def test_rows_end_at_the_poles():

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 from matplotlib import colormaps
 
-from xfaconv.plot.colours import CATEGORICAL, DIVERGING, lightness_and_hue, sequential
 from xfaconv.plot.labels import date_precision, date_text, period_text, place_text, quantity_text, units_text
+from xfaconv.plot.style import CATEGORICAL, DIVERGING, lightness_and_hue, sequential
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,6 @@ from xfaconv.plot.labels import date_precision, date_text, period_text, place_te
         ("m**2 s**-2", "m² s⁻²"),
         ("kg m^-2", "kg m⁻²"),
         ("0.1 mm", "0.1 mm"),
-        ("times uniform", "times uniform"),
         ("%", "%"),
     ],
 )

@@ -19,7 +19,7 @@ from xarray.plot import FacetGrid
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.plot import plot_attention, plot_teleconnection
-from xfaconv.plot.colours import MISSING
+from xfaconv.plot.style import MISSING
 
 GREY = round(float(MISSING) * 255)
 

@@ -104,3 +104,12 @@ def test_region_across_the_date_line_is_in_one_piece():
     ax = Figure().add_subplot(projection=projection)
     projections.frame(ax, grid, None)
     assert np.ptp(ax.get_xlim()) == pytest.approx(115)
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-7, -1e-7, 3e-5, -3e-5, 9e-4, -9e-4])
+@pytest.mark.parametrize("centre", [0.0, 180.0, -77.5])
+def test_a_part_that_begins_at_the_left_edge_of_the_map_stays_on_it(rounding, centre):
+    ax = Figure().add_subplot(projection=ccrs.PlateCarree(central_longitude=centre))
+    west = centre - 180 + rounding
+    projections.frame(ax, Grid.regular(5.0), (west, west + 40, -20.0, 20.0))
+    np.testing.assert_allclose(ax.get_xlim(), (-180, -140), atol=1e-3)

@@ -15,7 +15,7 @@ from xarray.plot import FacetGrid
 
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.plot import plot_embedding, plot_importance, plot_regimes
-from xfaconv.plot.time_axis import open_gaps, positions
+from xfaconv.plot.series import open_gaps, positions
 
 
 def gids(ax):

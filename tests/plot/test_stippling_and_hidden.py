@@ -42,6 +42,19 @@ def test_stippling_in_another_order_is_put_in_order(make_wave):
     np.testing.assert_allclose(np.asarray(first), np.asarray(second))
 
 
+@pytest.mark.parametrize("rounding", [0.0, 3e-5, -3e-5])
+def test_stippling_in_another_convention_of_longitude_is_put_in_order(make_wave, rounding):
+    wave = make_wave()
+    dots = (wave > 0.5).assign_coords(lon=(wave.lon + 180) % 360 - 180).sortby("lon")
+    shifted = wave.assign_coords(lon=wave.lon + rounding)
+    first, second = (
+        artists(plot_teleconnection(shifted, stippling=s).axes, "stippling")[0].get_offsets()
+        for s in (shifted > 0.5, dots)
+    )
+    apart = np.asarray(first) - np.asarray(second)
+    np.testing.assert_allclose((apart + 180) % 360 - 180, 0, atol=1e-3)
+
+
 def test_stippling_of_another_grid_or_kind_is_refused(make_wave):
     wave = make_wave()
     with pytest.raises(CoordinateError, match="lon"):

@@ -15,6 +15,7 @@ from tests.conftest import raise_if_dask_computes
 from tests.training.records import months, waves
 from xfaconv import tutorial
 from xfaconv.adapt import InputSpec, adapt
+from xfaconv.adapt.survey import survey
 from xfaconv.climatology import fit_climatology, month_basis, seasonal_basis
 from xfaconv.models import Model, list_models, load_model
 from xfaconv.training.data import TrainingData, chosen_variables, recipe_data, user_data
@@ -94,7 +95,7 @@ RECORDS = {
 
 
 def standardised(ds: xr.Dataset, names: Sequence[str]) -> list[np.ndarray]:
-    specs = chosen_variables(ds, names)
+    specs = chosen_variables(survey(ds), names)
     conformed = adapt(ds, InputSpec(specs), regrid=None, climatology="data").data
     return [conformed[spec.name].values for spec in specs]
 

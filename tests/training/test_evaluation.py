@@ -29,12 +29,9 @@ SPEC = NetworkSpec(
     hidden=8,
     bottleneck=4,
     scales=((3, 1),),
-    squeeze=2,
     attention_width=8,
     attention_heads=2,
     embedding=8,
-    pooling_heads=4,
-    temporal_heads=2,
     look_back=3,
     leads=(0, 1, 2),
 )
@@ -63,7 +60,7 @@ def test_forecast_skill_equals_brute_force() -> None:
         values = torch.nan_to_num(window)
         with torch.no_grad():
             encoded = network.encode(values, seen, phase, 0 * phase, geometry, keep_from=3, keep_refined=True)
-            predicted = network.predict(encoded.refined, values[:, 3:])[0, :, 1].numpy()
+            predicted = network.predict(encoded.refined, values[:, 3:], Geometry.from_grid(GRID))[0, :, 1].numpy()
         truth = data[first + 1 : first + 5]
         errors.append((predicted - truth)[:, 0])
         persistence.append((np.nan_to_num(data[first : first + 4]) - truth)[:, 0])
@@ -188,7 +185,7 @@ def test_one_step_skill_agrees_with_forecast_skill() -> None:
     data = noise(60, train=30, test=36)
     torch.manual_seed(0)
     sizes = {"hidden": 8, "bottleneck": 4, "embedding": 8, "attention_width": 8, "attention_heads": 2}
-    spec = NetworkSpec(variables=2, scales=((3, 1),), squeeze=2, pooling_heads=4, leads=(0, 1), **sizes)
+    spec = NetworkSpec(variables=2, scales=((3, 1),), leads=(0, 1), **sizes)
     network = build_network(spec).eval()
     before = forecast_skill(network, data, segment=4, warmup=3)["lead 1"]
     found = one_step_skill(network, data, segment=4, warmup=3, block=4)

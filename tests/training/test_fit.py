@@ -18,8 +18,8 @@ from xfaconv.errors import ArgumentError, ModelFileError, TimeError, VariableErr
 from xfaconv.training.objective import Objective
 
 SMALL = {
-    "hidden": 8, "bottleneck": 4, "squeeze": 2, "attention_width": 8, "attention_heads": 2, "embedding": 8,
-    "pooling_heads": 4, "temporal_heads": 2, "look_back": 3,
+    "hidden": 8, "bottleneck": 4, "attention_width": 8, "attention_heads": 2, "embedding": 8,
+    "look_back": 3,
 }  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def test_validation_stands_behind_a_gap_that_the_card_tells() -> None:
     "changes",
     [
         {"look_back": 0}, {"pooling": "max"}, {"hidden": 0}, {"architecture": "foo"}, {"variables": 3},
-        {"leads": (0, 1)}, {"seasonal_harmonics": -1}, {"daily_cycle": True},
+        {"leads": (0, 1)}, {"attention_every": -1}, {"periodic": "yes"},
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_is_refused_before_it_is_trained(changes: dict[str, Any]) -> None:

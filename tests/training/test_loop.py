@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +22,11 @@ SPEC = NetworkSpec(
     hidden=8,
     bottleneck=4,
     scales=((3, 1),),
-    squeeze=2,
     attention_width=8,
     attention_heads=2,
     embedding=8,
-    pooling_heads=4,
-    temporal_heads=2,
     look_back=3,
     leads=(0, 1, 2),
-    dropout=0.1,
 )
 
 
@@ -55,7 +50,9 @@ def travelling_waves(steps: int = 60) -> WindowSource:
 
 def fresh() -> Network:
     torch.manual_seed(0)
-    return build_network(SPEC)
+    network = build_network(SPEC)
+    network.core.input_dropout.p = network.core.hidden_dropout.p = 0.1
+    return network
 
 
 def run(updates: int, network: Network, **options: object) -> list[dict[str, float]]:
@@ -174,7 +171,7 @@ def test_a_part_that_the_network_has_not_is_refused() -> None:
 
 def test_an_embedding_with_an_outlook_learns_to_forecast_a_wave() -> None:
     torch.manual_seed(0)
-    network = build_network(replace(SPEC, located=True, pooling="patterns", outlook=True))
+    network = build_network(SPEC)
     schedule = Schedule(updates=150, batch=2, window=6, learning_rate=2e-2, seed=4)
     seen = Objective(
         warm_steps=3, sector_share=0, box_share=0, variable_dropout=0, outlook_weight=1.0, reconstruction_weight=1.0
@@ -208,7 +205,7 @@ def test_reinitialised_gates_start_at_their_biases_and_can_learn_again() -> None
     before = {name: value.clone() for name, value in weights(network).items()}
     run(3, network, learning=("core.squeeze_excitation.squeeze",))
     assert torch.equal(gates.squeeze.weight, before["core.squeeze_excitation.squeeze.weight"]), "silent units stay so"
-    gates.restart()
+    gates.reinitialise()
     mixed = torch.randn(2, *GRID.shape, 8)
     expected = torch.sigmoid(gates.excite.bias).expand(2, -1)
     assert torch.allclose(gates(mixed, Geometry.from_grid(GRID)), expected)

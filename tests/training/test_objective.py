@@ -67,7 +67,7 @@ def test_hidden_and_missing_values_do_not_reach_the_network() -> None:
 
 INPUT_WEIGHTS = {
     "faconvlstm": "core.input_projection.weight",
-    "convlstm": "core.input_convolution.convolution.weight",
+    "convlstm": "core.first.convolution.weight",
     "cnn-lstm": "core.first.convolution.weight",
     "cnn": "core.first.convolution.weight",
 }

@@ -41,9 +41,11 @@ NETWORK = NetworkSpec(
     attention_width=4,
     attention_heads=2,
     embedding=8,
-    pooling_heads=4,
     leads=(0, 1),
     scales=((3, 1),),
+    pooling="attention",
+    located=False,
+    outlook=False,
 )
 RECIPE = Recipe(
     name="tiny",

@@ -121,7 +121,7 @@ ENGINE = (
 )
 ABOUT = (
     Call("describe", xfaconv.describe, lambda: {"ds": world()}),
-    Call("recognise", xfaconv.recognise, lambda: {"ds": world(), "target": None, "regrid": "model", "variables": None}),
+    Call("recognise", xfaconv.recognise, lambda: {"ds": world(), "spec": None, "regrid": "model", "variables": None}),
 )
 ANALYSIS = (
     Call("influence", xfaconv.influence, _of_data(base_point=(0, 30), target="hidden", lag=0, samples=1, season=None)),
@@ -276,8 +276,6 @@ TRAINING = (
                 "embedding": 8,
                 "attention_width": 8,
                 "attention_heads": 2,
-                "pooling_heads": 2,
-                "temporal_heads": 2,
             },
             "objective": None,
             "checkpoint": None,

@@ -15,10 +15,10 @@ from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
 from xfaconv.adapt.plausible import Subject, check_plausible
+from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import Remap, same_cells
 from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.climatology import Climatology, seasonal_basis, seasonal_mean, standardise
-from xfaconv.errors import GridError, TimeError
 from xfaconv.grid import Grid
 
 Array = Any
@@ -50,12 +50,7 @@ def check_record(axis: TimeAxis, harmonics: int) -> tuple[str, ...]:
     basis = seasonal_basis(axis.year_phase, harmonics).astype(np.float64)
     condition = np.linalg.cond(basis.T @ basis / len(axis))
     if len(axis) <= basis.shape[1] or condition > _WORST_CONDITION or axis.years < 0.9:
-        raise TimeError(
-            "the data do not cover a year: their own seasonal cycle cannot be told from their anomalies",
-            expected=f"at least one whole year for {harmonics} harmonics, ten or more for a good climatology",
-            found=axis.describe(),
-            fix="climatology='model'; or climatology=a Dataset with dimension month or dayofyear",
-        )
+        raise refusal("climatology", "no year", axis.describe(), harmonics=harmonics)
     if axis.years >= _SHORT_YEARS:
         return ()
     message = (
@@ -91,12 +86,8 @@ def climatology_on(climatology: Climatology, model_grid: Grid | None, grid: Grid
         return climatology
     cells = same_cells(model_grid, grid) if model_grid is not None else None
     if cells is None:
-        raise GridError(
-            "the model's climatology is on the model's grid, the data are on another",
-            expected=model_grid.describe() if model_grid is not None else "the model's grid",
-            found=grid.describe(),
-            fix="regrid='model'; or climatology='data' to use the data's own seasonal cycle",
-        )
+        expected = model_grid.describe() if model_grid is not None else "the model's grid"
+        raise refusal("climatology", "another grid", grid.describe(), grid=expected)
     rows, columns = cells
     return Climatology(
         climatology.coefficients[:, :, rows[:, None], columns[None]], climatology.scale[:, rows[:, None], columns[None]]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.horizontal import read_horizontal
+from xfaconv.adapt.matching import match_variables
+from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import plan_remap
-from xfaconv.adapt.selection import squeeze
+from xfaconv.adapt.survey import squeeze
 from xfaconv.adapt.time_axis import TimeAxis
-from xfaconv.adapt.variables import match_variables
-from xfaconv.errors import CoordinateError, GridError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.names.tables import entries
 from xfaconv.names.units import conversion
@@ -62,12 +62,7 @@ def seasonal_of(
     axes = read_horizontal(table)
     remap = plan_remap(axes, grid)
     if not remap.grid.matches(grid):
-        raise GridError(
-            "the climatology does not cover the grid of the data",
-            expected=grid.describe(),
-            found=axes.grid.describe(),
-            fix="climatology='data', or a climatology of the whole region",
-        )
+        raise refusal("climatology", "elsewhere", axes.grid.describe(), grid=grid.describe())
     horizontal = {axes.latitude.dim, axes.longitude.dim}
     fields = [str(name) for name, values in table.data_vars.items() if horizontal <= set(values.dims)]
     means = [name for name in fields if not name.endswith(_SUFFIXES)]
@@ -78,14 +73,11 @@ def seasonal_of(
     for match in match_variables(table, found, unknown, specs):
         name = match.spec.name
         if match.source is None:
-            fix = f"climatology[{name!r}] = ds.{name}.groupby('time.dayofyear').mean()"
-            raise _lacking(f"lacks {name!r}", name, fields, fix)
+            raise refusal("climatology", "no mean", ", ".join(fields) or "no field", name=name)
         source = match.source.name
         spread = next((source + end for end in _SUFFIXES if source + end in fields), None)
         if spread is None:
-            name = f"{source}_std"
-            fix = f"climatology[{name!r}] = (ds.{source}.groupby('time.month') - climatology.{source}).std('time')"
-            raise _lacking(f"has no standard deviation of {source!r}", f"a variable {name!r}", fields, fix)
+            raise refusal("climatology", "no spread", ", ".join(fields), name=source)
         units = table[source].attrs.get("units")
         change = conversion(source, units, match.spec.units, entries().get(match.source.key), axis.step)
         mean, scale = table[source], table[spread]
@@ -105,18 +97,10 @@ def seasonal_of(
     return out
 
 
-def _lacking(what: str, expected: str, fields: list[str], fix: str) -> VariableError:
-    found = ", ".join(fields) or "no field"
-    return VariableError(f"the climatology {what}", expected=expected, found=found, fix=fix)
-
-
 def _arranged(array: xr.DataArray, dims: tuple[str, ...], name: str) -> xr.DataArray:
     if set(array.dims) != set(dims):
-        raise VariableError(
-            f"variable {name!r} of the climatology has other dimensions than its seasons and the grid",
-            expected=", ".join(dims),
-            found=", ".join(map(str, array.dims)),
-        )
+        found = ", ".join(map(str, array.dims))
+        raise refusal("climatology", "other dimensions", found, name=name, dims=", ".join(dims))
     return array.transpose(*dims)
 
 
@@ -132,12 +116,9 @@ def _positions(mean: xr.DataArray, season: str | None, axis: TimeAxis) -> NDArra
     place = {int(label): number for number, label in enumerate(labels)}
     lacking = sorted(set(wanted.tolist()) - set(place))
     if lacking:
-        raise CoordinateError(
-            f"the climatology has no {season} {lacking[0]}",
-            expected=f"{season} {int(wanted.min())} to {int(wanted.max())}",
-            found=f"{season} {labels.min()} to {labels.max()}, {len(labels)} values",
-            fix="a climatology of the whole year, e.g. ds.groupby('time.month').mean()",
-        )
+        words = {"lacking": lacking[0], "first": int(wanted.min()), "last": int(wanted.max())}
+        found = f"{season} {labels.min()} to {labels.max()}, {len(labels)} values"
+        raise refusal("climatology", "no season", found, season=season, **words)
     return np.array([[place[int(number)]] for number in wanted], dtype=np.int64)
 
 

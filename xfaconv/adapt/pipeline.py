@@ -13,24 +13,26 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
-from xfaconv.adapt.comparison import convert, is_amount
 from xfaconv.adapt.given import seasonal_of
+from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.labels import Labels
+from xfaconv.adapt.matching import Match, absent_error
 from xfaconv.adapt.plausible import Subject
-from xfaconv.adapt.recognition import Reading, Recognition, labels_on, read
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
-from xfaconv.adapt.selection import select
-from xfaconv.adapt.time_axis import TimeAxis, match_step
-from xfaconv.adapt.variables import Match, absent_error, match_variables
+from xfaconv.adapt.survey import Survey, check_decoded, survey
+from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
+from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
-from xfaconv.errors import ArgumentError, CoordinateError
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError
 from xfaconv.grid import Grid
+from xfaconv.names import FoundCoordinate, find_coordinate
 from xfaconv.names.units import Conversion
 from xfaconv.options import get_options
 from xfaconv.specs import InputSpec, VariableSpec
 
 _FEW_TILES = 16
 _BLOCK_BYTES = 128e6
+_CHUNK_BYTES = 64e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,35 +50,41 @@ class Conformed:
         Their steps.
     labels : Labels
         The way back to the user's labels.
-    recognition : Recognition
-        What was recognised.
-    steps : tuple of str
-        What was done, in sentences.
+    survey : Survey
+        What was found in the user's data.
+    matches : tuple of Match
+        Where each of the model's variables comes from.
+    notes : tuple of str
+        What was done to the data.
     climatology : Climatology or None
         The one that anomalies are taken from, where it is in memory.
-    absent : tuple of str
-        The model's variables that the data lack.
     """
 
     data: xr.Dataset
     grid: Grid
     time: TimeAxis
     labels: Labels
-    recognition: Recognition
-    steps: tuple[str, ...]
+    survey: Survey
+    matches: tuple[Match, ...]
+    notes: tuple[str, ...]
     climatology: Climatology | None
-    absent: tuple[str, ...] = ()
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The model's variables that the data lack."""
+        return tuple(match.spec.name for match in self.matches if match.source is None)
 
 
 def adapt(
-    ds: xr.Dataset,
-    target: InputSpec,
+    ds: xr.Dataset | Survey,
+    spec: InputSpec,
     *,
     regrid: str | None = "model",
     climatology: str | xr.Dataset | None = "model",
     absent: str | None = "raise",
     variables: Mapping[str, str] | None = None,
     min_valid: float = MIN_VALID,
+    matches: tuple[Match, ...] | None = None,
 ) -> Conformed:
     """Bring a Dataset to what a model reads; computes nothing.
 
@@ -85,9 +93,9 @@ def adapt(
 
     Parameters
     ----------
-    ds : xarray.Dataset
-        Any ERA5-like Dataset, lazy or not; left as it is.
-    target : InputSpec
+    ds : xarray.Dataset or Survey
+        Any ERA5-like Dataset, lazy or not, left as it is; or what was found in it, where it has been read already.
+    spec : InputSpec
         What the model reads.
     regrid : {"model", None}, default "model"
         Average to the model's grid, or keep the data's own.
@@ -100,6 +108,8 @@ def adapt(
         The model's name to the name in the Dataset, where the names do not tell.
     min_valid : float, default 0.5
         Share of a cell's area that must be valid when averaging.
+    matches : tuple of Match, optional
+        Where each of the model's variables comes from, where they have been matched already.
 
     Returns
     -------
@@ -119,59 +129,48 @@ def adapt(
     >>> out.data.t2m.values[0].tolist()
     [[275.1499938964844, 276.1499938964844], [273.1499938964844, 274.1499938964844]]
     """
-    _check_options(target, regrid, climatology, absent, min_valid)
-    reading = read(ds, target.step)
-    recognition = reading.recognition
-    match_step(reading.time, target.step, reading.stamps.coordinate.dim or reading.stamps.coordinate.name)
-    matches = match_variables(reading.ds, recognition.variables, recognition.unknown, target.variables, variables)
+    check_arguments(regrid=regrid, absent=absent, **({} if climatology is None else {"climatology": climatology}))
+    _check_spec(spec, climatology, min_valid)
+    found = ds if isinstance(ds, Survey) else survey(ds, spec.step)
+    axes, stamps, time = found.usable()
+    match_step(time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    matches = found.match(spec.variables, variables) if matches is None else matches
+    present = [match for match in matches if match.source is not None]
     missing = [match for match in matches if match.source is None]
-    levels = [problem for problem in recognition.problems if type(problem) is CoordinateError]
+    levels = [problem for problem in found.problems if type(problem) is CoordinateError]
     if missing and levels:
         raise levels[0]
-    if missing and (absent == "raise" or len(missing) == len(matches)):
-        raise absent_error(recognition.variables, recognition.unknown, missing)
-    remap = plan_remap(reading.axes, target.grid if regrid == "model" else None, min_valid)
-    present = [match for match in matches if match.source is not None]
-    conversions = {match.spec.name: convert(reading, match) for match in present}
-    steps = [*recognition.notes, *([remap.note] if remap.note else [])]
-    steps += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
-    steps += [f"{match.spec.name}: read as the amount of each step" for match in present if is_amount(match)]
-    baseline = _baseline(reading, target, climatology, remap.grid, [match.spec for match in present])
-    steps += baseline.sentences
+    if missing and (absent == "raise" or not present):
+        raise absent_error(found.variables, found.unknown, missing)
+    remap = plan_remap(axes, spec.grid if regrid == "model" else None, min_valid)
+    notes = [*found.notes, *([remap.note] if remap.note else [])]
+    conversions = {}
+    for match in present:
+        units = found.ds[match.source.name].attrs.get("units") if match.source is not None else None
+        conversions[match.spec.name] = match.conversion(units, time.step)
+    notes += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
+    notes += [f"{match.spec.name}: read as the amount of each step" for match in present if match.is_amount]
+    baseline = _baseline(time, spec, climatology, remap.grid, [match.spec for match in present])
+    notes += baseline.notes
     arrays: dict[str, Any] = {}
     for match in present:
         name = match.spec.name
-        field = select(reading.ds, match, reading.axes, reading.stamps, reading.member)
+        field = _select(found.ds, match, axes, stamps, found.member)
         subject = _subject(match, remap.grid, climatology)
-        arrays[name] = _standardise(field.data, reading, remap, conversions[name], baseline, name, subject)
-    names = tuple(match.spec.name for match in missing)
+        arrays[name] = _standardise(field.data, time, remap, conversions[name], baseline, name, subject)
     if missing:
+        names = [match.spec.name for match in missing]
         listed = ", ".join(names)
         warnings.warn(f"the data lack {listed}: the model reads its climatology instead", UserWarning, stacklevel=2)
-        steps.append(f"absent, read as the climatology: {listed}")
+        notes.append(f"absent, read as the climatology: {listed}")
         arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
-    data = _label(arrays, [spec.name for spec in target.variables], reading, remap.grid)
-    labels = labels_on(reading, remap.grid)
-    return Conformed(
-        data, remap.grid, reading.time, labels, recognition, tuple(steps), baseline.climatology, absent=names
-    )
+    data = _label({entry.name: arrays[entry.name] for entry in spec.variables}, found, time, remap.grid)
+    labels = found.labels_on(remap.grid)
+    return Conformed(data, remap.grid, time, labels, found, matches, tuple(notes), baseline.climatology)
 
 
-def _check_options(target: InputSpec, regrid: Any, climatology: Any, absent: Any, min_valid: float) -> None:
-    if regrid not in ("model", None):
-        raise ArgumentError("regrid is not known", expected="'model' or None", found=repr(regrid), fix="regrid='model'")
-    if absent not in ("raise", "climatology"):
-        raise ArgumentError(
-            "absent is not known", expected="'raise' or 'climatology'", found=repr(absent), fix="absent='raise'"
-        )
-    if not (climatology is None or isinstance(climatology, xr.Dataset) or climatology in ("model", "data")):
-        raise ArgumentError(
-            "climatology is not known",
-            expected="'model', 'data', a Dataset or None",
-            found=repr(climatology),
-            fix="climatology='data'",
-        )
-    if isinstance(climatology, str) and climatology == "model" and target.climatology is None:
+def _check_spec(spec: InputSpec, climatology: str | xr.Dataset | None, min_valid: float) -> None:
+    if isinstance(climatology, str) and climatology == "model" and spec.climatology is None:
         raise ArgumentError(
             "the model has no climatology", expected="a model with one", found="none", fix="climatology='data'"
         )
@@ -179,7 +178,7 @@ def _check_options(target: InputSpec, regrid: Any, climatology: Any, absent: Any
         raise ArgumentError(
             "min_valid is not a share", expected="a number from 0 to 1", found=f"{min_valid:g}", fix="min_valid=0.5"
         )
-    if not target.variables:
+    if not spec.variables:
         raise ArgumentError("the model reads no variables", expected="at least one", found="none")
 
 
@@ -187,7 +186,7 @@ def _check_options(target: InputSpec, regrid: Any, climatology: Any, absent: Any
 class _Baseline:
     """What anomalies are taken from: tables or harmonics per variable, or a fit that is still to come."""
 
-    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
     climatology: Climatology | None = None
     basis: NDArray[Any] | None = None
     fields: Mapping[str, tuple[Any, Any]] | None = None
@@ -196,27 +195,25 @@ class _Baseline:
 
 
 def _baseline(
-    reading: Reading, target: InputSpec, climatology: str | xr.Dataset | None, grid: Grid, specs: list[VariableSpec]
+    time: TimeAxis, spec: InputSpec, climatology: str | xr.Dataset | None, grid: Grid, present: list[VariableSpec]
 ) -> _Baseline:
-    phase = reading.time.year_phase
     if climatology is None:
         return _Baseline(("physical values, no climatology",))
     if isinstance(climatology, xr.Dataset):
-        tables = seasonal_of(climatology, tuple(specs), grid, reading.time)
+        tables = seasonal_of(climatology, tuple(present), grid, time)
         return _Baseline(("standardised anomalies from the given climatology",), tables=tables)
-    if climatology == "data" or target.climatology is None:
-        said = check_record(reading.time, target.harmonics)
-        sentence = f"standardised anomalies from the data's own mean and {target.harmonics} harmonics of the year"
-        return _Baseline((sentence, *said), harmonics=target.harmonics)
-    used = climatology_on(target.climatology, target.grid, grid)
-    numbers = [spec.name for spec in target.variables]
-    fields = {name: (used.coefficients[i], used.scale[i]) for i, name in enumerate(numbers)}
-    basis = seasonal_basis(phase, used.harmonics)
+    if climatology == "data" or spec.climatology is None:
+        said = check_record(time, spec.harmonics)
+        note = f"standardised anomalies from the data's own mean and {spec.harmonics} harmonics of the year"
+        return _Baseline((note, *said), harmonics=spec.harmonics)
+    used = climatology_on(spec.climatology, spec.grid, grid)
+    fields = {entry.name: (used.coefficients[i], used.scale[i]) for i, entry in enumerate(spec.variables)}
+    basis = seasonal_basis(time.year_phase, used.harmonics)
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
 def _subject(match: Match, grid: Grid, climatology: str | xr.Dataset | None) -> Subject | None:
-    """Give the variable as it is to be looked at; against the data's own climatology there is nothing to see."""
+    """Say how the values are checked for plausible units; against the data's own climatology nothing would be seen."""
     action = get_options()["implausible"]
     own = climatology is None or (isinstance(climatology, str) and climatology == "data")
     if action == "ignore" or match.source is None or own:
@@ -226,7 +223,7 @@ def _subject(match: Match, grid: Grid, climatology: str | xr.Dataset | None) -> 
 
 def _standardise(
     array: Any,
-    reading: Reading,
+    time: TimeAxis,
     remap: Remap,
     change: Conversion,
     baseline: _Baseline,
@@ -252,7 +249,7 @@ def _standardise(
     physical = apply_to_blocks(array, standardise_block, shape, **options)
     if baseline.harmonics is None:
         return physical
-    basis = seasonal_basis(reading.time.year_phase, baseline.harmonics)
+    basis = seasonal_basis(time.year_phase, baseline.harmonics)
     fitted = fit_climatology(physical, basis, remap.grid.row_area)
     return apply_to_blocks(physical, standardise_block, shape, basis, fitted)
 
@@ -275,18 +272,71 @@ def _all_missing(like: Any) -> Any:
     return np.full(like.shape, np.nan, dtype=np.float32)
 
 
-def _label(arrays: Mapping[str, Any], order: list[str], reading: Reading, grid: Grid) -> xr.Dataset:
+def _label(arrays: Mapping[str, Any], found: Survey, time: TimeAxis, grid: Grid) -> xr.Dataset:
     coords: dict[str, Any] = {
-        "time": reading.time.values,
+        "time": time.values,
         "latitude": ("latitude", np.array(grid.latitude), {"units": "degrees_north", "standard_name": "latitude"}),
         "longitude": ("longitude", np.array(grid.longitude), {"units": "degrees_east", "standard_name": "longitude"}),
     }
-    member = reading.member
-    if member is not None:
-        coords["member"] = (
-            reading.ds[member.name].values
-            if member.name in reading.ds.coords
-            else np.arange(reading.ds.sizes[member.dim])
-        )
+    if found.member is not None:
+        numbers, size = found.ds.coords.get(found.member.name), found.ds.sizes[found.member.dim]
+        coords["member"] = np.arange(size) if numbers is None else numbers.values
     dims = ("member", "time", "latitude", "longitude")
-    return xr.Dataset({name: (dims[-arrays[name].ndim :], arrays[name]) for name in order}, coords)
+    return xr.Dataset({name: (dims[-array.ndim :], array) for name, array in arrays.items()}, coords)
+
+
+def _select(
+    ds: xr.Dataset, match: Match, axes: Horizontal, stamps: Stamps, member: FoundCoordinate | None
+) -> xr.DataArray:
+    """Bring one field to dims ([member,] time, user latitude, user longitude); lazy unless the data are in memory."""
+    if match.source is None:
+        raise absent_error((), (), [match])
+    name = match.source.name
+    array = ds[name]
+    check_decoded(array, name)
+    array = _lazy(array, stamps.coordinate.dim)
+    if match.level_index is not None and array[match.source.level_coordinate].ndim == 1:
+        array = array.isel({array[match.source.level_coordinate].dims[0]: match.level_index})
+    array = _merge_versions(array)
+    if not stamps.coordinate.dim:
+        array = array.expand_dims({stamps.coordinate.name: 1})
+    time = stamps.coordinate.dim or stamps.coordinate.name
+    dims = [time, axes.latitude.dim, axes.longitude.dim]
+    if member is not None and member.dim in array.dims:
+        dims = [member.dim, *dims]
+    lacking = [dim for dim in dims if dim not in array.dims]
+    extra = [str(dim) for dim in array.dims if dim not in dims]
+    if not lacking and not extra:
+        return array.transpose(*dims)
+    if lacking:
+        problem = f"variable {name!r} has no dimension {lacking[0]!r}"
+        fix = f"variables={{{match.spec.name!r}: ...}}  # a variable that changes with time"
+    else:
+        problem = f"variable {name!r} has a dimension {extra[0]!r} that the model does not know"
+        fix = f"ds = ds.isel({extra[0]}=0, drop=True)  # choose one"
+    found = ", ".join(f"{dim} of {size}" for dim, size in array.sizes.items())
+    raise VariableError(problem, expected=f"dimensions {', '.join(dims)}", found=found, fix=fix)
+
+
+def _merge_versions(array: xr.DataArray) -> xr.DataArray:
+    """Join ERA5 and its preliminary version ERA5T along ``expver``: the first valid value, the lowest version first."""
+    found = find_coordinate(array.coords.to_dataset(), "expver")
+    dim = found.dim if found is not None else next((str(d) for d in array.dims if str(d).lower() == "expver"), "")
+    if not dim or dim not in array.dims or dim in ("time", "valid_time") or (found is not None and found.name != dim):
+        return array
+    versions = array[dim].values.astype(str) if dim in array.coords else np.arange(array.sizes[dim])
+    order = np.argsort(versions, kind="stable")
+    merged = array.isel({dim: int(order[0])}, drop=True)
+    for position in order[1:]:
+        merged = merged.where(merged.notnull(), array.isel({dim: int(position)}, drop=True))
+    return merged
+
+
+def _lazy(array: xr.DataArray, time: str) -> xr.DataArray:
+    """Wrap a field that still lies in a file in dask, so that reading waits and the user's object caches nothing."""
+    if array.chunks is not None or getattr(array, "_in_memory", True):
+        return array
+    if time not in array.dims:
+        return array.chunk()
+    per_step = array.nbytes / max(1, array.sizes[time])
+    return array.chunk({time: max(1, min(array.sizes[time], int(_CHUNK_BYTES / max(per_step, 1))))})

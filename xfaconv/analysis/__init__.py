@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from xfaconv.analysis.anomalies import anomalies, standardised
-from xfaconv.analysis.attended import teleconnection
-from xfaconv.analysis.checks import (
+from xfaconv.analysis.clustering import choose_count, regimes
+from xfaconv.analysis.explanation.base_point_maps import influence, teleconnection
+from xfaconv.analysis.explanation.checks import (
     check_attention,
+    check_data,
     check_faithfulness,
     check_gradients,
+    check_parameters,
     check_skill,
 )
-from xfaconv.analysis.composites import composite, membership_test, regime_composites
-from xfaconv.analysis.discovery import false_discovery
-from xfaconv.analysis.eofs import leading_eofs
-from xfaconv.analysis.events import effective_sample_of_events
-from xfaconv.analysis.importances import importance, importance_agreement, importance_for_card
+from xfaconv.analysis.explanation.network_probe import cut_windows
+from xfaconv.analysis.explanation.variable_importance import (
+    ImportanceRequest,
+    importance,
+    importance_agreement,
+    importance_for_card,
+    importance_methods,
+    register_importance,
+)
 from xfaconv.analysis.indices import ao, nao, nino3, nino4, nino12, nino34, pna, sam, soi
-from xfaconv.analysis.influence import influence
-from xfaconv.analysis.patterns import pattern_correlation
-from xfaconv.analysis.randomisation import check_data, check_parameters
-from xfaconv.analysis.regimes import choose_count, regimes
-from xfaconv.analysis.significance import (
-    correlate,
+from xfaconv.analysis.statistics.anomalies import anomalies, standardised
+from xfaconv.analysis.statistics.composites import composite, membership_test, regime_composites
+from xfaconv.analysis.statistics.correlation import correlate, correlation_map, pattern_correlation, teleconnectivity
+from xfaconv.analysis.statistics.eofs import leading_eofs
+from xfaconv.analysis.statistics.significance import (
     correlation_p_value,
+    effective_sample_of_events,
     effective_sample_size,
+    false_discovery,
     lag_one_autocorrelation,
 )
-from xfaconv.analysis.surrogates import phase_randomised
-from xfaconv.analysis.teleconnections import correlation_map, teleconnectivity
-from xfaconv.analysis.windows import cut_windows
+from xfaconv.analysis.statistics.surrogates import phase_randomised
 
 __all__ = [
+    "ImportanceRequest",
     "anomalies",
     "ao",
     "check_attention",
@@ -51,6 +57,7 @@ __all__ = [
     "importance",
     "importance_agreement",
     "importance_for_card",
+    "importance_methods",
     "influence",
     "lag_one_autocorrelation",
     "leading_eofs",
@@ -65,6 +72,7 @@ __all__ = [
     "pna",
     "regime_composites",
     "regimes",
+    "register_importance",
     "sam",
     "soi",
     "standardised",

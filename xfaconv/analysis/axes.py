@@ -1,29 +1,29 @@
-"""What every analysis asks of a labelled array: which axis is which, how large a cell is, and what lies in a box."""
+"""What every analysis asks of a labelled field: its axes, the areas of its cells, means over boxes, points."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Hashable, Iterable
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.arguments import is_number
+from xfaconv.arguments import Box, Place
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
 from xfaconv.names import find_dimension
 
-Box = tuple[float, float, float, float]
 Cells = Literal["overlap", "centres"]
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 _LEAST_COVER = 0.9
+# Centres are stored in single precision: a centre on the edge of a box is inside [degrees].
+_ON_THE_EDGE = 1e-4
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Names of the horizontal axes of one array, and the order they are stored in.
+class Axes(NamedTuple):
+    """Names of the horizontal dimensions of an array.
 
     Parameters
     ----------
@@ -33,11 +33,6 @@ class Axes:
 
     latitude: str
     longitude: str
-
-    @property
-    def both(self) -> tuple[str, str]:
-        """Latitude and longitude, in this order."""
-        return self.latitude, self.longitude
 
 
 def check_arrays(**arrays: object) -> None:
@@ -59,24 +54,32 @@ def check_arrays(**arrays: object) -> None:
     """
     for name, value in arrays.items():
         if not isinstance(value, xr.DataArray):
-            raise ArgumentError(
-                f"{name} is not a DataArray",
-                expected="an xarray.DataArray",
-                found=type(value).__name__,
-                fix=f"{name}=ds['z500']",
-            )
+            kind = type(value).__name__
+            raise ArgumentError(f"{name} is not a DataArray", found=kind, fix=f"{name}=ds['z500']")
 
 
-def _dimension(data: xr.DataArray | xr.Dataset, kind: str) -> str | None:
+def _dimension(data: xr.DataArray | xr.Dataset, role: str, dim: str | None = None) -> str:
+    """Name of the dimension of a role, or the one that is given for it."""
     if not isinstance(data, xr.DataArray | xr.Dataset):
-        raise ArgumentError(
-            "the data are no xarray object",
-            expected="an xarray.DataArray",
-            found=repr(type(data)),
-            fix="da = ds['z500']",
-        )
-    found = find_dimension(data, kind)
-    return None if found is None else str(found)
+        check_arrays(data=data)
+    name = find_dimension(data, role) if dim is None else dim
+    if isinstance(name, str) and name in data.dims and (role == "time" or name in data.coords):
+        return name
+    error, what = (TimeError, "dimension") if role == "time" else (CoordinateError, "coordinate")
+    wanted = f"a known name, or standard_name='{role}'" if dim is None else str(dim)
+    fix = f"ds = ds.rename({{'the_{role}_name': '{role}'}})"
+    raise error(f"no {role} {what}", expected=wanted, found=f"dimensions {tuple(data.dims)}", fix=fix)
+
+
+def require_dimension(data: xr.DataArray, dim: str, name: str) -> None:
+    """Refuse a series that has not the time dimension of another.
+
+    Examples
+    --------
+    >>> require_dimension(xr.DataArray([1.0], dims="time"), "time", "the index")
+    """
+    if dim not in data.dims:
+        raise TimeError(f"{name} has no time", expected=f"dimension {dim!r}", found=f"dimensions {data.dims}")
 
 
 def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
@@ -102,18 +105,7 @@ def horizontal_axes(data: xr.DataArray | xr.Dataset) -> Axes:
     >>> horizontal_axes(field)
     Axes(latitude='lat', longitude='lon')
     """
-    names = []
-    for name in ("latitude", "longitude"):
-        found = _dimension(data, name)
-        if found is None or found not in data.coords:
-            raise CoordinateError(
-                f"no {name} coordinate",
-                expected=f"a dimension coordinate named {name}, or one with standard_name={name!r}",
-                found=f"dimensions {tuple(data.dims)}",
-                fix=f"ds = ds.rename({{'the_{name}_name': '{name}'}})",
-            )
-        names.append(found)
-    return Axes(*names)
+    return Axes(_dimension(data, "latitude"), _dimension(data, "longitude"))
 
 
 def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
@@ -140,80 +132,28 @@ def time_axis(data: xr.DataArray | xr.Dataset, dim: str | None = None) -> str:
     >>> time_axis(xr.DataArray(np.zeros(3), dims="valid_time"))
     'valid_time'
     """
-    name = dim if isinstance(dim, str) else _dimension(data, "time")
-    if name is None or name not in data.dims or not (dim is None or isinstance(dim, str)):
-        raise TimeError(
-            "no time dimension",
-            expected=str(dim) if dim is not None else "time, or a dimension of dates",
-            found=f"dimensions {tuple(data.dims)}",
-            fix="ds = ds.rename({'the_time_name': 'time'})",
-        )
-    return name
+    return _dimension(data, "time", dim)
 
 
-def _row_overlap(latitude: NDArray[np.float64], south: float, north: float) -> NDArray[np.float64]:
-    order = np.argsort(latitude)
-    edges = Grid(tuple(latitude[order]), (0.0, 1.0)).latitude_edges
-    lower = np.clip(edges[:-1], south, north)
-    upper = np.clip(edges[1:], south, north)
-    overlap = np.empty(len(latitude))
-    overlap[order] = np.sin(np.deg2rad(upper)) - np.sin(np.deg2rad(lower))
-    return overlap
-
-
-def _column_overlap(longitude: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
-    order = np.argsort(longitude)
-    ordered = longitude[order]
-    # A repeated meridian (-180 and 180) counts once: the last column is dropped from the weights.
-    repeated = len(ordered) > 2 and ordered[-1] - ordered[0] >= 360 - 1e-3
-    kept = order[:-1] if repeated else order
-    edges = Grid((0.0, 1.0), tuple(longitude[kept])).longitude_edges
-    overlap = np.zeros(len(longitude))
-    for turn in (-720, -360, 0, 360, 720):
-        lower = np.clip(edges[:-1] + turn, west, east)
-        upper = np.clip(edges[1:] + turn, west, east)
-        overlap[kept] += np.deg2rad(upper - lower)
-    return overlap
-
-
-def as_box(value: object, name: str = "region") -> Box:
-    """Read a box on Earth.
-
-    Parameters
-    ----------
-    value : (south, north, west, east)
-        Edges [degrees]; west may be greater than east across the date line.
-    name : str
-        Its name, for messages.
-
-    Returns
-    -------
-    tuple of (float, float, float, float)
-
-    Raises
-    ------
-    ArgumentError
-        If it is no four numbers, or its latitudes are not on Earth, south first.
+def in_one_chunk(data: Labelled, dims: Iterable[Hashable]) -> Labelled:
+    """Put some dimensions of a lazy array into one chunk each; an array in memory stays as it is.
 
     Examples
     --------
-    >>> as_box((-10, 10, 160, 270))
-    (-10.0, 10.0, 160.0, 270.0)
+    >>> in_one_chunk(xr.DataArray(np.zeros(4), dims="time").chunk(time=1), ["time"]).chunks
+    ((4,),)
     """
-    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []
-    if len(several) != 4 or not all(is_number(edge) for edge in several):
-        problem = "is not four edges in degrees"
-    elif not -90 <= several[0] <= several[1] <= 90:
-        problem = "has no latitudes from south to north"
-    else:
-        south, north, west, east = (float(edge) for edge in several)
-        return south, north, west, east
-    raise ArgumentError(
-        f"{name} {problem}",
-        expected="(south, north, west, east), latitudes from -90 to 90, south first",
-        found=repr(value)[:200],
-        fix=f"{name}=(-10, 10, 160, 270)",
-    )
+    return data.chunk(dict.fromkeys(dims, -1)) if data.chunks else data
+
+
+def _sorted_grid(data: xr.DataArray | xr.Dataset) -> tuple[Grid, NDArray[np.intp], NDArray[np.intp]]:
+    """Give the grid in ascending order, and the positions of its rows and columns in the data."""
+    latitude, longitude = (np.asarray(data[name].values, dtype=np.float64) for name in horizontal_axes(data))
+    rows, columns = np.argsort(latitude), np.argsort(longitude)
+    # A repeated meridian (-180 and 180) counts once: the last column is no cell of the grid.
+    if len(columns) > 2 and np.ptp(longitude) >= 360 - 1e-3:
+        columns = columns[:-1]
+    return Grid(tuple(latitude[rows]), tuple(longitude[columns])), rows, columns
 
 
 def cell_area(
@@ -247,29 +187,41 @@ def cell_area(
     True
     """
     axes = horizontal_axes(data)
+    grid, rows, columns = _sorted_grid(data)
     south, north, west, east = box
-    if east - west >= 360:
-        west, east = 0.0, 360.0
-    else:
-        west = west % 360
-        east = west + (box[3] - box[2]) % 360
-    latitude = np.asarray(data[axes.latitude].values, dtype=np.float64)
-    longitude = np.asarray(data[axes.longitude].values, dtype=np.float64)
-    if cells == "overlap":
-        rows = _row_overlap(latitude, south, north)
-        columns = _column_overlap(longitude, west, east)
-    else:
-        tolerance = 1e-4
-        rows = _row_overlap(latitude, -90.0, 90.0)
-        rows = np.where((latitude >= south - tolerance) & (latitude <= north + tolerance), rows, 0.0)
-        columns = _column_overlap(longitude, 0.0, 360.0)
-        columns = np.where((longitude - west + tolerance) % 360 <= east - west + 2 * tolerance, columns, 0.0)
-    return xr.DataArray(
-        np.outer(rows, columns),
-        {axes.latitude: data[axes.latitude], axes.longitude: data[axes.longitude]},
-        axes.both,
-        name="cell_area",
-        attrs={"units": "sr"},
+    west, east = (0.0, 360.0) if east - west >= 360 else (west % 360, west % 360 + (east - west) % 360)
+    whole = cells == "centres"
+    bounds = (-90.0, 90.0, 0.0, 360.0) if whole else (south, north, west, east)
+    height = np.zeros(data.sizes[axes.latitude])
+    width = np.zeros(data.sizes[axes.longitude])
+    # The area of a cell on the unit sphere is (sin north - sin south) (east - west), with its edges cut by the box.
+    height[rows] = np.diff(np.sin(np.deg2rad(np.clip(grid.latitude_edges, *bounds[:2]))))
+    for turn in (-720, -360, 0, 360, 720):
+        width[columns] += np.deg2rad(np.diff(np.clip(grid.longitude_edges + turn, *bounds[2:])))
+    if whole:
+        latitude, longitude = (np.asarray(data[name].values, dtype=np.float64) for name in axes)
+        height[(latitude < south - _ON_THE_EDGE) | (latitude > north + _ON_THE_EDGE)] = 0
+        width[(longitude - west + _ON_THE_EDGE) % 360 > east - west + 2 * _ON_THE_EDGE] = 0
+    coords = {name: data[name] for name in axes}
+    return xr.DataArray(np.outer(height, width), coords, axes, name="cell_area", attrs={"units": "sr"})
+
+
+def part_with_cells(data: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
+    """Cut out the rows and columns that hold a cell of positive weight; nothing else of a lazy array is read.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.eye(3), {"lat": [-45.0, 0.0, 45.0], "lon": [0.0, 120.0, 240.0]}, ("lat", "lon"))
+    >>> part_with_cells(field, cell_area(field, (-10, 10, 0, 360))).sizes["lat"]
+    1
+    """
+    axes = horizontal_axes(data)
+    inside = weights > 0
+    return data.isel(
+        {
+            axes.latitude: inside.any(axes.longitude).values,
+            axes.longitude: inside.any(axes.latitude).values,
+        }
     )
 
 
@@ -301,49 +253,125 @@ def box_mean(field: xr.DataArray, box: Box, *, cells: Cells = "centres") -> xr.D
     >>> float(box_mean(field, (-90, 90, 0, 360)))
     0.5
     """
-    axes = horizontal_axes(field)
     weights = cell_area(field, box, cells=cells)
-    inside = weights > 0
     south, north, west, east = box
     whole = np.deg2rad(min(east - west, 360.0) if east > west else (east - west) % 360)
     whole *= np.sin(np.deg2rad(north)) - np.sin(np.deg2rad(south))
     covered = float(cell_area(field, box).sum()) / whole
-    if covered < _LEAST_COVER or not inside.any():
+    if covered < _LEAST_COVER or not (weights > 0).any():
+        where = "latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box)
         raise CoordinateError(
-            f"the grid covers {100 * covered:.0f}% of the box"
-            + ("" if inside.any() else ", and no cell has its centre in it: its cells are too large"),
-            expected=f"at least {100 * _LEAST_COVER:.0f}% of "
-            + "latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box),
-            found=f"latitude {float(field[axes.latitude].min()):g} to {float(field[axes.latitude].max()):g}, "
-            f"longitude {float(field[axes.longitude].min()):g} to {float(field[axes.longitude].max()):g}",
-            fix="give a Dataset that covers the box",
+            f"the grid covers {100 * covered:.0f}% of the box, with {int((weights > 0).sum())} cell centres in it",
+            expected=f"at least {100 * _LEAST_COVER:.0f}% of {where}",
+            found=_sorted_grid(field)[0].describe(),
         )
-    rows = {axes.latitude: inside.any(axes.longitude).values, axes.longitude: inside.any(axes.latitude).values}
-    part, weights = field.isel(rows), weights.isel(rows)
+    axes = horizontal_axes(field)
     dtype = np.result_type(field.dtype, np.float32)
-    return part.astype(np.float64).weighted(weights).mean(axes.both).astype(dtype)
+    part = part_with_cells(field, weights).astype(np.float64)
+    return part.weighted(part_with_cells(weights, weights)).mean(axes).astype(dtype)
 
 
-def is_adjacent(time: xr.DataArray) -> NDArray[np.bool_]:
-    """Mark the steps that directly follow the one before, by the median step; a DJF selection has breaks.
+def zonal_mean(field: xr.DataArray, latitude: float) -> xr.DataArray:
+    """Mean around a latitude circle, linear between the rows beside it.
 
     Parameters
     ----------
-    time : DataArray (time)
-        datetime64, cftime or numbers.
+    field : DataArray (..., latitude, longitude)
+        Its longitudes must close around the globe.
+    latitude : float
+        The circle [degrees].
 
     Returns
     -------
-    ndarray (time - 1,), bool
+    DataArray (...)
+        In the units of the field; lazy if it is.
+
+    Raises
+    ------
+    CoordinateError
+        If the grid does not reach the latitude or does not go all around.
 
     Examples
     --------
-    >>> is_adjacent(xr.DataArray([0, 1, 2, 12, 13], dims="time"))
-    array([ True,  True, False,  True])
+    >>> coords = {"lat": [-50.0, -30.0], "lon": [0.0, 120.0, 240.0]}
+    >>> field = xr.DataArray([[1.0, 1, 1], [3, 3, 3]], coords, ("lat", "lon"))
+    >>> float(zonal_mean(field, -40))
+    2.0
     """
-    values = np.asarray(time.values)
-    if len(values) < 2:
-        return np.zeros(0, dtype=bool)
-    steps = np.diff(values)
-    seconds = np.array([step.total_seconds() for step in steps]) if steps.dtype == object else steps.astype(np.float64)
-    return np.asarray(np.abs(seconds) <= 1.5 * np.abs(np.median(seconds)))
+    axes = horizontal_axes(field)
+    grid, order, _ = _sorted_grid(field)
+    if not (grid.periodic and grid.latitude[0] <= latitude <= grid.latitude[-1]):
+        what = f"no full latitude circle at {latitude:g}"
+        raise CoordinateError(what, expected="a grid that covers the hemisphere", found=grid.describe())
+    above = int(np.clip(np.searchsorted(grid.latitude, latitude), 1, len(order) - 1))
+    south, north = grid.latitude[above - 1], grid.latitude[above]
+    share = (latitude - south) / (north - south)
+    circle = field.astype(np.float64).weighted(cell_area(field).sum(axes.latitude)).mean(axes.longitude)
+    low, high = (circle.isel({axes.latitude: order[row]}, drop=True) for row in (above - 1, above))
+    mixed: xr.DataArray = (1 - share) * low + share * high
+    return mixed.astype(np.result_type(field.dtype, np.float32)).rename(field.name)
+
+
+def nearest_point(field: xr.DataArray, point: Place) -> xr.DataArray:
+    """Give the series of the cell that holds a place, whichever longitude convention is used.
+
+    Parameters
+    ----------
+    field : DataArray (..., latitude, longitude)
+        In memory or lazy.
+    point : (latitude, longitude)
+        The place [degrees]; longitude in any convention.
+
+    Returns
+    -------
+    DataArray (...)
+        With the cell's own latitude and longitude as scalar coordinates.
+
+    Raises
+    ------
+    CoordinateError
+        If the place lies outside the grid.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.arange(4.0).reshape(2, 2), {"lat": [0.0, 10.0], "lon": [190.0, 200.0]}, ("lat", "lon"))
+    >>> float(nearest_point(field, (9, -161)))
+    3.0
+    """
+    axes = horizontal_axes(field)
+    grid, rows, columns = _sorted_grid(field)
+    try:
+        row, column = nearest_cell(grid, *point)
+    except ArgumentError as outside:
+        problem = f"the point ({point[0]:g}, {point[1]:g}) lies outside the grid"
+        raise CoordinateError(problem, expected=grid.describe(), fix=outside.fix) from outside
+    return field.isel({axes.latitude: rows[row], axes.longitude: columns[column]})
+
+
+def distance_from(data: xr.DataArray | xr.Dataset, point: Place) -> xr.DataArray:
+    """Angular distance of every cell centre from a place.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With latitude and longitude.
+    point : (latitude, longitude)
+        The place [degrees].
+
+    Returns
+    -------
+    DataArray (latitude, longitude), float64
+        Distance [degrees], 0 to 180.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((2, 2)), {"lat": [0.0, 10.0], "lon": [0.0, 90.0]}, ("lat", "lon"))
+    >>> distance_from(field, (0, 0)).values.round(1)
+    array([[ 0., 90.],
+           [10., 90.]])
+    """
+    axes = horizontal_axes(data)
+    latitude, longitude = (data[name].values for name in axes)
+    distance = great_circle_degrees(latitude[:, None], longitude[None, :], point)
+    attrs = {"units": "degree", "long_name": "great-circle distance from the point"}
+    return xr.DataArray(distance, {name: data[name] for name in axes}, axes, attrs=attrs)

@@ -1,24 +1,53 @@
-"""Clusters of vectors with a fixed seed, and the scores that say whether they are more than noise would give."""
+"""Regimes: clusters of the embeddings, and the scores that say whether they are more than noise would give."""
 
 from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from statistics import NormalDist
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-_QUIETLY = threading.Lock()
+from xfaconv.analysis.axes import in_one_chunk, time_axis
+from xfaconv.analysis.statistics.seasons import Season, adjacent_steps, season_name, steps_of_season
+from xfaconv.analysis.statistics.surrogates import surrogate_vectors
+from xfaconv.arguments import (
+    DEFAULTS,
+    Arguments,
+    check_arguments,
+    check_choice,
+    check_rules,
+    is_whole,
+    refuse_unknown,
+    shared_arguments,
+)
+from xfaconv.engine import embed
+from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
 METHODS: tuple[Method, ...] = ("kmeans", "mixture", "hierarchical")
+_OPTIONS = ("method", "season", "seed", "repeats", "surrogates")
 
 # A silhouette costs the square of the number of vectors: beyond this many a fixed sample stands for all.
 _SILHOUETTE_SAMPLE = 1500
 # Spread of a direction, as a share of the widest, below which it is rounding of single precision.
 _RANK_TOLERANCE = 1e-6
+_QUIETLY = threading.Lock()
+_SCORES = {
+    "silhouette": "mean silhouette, -1 to 1, higher is better separated",
+    "davies_bouldin": "Davies-Bouldin score, lower is better separated",
+    "calinski_harabasz": "Calinski-Harabasz score, higher is better separated",
+    "seed_stability": "mean adjusted Rand index with other seeds",
+    "half_stability": "mean adjusted Rand index with clusters of half the record",
+    "surrogate_silhouette": "mean silhouette of phase-randomised surrogates",
+    "surrogate_deviation": "standard deviation of that silhouette over the surrogates",
+    "p_value": "share of surrogates that separate at least as well",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +107,7 @@ def cluster(vectors: NDArray[np.float64], count: int, method: Method, seed: int,
         algorithm = GaussianMixture(count, n_init=max(starts // 3, 1), random_state=seed, reg_covar=1e-5)
     else:
         algorithm = AgglomerativeClustering(count, linkage="ward")
-    # What is put back is the process's list of filters: two threads at a time would leave the other's.
+    # catch_warnings puts the filters of the whole process back: two threads at once would leave one another's.
     with _QUIETLY, warnings.catch_warnings():
         # A start that did not converge only makes a worse candidate; its scores say so.
         warnings.simplefilter("ignore")
@@ -143,25 +172,6 @@ def stability(
             half = cluster(vectors[kept], count, method, seed, starts=3)
             by_half.append(adjusted_rand_score(reference.assign(vectors), half.assign(vectors)))
     return float(np.mean(by_seed)), float(np.mean(by_half)) if by_half else float("nan")
-
-
-def surrogate_vectors(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Turn all components of a series of vectors by the same random phases (Prichard and Theiler 1994).
-
-    Spectra and the covariance of the components stay; any clustering beyond them goes.
-
-    Examples
-    --------
-    >>> vectors = np.random.default_rng(0).normal(size=(50, 2))
-    >>> bool(np.allclose(np.cov(surrogate_vectors(vectors, 1).T), np.cov(vectors.T)))
-    True
-    """
-    spectrum = np.fft.rfft(vectors, axis=0)
-    phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, size=(len(spectrum), 1))
-    phase[0] = 0
-    if len(vectors) % 2 == 0:
-        phase[-1] = 0
-    return np.asarray(np.fft.irfft(spectrum * np.exp(1j * phase), n=len(vectors), axis=0))
 
 
 def recoloured(vectors: NDArray[np.float64], like: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -240,3 +250,242 @@ def transitions(
     steps = np.bincount(labels[labels >= 0], minlength=count)
     stay = np.divide(steps, visits, out=np.full(count, np.nan), where=visits > 0)
     return chance, stay
+
+
+def _regimes(
+    embedding: NDArray[np.floating],
+    *,
+    usable: NDArray[np.bool_],
+    follows: NDArray[np.bool_],
+    cut: bool,
+    count: int,
+    method: Method,
+    seed: int,
+    repeats: int,
+    surrogates: int,
+) -> tuple[NDArray[Any], ...]:
+    """Labels, centres, frequency, chances, stays and scores of one record, as arrays."""
+    vectors = np.asarray(embedding, dtype=np.float64)
+    complete = np.isfinite(vectors).all(axis=1)
+    kept = usable & complete
+    _require_steps(int(kept.sum()), count + 1, "complete steps")
+    sample = vectors[kept]
+    found = cluster(sample, count, method, seed)
+    labels = np.full(len(vectors), -1, dtype=np.int64)
+    labels[kept] = found.labels
+    chance, stay = transitions(labels, follows, count)
+    silhouette, davies, calinski = separation(sample, found.labels)
+    by_seed, by_half = stability(sample, found, method, seed, repeats)
+    null = []
+    for number in range(surrogates):
+        # A Fourier transform needs even steps: the surrogate is made of the whole record, then cut to the season. 7919
+        # is a prime, so that surrogates of neighbouring seeds differ.
+        turned = surrogate_vectors(vectors[complete], seed + 7919 * (number + 1))[usable[complete]]
+        # It then has the year's covariance, not the season's: elongated clouds separate better, regimes or not.
+        turned = recoloured(turned, sample) if cut else turned
+        null.append(separation(turned, cluster(turned, count, method, seed, starts=3).labels)[0])
+    p_value = (1 + np.sum(np.array(null) >= silhouette)) / (1 + surrogates) if surrogates else np.nan
+    centre, spread = (np.mean(null), np.std(null, ddof=min(len(null) - 1, 1))) if null else (np.nan, np.nan)
+    scores = np.array([silhouette, davies, calinski, by_seed, by_half, centre, spread, p_value])
+    frequency = np.bincount(found.labels, minlength=count) / kept.sum()
+    return labels + 1, found.centres, frequency, chance, stay, scores
+
+
+def _require_steps(found: int, least: int, what: str) -> None:
+    if found < least:
+        wanted = f"at least {least} {what}"
+        raise MissingDataError("too few steps to find regimes in", expected=wanted, found=str(found))
+
+
+def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataArray:
+    if isinstance(data, xr.Dataset):
+        return embed(data, **arguments)
+    if arguments:
+        fix = f"leave out {', '.join(arguments)}: the embeddings are made already"
+        raise ArgumentError("arguments for the engine were given with embeddings, not with a Dataset", fix=fix)
+    return data
+
+
+@shared_arguments
+def regimes(
+    data: xr.Dataset | xr.DataArray,
+    n: int = 4,
+    *,
+    method: Method = "kmeans",
+    season: Season = None,
+    seed: int = 0,
+    repeats: int = 10,
+    surrogates: int = 20,
+    **arguments: Unpack[Arguments],
+) -> xr.Dataset:
+    """Cluster embeddings into regimes and score how well they are supported.
+
+    k-means finds clusters in any noise: look at ``p_value``, the share of phase-randomised surrogates that
+    separate as well, and at the two stabilities before naming anything. Surrogates have the spectra and the covariance
+    of the record; where a season is given they are made from the whole record, cut to the season, and given the
+    season's mean and covariance, so that their spectra are only near the season's.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray (time, embedding)
+        Fields, which are embedded with the engine, or embeddings (or principal components).
+    n : int
+        Number of regimes.
+    method : {"kmeans", "mixture", "hierarchical"}
+        scikit-learn's KMeans, GaussianMixture or AgglomerativeClustering (Ward).
+    season : str or sequence of int, optional
+        Only these months, such as ``"DJF"``.
+    seed : int
+        The same seed gives the same regimes.
+    repeats : int
+        Refits of each kind for the stabilities; 0 leaves them NaN. The hierarchy has no random start: its stability
+        over seeds is always 1 and says nothing.
+    surrogates : int
+        Phase-randomised surrogates; 0 leaves them NaN.
+    **arguments
+        Of `xfaconv.embed`, where fields are given.
+
+    Returns
+    -------
+    Dataset
+        ``label`` (time): 1 to n by falling frequency, 0 where the embedding is missing or not warmed up; ``centre``
+        (regime, component); ``frequency`` (regime); ``transition`` (regime, next_regime), chances of the next step;
+        ``persistence`` (regime), mean stay [steps]; ``silhouette``, ``davies_bouldin``, ``calinski_harabasz``,
+        ``seed_stability``, ``half_stability`` (adjusted Rand), ``surrogate_silhouette``, ``surrogate_deviation`` and
+        ``p_value``. One lazy task if the data are lazy.
+
+    Raises
+    ------
+    ArgumentError
+        If n or the method cannot be used.
+    VariableError
+        If embeddings have other dims than time and one more.
+    TimeError
+        If no step is in the season.
+    MissingDataError
+        If too few steps are warmed up or, when computed, complete.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> states = np.repeat(np.eye(3), 20, axis=0)
+    >>> vectors = xr.DataArray(states + 0.05 * rng.normal(size=(60, 3)), dims=("time", "embedding"))
+    >>> out = regimes(vectors, 3)
+    >>> out.persistence.values, bool(out.half_stability > 0.4)
+    (array([20., 20., 20.]), True)
+    """
+    check_arguments(seed=seed, repeats=repeats, surrogates=surrogates)
+    check_choice("method", method, METHODS)
+    embedding = _vectors(data, arguments)
+    time = time_axis(embedding)
+    if embedding.ndim != 2:
+        raise VariableError("regimes need one series of vectors (time, embedding)", found=f"{embedding.dims}")
+    component = next(str(dim) for dim in embedding.dims if dim != time)
+    selected = steps_of_season(embedding[time], season)
+    usable = selected.copy()
+    if "full_warmup" in embedding.coords:
+        usable &= np.asarray(embedding["full_warmup"].values, dtype=bool)
+    most = int(usable.sum()) - 1
+    _require_steps(most + 1, 3, "steps with their whole warm-up inside the data")
+    check_rules({"n": n}, {"n": (lambda value: is_whole(value, 2, most), f"2 to {most}", "4")})
+    labels, centres, frequency, chance, stay, scores = xr.apply_ufunc(
+        _regimes,
+        in_one_chunk(embedding, [time, component]),
+        input_core_dims=[[time, component]],
+        output_core_dims=[
+            [time],
+            ["regime", component],
+            ["regime"],
+            ["regime", "next_regime"],
+            ["regime"],
+            ["score"],
+        ],
+        dask="parallelized",
+        output_dtypes=[np.int64] + [np.float64] * 5,
+        dask_gufunc_kwargs={"output_sizes": {"regime": n, "next_regime": n, "score": len(_SCORES)}},
+        kwargs={
+            "usable": usable,
+            "follows": adjacent_steps(embedding, time),
+            "cut": not selected.all(),
+            "count": n,
+            "method": method,
+            "seed": seed,
+            "repeats": repeats,
+            "surrogates": surrogates,
+        },
+    )
+    for part in (labels, centres, frequency, chance, stay, scores):
+        part.attrs = {}
+    out = xr.Dataset(
+        {
+            "label": labels.isel({time: selected}).assign_attrs(
+                long_name="regime, 1 the most frequent, 0 none",
+                flag_values=np.arange(n + 1),
+                flag_meanings=" ".join(["none", *(f"regime_{number}" for number in range(1, n + 1))]),
+            ),
+            "centre": centres.assign_attrs(long_name="mean vector of the regime"),
+            "frequency": frequency.assign_attrs(long_name="share of the steps", units="1"),
+            "transition": chance.assign_attrs(long_name="chance that the next step is in that regime", units="1"),
+            "persistence": stay.assign_attrs(long_name="mean length of an unbroken visit", units="steps"),
+        },
+        {"regime": np.arange(1, n + 1), "next_regime": np.arange(1, n + 1)},
+    )
+    for position, (name, words) in enumerate(_SCORES.items()):
+        out[name] = scores.isel(score=position, drop=True).assign_attrs(long_name=words, units="1")
+    return out.assign_attrs(method=method, seed=seed, season=season_name(season), surrogates=surrogates)
+
+
+def choose_count(
+    data: xr.Dataset | xr.DataArray, candidates: Sequence[int] = range(2, 9), **options: Any
+) -> xr.Dataset:
+    """Score several numbers of regimes, to choose one or none.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray (time, embedding)
+        See `regimes`.
+    candidates : sequence of int
+        Numbers to try.
+    **options
+        Of `regimes`.
+
+    Returns
+    -------
+    Dataset (n)
+        The scores of `regimes` for each number, and ``suggested``: the number that exceeds its surrogates' silhouette
+        most, among those with a stability over halves of at least 0.5 that exceed it by so many standard deviations
+        that noise would do so for any of the candidates in at most 5% of records; 0 if there is none, which says
+        that the record holds no regimes that this method can find.
+
+    Raises
+    ------
+    ArgumentError
+        If there are no candidates, or an option is unknown.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> states = np.eye(3)[rng.integers(0, 3, size=150)]
+    >>> vectors = xr.DataArray(states + 0.1 * rng.normal(size=(150, 3)), dims=("time", "embedding"))
+    >>> int(choose_count(vectors, (2, 3, 4)).suggested)
+    3
+    """
+    numbers = list(candidates) if isinstance(candidates, Iterable) else [0]
+    good = bool(numbers) and all(is_whole(number, 2) for number in numbers)
+    check_rules({"candidates": candidates}, {"candidates": (lambda _: good, "numbers from 2", "range(2, 9)")})
+    refuse_unknown(options, [*_OPTIONS, *DEFAULTS])
+    own = {name: options.pop(name) for name in _OPTIONS if name in options}
+    embedding = _vectors(data, cast("Arguments", options))
+    parts = [regimes(embedding, number, **own)[list(_SCORES)] for number in numbers]
+    out = xr.concat(parts, xr.Variable("n", numbers), join="exact", combine_attrs="drop_conflicts")
+    out = out.assign_coords(n=numbers)
+    # One-sided normal quantile at 5% over the number of candidates (Bonferroni): 2.4 for seven of them.
+    needed = NormalDist().inv_cdf(1 - 0.05 / len(numbers))
+    excess = out.silhouette - out.surrogate_silhouette
+    credible = (excess > needed * out.surrogate_deviation) & (out.half_stability >= 0.5)
+    excess = excess.where(credible, -np.inf)
+    best = (out.n * (excess == excess.max("n"))).max("n")
+    out["suggested"] = (best * credible.any("n")).assign_attrs(
+        long_name="number of regimes that is best supported, 0 for none"
+    )
+    return out

@@ -7,12 +7,19 @@ from typing import Literal
 
 import xarray as xr
 
-from xfaconv.analysis.anomalies import BasePeriod, anomalies, standardised
-from xfaconv.analysis.axes import Box, box_mean, cell_area, horizontal_axes, time_axis
-from xfaconv.analysis.eofs import leading_eofs
-from xfaconv.analysis.fields import find_field, zonal_mean
-from xfaconv.analysis.places import nearest_point
-from xfaconv.arguments import check_choice
+from xfaconv.analysis.axes import (
+    box_mean,
+    cell_area,
+    nearest_point,
+    part_with_cells,
+    time_axis,
+    zonal_mean,
+)
+from xfaconv.analysis.statistics.anomalies import BasePeriod, anomalies, standardised
+from xfaconv.analysis.statistics.eofs import leading_eofs
+from xfaconv.arguments import Box, Place, check_choice
+from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.names import find_dimension, find_variable
 
 NINO_BOXES: Mapping[str, Box] = {
     "nino12": (-10.0, 0.0, 270.0, 280.0),
@@ -22,7 +29,60 @@ NINO_BOXES: Mapping[str, Box] = {
 }
 NAO_SOUTH: Box = (35.0, 45.0, 280.0, 350.0)
 NAO_NORTH: Box = (55.0, 70.0, 280.0, 350.0)
-PNA_POINTS = ((20.0, -160.0, 0.25), (45.0, -165.0, -0.25), (55.0, -115.0, 0.25), (30.0, -85.0, -0.25))
+TAHITI, DARWIN = (-17.5, -149.6), (-12.4, 130.9)
+PNA_POINTS: Mapping[Place, float] = {
+    (20.0, -160.0): 0.25,
+    (45.0, -165.0): -0.25,
+    (55.0, -115.0): 0.25,
+    (30.0, -85.0): -0.25,
+}
+
+
+def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.DataArray:
+    """Find the first of several fields by the names that the package knows.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        A DataArray is taken as the field itself (its 500 hPa level where z500 is wanted and it has levels).
+    wanted : sequence of {"sst", "msl", "z500"}
+        In order of preference.
+
+    Returns
+    -------
+    DataArray (time, latitude, longitude)
+
+    Raises
+    ------
+    VariableError
+        If none is there.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((1, 1, 1)), dims=("time", "lat", "lon"))
+    >>> find_field(xr.Dataset({"tos": field}), ("sst",)).name
+    'tos'
+    """
+    if isinstance(data, xr.DataArray):
+        name = wanted[0] if data.name is None else str(data.name)
+        if find_dimension(data, "level") is None:
+            return data.rename(name)
+        # Only heights are wanted on levels: whatever the array is called, it is them.
+        taken = find_variable(data.to_dataset(name="z"), "z500")
+        if taken is not None:
+            return taken.rename(name)
+        data = data.to_dataset(name=name)
+    if not isinstance(data, xr.Dataset):
+        raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
+    for key in wanted:
+        # A height or geopotential that states no level is taken for the one at 500 hPa.
+        for other in (key, "z") if key == "z500" else (key,):
+            taken = find_variable(data, other)
+            if taken is not None:
+                return taken
+    found = ", ".join(map(str, data.data_vars)) or "no variables"
+    fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
+    raise VariableError(f"no variable for {' or '.join(wanted)}", found=found, fix=fix)
 
 
 def _named(index: xr.DataArray, name: str, definition: str, units: str = "1") -> xr.DataArray:
@@ -166,8 +226,8 @@ def soi(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = Non
     Frozen({'time': 36})
     """
     field = find_field(data, ("msl",))
-    tahiti = standardised(nearest_point(field, -17.5, -149.6), base_period=base_period)
-    darwin = standardised(nearest_point(field, -12.4, 130.9), base_period=base_period)
+    tahiti = standardised(nearest_point(field, TAHITI), base_period=base_period)
+    darwin = standardised(nearest_point(field, DARWIN), base_period=base_period)
     difference = tahiti.reset_coords(drop=True) - darwin.reset_coords(drop=True)
     index = _unit_variance(difference, field)
     return _named(index, "soi", f"standardised {field.name} at Tahiti less Darwin (nearest cells), standardised")
@@ -189,16 +249,9 @@ def _annular(
 ) -> xr.DataArray:
     """Leading principal component over a box, its sign such that `positive` exceeds `negative`."""
     field = find_field(data, variables)
-    axes = horizontal_axes(field)
-    weights = cell_area(field, box, cells="centres")
-    inside = weights > 0
+    # Refuses a grid that covers a part of the box: the EOF of a part is another pattern.
     box_mean(field.isel({time_axis(field): slice(0, 1)}), box)
-    part = field.isel(
-        {
-            axes.latitude: inside.any(axes.longitude).values,
-            axes.longitude: inside.any(axes.latitude).values,
-        }
-    )
+    part = part_with_cells(field, cell_area(field, box, cells="centres"))
     eofs = leading_eofs(anomalies(part, base_period=base_period))
     pattern = eofs.pattern.isel(mode=0, drop=True)
     difference = box_mean(pattern, positive) - box_mean(pattern, negative)
@@ -300,9 +353,8 @@ def pna(data: xr.Dataset | xr.DataArray, *, base_period: BasePeriod | None = Non
     """
     field = find_field(data, ("z500",))
     parts = [
-        weight
-        * standardised(nearest_point(field, latitude, longitude), base_period=base_period).reset_coords(drop=True)
-        for latitude, longitude, weight in PNA_POINTS
+        weight * standardised(nearest_point(field, point), base_period=base_period).reset_coords(drop=True)
+        for point, weight in PNA_POINTS.items()
     ]
     index = parts[0] + parts[1] + parts[2] + parts[3]
     return _named(index, "pna", f"standardised {field.name} at 4 points (Wallace and Gutzler 1981)")

@@ -1,8 +1,8 @@
 """Labels to tensors and back: cuts time into segments, applies a network lazily, labels what comes out."""
 
-from xfaconv.engine.api import attention, conform, embed, encode, hidden, importance
+from xfaconv.arguments import Arguments
+from xfaconv.engine.api import attention, conform, embed, encode, hidden
 from xfaconv.engine.planning import Plan, plan
-from xfaconv.engine.prepare import Arguments
 from xfaconv.engine.writing import write_zarr
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "embed",
     "encode",
     "hidden",
-    "importance",
     "plan",
     "write_zarr",
 ]

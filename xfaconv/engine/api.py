@@ -1,9 +1,10 @@
-"""What users call: embeddings, importance, attention, hidden states, all of them at once, and the conformed data."""
+"""What users call: embeddings, attention, hidden states, all of them at once, and the adapted data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any, Unpack, cast
 
 import dask.array as da
@@ -12,17 +13,40 @@ import xarray as xr
 from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
-from xfaconv.arguments import Place, check_arguments, check_choice
-from xfaconv.engine.abilities import has_gates, require_attention, require_gates
-from xfaconv.engine.base_points import BasePoints, locate
+from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, shared_arguments
+from xfaconv.engine.choice import has_gates, require_ability
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
-from xfaconv.engine.prepare import Arguments, Prepared, Settings, prepare
-from xfaconv.engine.provenance import attributes, describe
+from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
 from xfaconv.engine.runtime import Maps
+from xfaconv.models import Model
 
+_WAYS = {"latitude": "north", "longitude": "east"}
 _CANONICAL = ("member", "time", "latitude", "longitude")
+_ORDER: Mapping[str, tuple[str, ...]] = {
+    "embeddings": ("member", "time", "embedding"),
+    "importance": ("member", "time", "variable"),
+    "attention": ("member", "base_point", "time", "head", "latitude", "longitude"),
+    "hidden": ("member", "time", "channel", "latitude", "longitude"),
+}
+_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "embeddings": {"long_name": "embedding of the fields up to this time", "units": "1"},
+    "importance": {
+        "long_name": "importance of the variable: squeeze-excitation gates mapped back through the input weights",
+        "units": "1",
+        "comment": "Non-negative and summing to 1 over the variables. Gates act on mixtures of variables: compare with "
+        "occlusion before drawing conclusions.",
+    },
+    "attention": {
+        "long_name": "composed axial attention of the base point",
+        "units": "1",
+        "comment": "Share of the attention that the base point pays to each cell; every map sums to 1 over the grid. "
+        "Attention is not causation.",
+    },
+    "hidden": {"long_name": "hidden state after the axial attention", "units": "1"},
+}
 
 
+@shared_arguments
 def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     """Embed every time step: the vector that the model's head makes of the fields up to that step.
 
@@ -31,8 +55,7 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     ds : Dataset
         ERA5-like fields on a rectilinear grid. Lazy in, lazy out: nothing is computed here for dask arrays.
     **arguments
-        What all functions of the engine share, see `xfaconv.engine.Arguments`: ``model``, ``regrid``, ``climatology``,
-        ``absent``, ``missing``, ``mode``, ``device``, ``variables``, ``progress``.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -52,52 +75,19 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     >>> xfaconv.embed(ds).dims
     ('time', 'embedding')
     """
-    ready = prepare(ds, Settings.of(arguments))
+    ready = prepare(ds, arguments)
     array = _embedding(ready.source(needs_hidden=False), ready)
-    return _finish(ready, "embed", {"embeddings": array}, ds, arguments)["embeddings"]
+    return _finish(ready, "embed", {"embeddings": array})["embeddings"]
 
 
-def importance(ds: xr.Dataset, *, method: str = "gate", **arguments: Unpack[Arguments]) -> xr.DataArray:
-    """Say how much each variable counts at every time step, by the squeeze-excitation gates.
-
-    The gates act on mixtures of variables behind the bottleneck; they are mapped back through the input weights.
-
-    Parameters
-    ----------
-    ds : Dataset
-        ERA5-like fields.
-    method : {"gate"}
-        How importance is measured.
-    **arguments
-        See `embed`.
-
-    Returns
-    -------
-    DataArray ([member,] time, variable), float32
-        Dimensionless, non-negative, summing to 1 over the variables.
-
-    Raises
-    ------
-    ModelError
-        If the network has no gates.
-    XFaconvError
-        If the data or an argument cannot be used.
-
-    Examples
-    --------
-    >>> import xfaconv
-    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
-    >>> two_months = xfaconv.importance(ds.isel(time=slice(0, 2)))
-    >>> round(float(two_months.isel(time=0).sum()), 4)
-    1.0
-    """
-    check_choice("method", method, ("gate",))
-    ready = prepare(ds, Settings.of(arguments, importance))
-    require_gates(ready.model.card.network)
+def importance_of(ready: Prepared) -> xr.DataArray:
+    """Say how much each variable counts in data that are prepared, by the gates: see `xfaconv.importance`."""
+    require_ability(ready.model.card.network, "gates")
     array = _importance(ready.source(needs_hidden=False), ready)
-    return _finish(ready, "importance", {"importance": array}, ds, arguments)["importance"]
+    return _finish(ready, "importance", {"importance": array})["importance"]
 
 
+@shared_arguments
 def attention(
     ds: xr.Dataset,
     latitude: float | None = None,
@@ -107,7 +97,7 @@ def attention(
     heads: bool = False,
     **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
-    """Map where a base point looks: its composed axial attention at every time step.
+    """Map what a base point attends to: its composed axial attention at every time step.
 
     Parameters
     ----------
@@ -120,7 +110,7 @@ def attention(
     heads : bool, default False
         Keep the heads apart instead of averaging them.
     **arguments
-        See `embed`.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -146,15 +136,27 @@ def attention(
     (('time', 'lat', 'lon'), 220.0)
     """
     check_arguments(heads=heads)
-    ready = prepare(ds, Settings.of(arguments, attention))
-    require_attention(ready.model.card.network)
-    points = locate(ready.conformed.grid, latitude, longitude, base_points)
+    return attention_of(prepare(ds, arguments), latitude, longitude, base_points=base_points, heads=heads)
+
+
+def attention_of(
+    ready: Prepared,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    *,
+    base_points: Mapping[str, Place] | None = None,
+    heads: bool = False,
+) -> xr.DataArray:
+    """Map what a base point attends to in data that are prepared: see `attention`."""
+    require_ability(ready.model.card.network, "attention")
+    points = locate(ready.grid, latitude, longitude, base_points)
     maps = Maps(points.cells, heads)
     array = _attention(ready.source(needs_hidden=False, maps=maps), ready, points, maps)
     asked = {"latitude": latitude, "longitude": longitude, "base_points": base_points, "heads": heads or None}
-    return _finish(ready, "attention", {"attention": array}, ds, arguments, asked)["attention"]
+    return _finish(ready, "attention", {"attention": array}, asked)["attention"]
 
 
+@shared_arguments
 def hidden(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     """Give the hidden states of the network after its axial attention.
 
@@ -163,7 +165,7 @@ def hidden(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     ds : Dataset
         ERA5-like fields.
     **arguments
-        See `embed`.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -182,13 +184,14 @@ def hidden(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     >>> xfaconv.hidden(ds).dims
     ('time', 'channel', 'lat', 'lon')
     """
-    ready = prepare(ds, Settings.of(arguments))
-    source = ready.source(needs_hidden=True)
-    array = hidden_array(source, ready.model.card.network.hidden, ready.conformed.grid.shape)
-    output = _labelled(ready, "hidden", array, {"channel": np.arange(1, ready.model.card.network.hidden + 1)})
-    return _finish(ready, "hidden", {"hidden": output}, ds, arguments)["hidden"]
+    ready = prepare(ds, arguments)
+    channels = ready.model.card.network.hidden
+    array = hidden_array(ready.source(needs_hidden=True), channels, ready.grid.shape)
+    output = _labelled(ready, "hidden", array, {"channel": np.arange(1, channels + 1)})
+    return _finish(ready, "hidden", {"hidden": output})["hidden"]
 
 
+@shared_arguments
 def encode(
     ds: xr.Dataset,
     *,
@@ -207,7 +210,7 @@ def encode(
     heads : bool, default False
         Keep the heads of the attention apart.
     **arguments
-        See `embed`.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -227,12 +230,12 @@ def encode(
     ['embeddings', 'importance', 'attention']
     """
     check_arguments(heads=heads)
-    ready = prepare(ds, Settings.of(arguments, encode))
+    ready = prepare(ds, arguments)
     spec = ready.model.card.network
     points = maps = None
     if base_points is not None:
-        require_attention(spec)
-        points = locate(ready.conformed.grid, None, None, base_points)
+        require_ability(spec, "attention")
+        points = locate(ready.grid, None, None, base_points)
         maps = Maps(points.cells, heads)
     source = ready.source(needs_hidden=False, maps=maps)
     outputs = {"embeddings": _embedding(source, ready)}
@@ -240,9 +243,10 @@ def encode(
         outputs["importance"] = _importance(source, ready)
     if points is not None and maps is not None:
         outputs["attention"] = _attention(source, ready, points, maps)
-    return _finish(ready, "encode", outputs, ds, arguments, {"base_points": base_points, "heads": heads or None})
+    return _finish(ready, "encode", outputs, {"base_points": base_points, "heads": heads or None})
 
 
+@shared_arguments
 def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     """Give the data as the model reads them: its variables, grid and order, as standardised anomalies.
 
@@ -251,7 +255,7 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     ds : Dataset
         ERA5-like fields.
     **arguments
-        See `embed`.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -271,8 +275,11 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     >>> list(xfaconv.conform(ds, model="ncep-monthly-2p5deg"))
     ['sst', 'z500', 'z200', 'v200', 't995']
     """
-    ready = prepare(ds, Settings.of(arguments))
-    shared = _described(ready, "conform", ds, arguments, {})
+    return conformed_of(prepare(ds, arguments))
+
+
+def conformed_of(ready: Prepared) -> xr.Dataset:
+    """Give data that are prepared as the model reads them: see `conform`."""
     out = {}
     for variable in ready.model.card.variables:
         field = ready.conformed.labels.restore(ready.conformed.data[variable.name])
@@ -282,7 +289,7 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
             "units_before_standardisation": variable.units,
         }
         out[variable.name] = field
-    return xr.Dataset(out, attrs=shared)
+    return xr.Dataset(out, attrs=_provenance(ready, "conform"))
 
 
 def _embedding(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
@@ -298,20 +305,18 @@ def _importance(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
 
 def _attention(source: SegmentGraph, ready: Prepared, points: BasePoints, maps: Maps) -> xr.DataArray:
     count = ready.model.card.network.attention_heads
-    array = attention_array(source, maps, count, ready.conformed.grid.shape)
+    array = attention_array(source, maps, count, ready.grid.shape)
     extra = {"head": np.arange(1, count + 1)} if maps.heads else {}
     names = np.array(points.names, dtype=object)
     found = _labelled(ready, "attention", array, {"base_point": names, **extra})
-    latitude = (
-        "base_point",
-        list(points.latitude),
-        {"long_name": "latitude of the cell used", "units": "degrees_north"},
-    )
+    attrs = {name: {"long_name": f"{name} of the cell used", "units": f"degrees_{way}"} for name, way in _WAYS.items()}
     # The user's coordinate says how the user writes the longitude of a column.
     labels = ready.conformed.labels
     written = [float(labels.longitude.values[labels.columns == column][0]) for _, column in points.cells]
-    longitude = ("base_point", written, {"long_name": "longitude of the cell used", "units": "degrees_east"})
-    found = found.assign_coords(base_latitude=latitude, base_longitude=longitude)
+    found = found.assign_coords(
+        base_latitude=("base_point", list(points.latitude), attrs["latitude"]),
+        base_longitude=("base_point", written, attrs["longitude"]),
+    )
     return found.isel(base_point=0).drop_vars("base_point") if points.single else found
 
 
@@ -319,60 +324,73 @@ def _labelled(
     ready: Prepared, kind: str, array: da.Array, extra: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]
 ) -> xr.DataArray:
     """Name the axes in the engine's order, then give them the user's labels."""
-    order = {
-        "embeddings": ("member", "time", "embedding"),
-        "importance": ("member", "time", "variable"),
-        "attention": ("member", "base_point", "time", "head", "latitude", "longitude"),
-        "hidden": ("member", "time", "channel", "latitude", "longitude"),
-    }[kind]
     known = {"time", "latitude", "longitude", *extra} | ({"member"} if ready.members is not None else set())
-    dims = [name for name in order if name in known]
+    dims = [name for name in _ORDER[kind] if name in known]
     data = ready.conformed.data
     coords: dict[str, Any] = {name: data[name] for name in _CANONICAL if name in dims and name in data.coords}
     coords |= {name: (name, values) for name, values in extra.items()}
-    coords["full_warmup"] = (
-        "time",
-        ready.pieces.full_warmup,
-        {"long_name": "whether the whole warm-up of the state lies inside the data"},
-    )
+    described = {"long_name": "whether the whole warm-up of the state lies inside the data"}
+    coords["full_warmup"] = ("time", ready.segments.full_warmup, described)
     restored: xr.DataArray = ready.conformed.labels.restore(xr.DataArray(array, coords, dims, name=kind))
     return restored
 
 
 def _finish(
-    ready: Prepared,
-    call: str,
-    outputs: Mapping[str, xr.DataArray],
-    ds: xr.Dataset,
-    arguments: Arguments,
-    asked: Mapping[str, Any] | None = None,
+    ready: Prepared, call: str, outputs: Mapping[str, xr.DataArray], asked: Mapping[str, Any] | None = None
 ) -> xr.Dataset:
     """Attach the attributes, and compute at once where the input was in memory."""
-    shared = _described(ready, call, ds, arguments, asked or {})
+    shared = _provenance(ready, call, asked)
     for kind, output in outputs.items():
-        output.attrs = attributes(kind, shared, ready.model.card.metrics)
+        # The share of the variance of its maps that is in time belongs to what is said of attention.
+        in_time = ready.model.card.metrics.get("attention_variance_in_time") if kind == "attention" else None
+        measured = {"variance_in_time": in_time} if isinstance(in_time, float) else {}
+        output.attrs = {**_ATTRIBUTES[kind], **measured, **shared}
     result = xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"})
     if ready.lazy:
         return result
-    with ProgressBar() if ready.settings.progress else nullcontext():  # type: ignore[no-untyped-call]
+    with ProgressBar() if ready.settings["progress"] else nullcontext():  # type: ignore[no-untyped-call]
         (computed,) = compute(result, scheduler="synchronous")  # type: ignore[no-untyped-call]
     return cast("xr.Dataset", computed)
 
 
-def _described(
-    ready: Prepared, call: str, ds: xr.Dataset, arguments: Arguments, asked: Mapping[str, Any]
-) -> dict[str, Any]:
-    typed = [f"{name}={value!r}" for name, value in asked.items() if value is not None]
-    typed += filter(None, [Settings.of(arguments).described()])
-    history = ds.attrs.get("history")
-    return describe(
-        call=f"{call}({', '.join(typed)})",
-        card=ready.model.card,
-        chosen=ready.choice.reason,
-        grid=ready.conformed.grid,
-        pieces=ready.pieces,
-        missing=str(ready.settings.missing),
-        normalisation=ready.normalisation,
-        steps=ready.conformed.steps,
-        history=str(history) if history else None,
-    )
+def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Say how a result was made, in text and whole numbers that survive NetCDF and Zarr."""
+    from xfaconv import __version__
+
+    card, used = ready.model.card, ready.settings["climatology"]
+    owner = {"model": f"climatology of {card.name}", "data": "climatology of the data"}
+    normalisation = owner[used] if isinstance(used, str) else "climatology given by the caller"
+    typed = [f"{name}={value!r}" for name, value in (asked or {}).items() if value is not None]
+    history = ready.conformed.survey.ds.attrs.get("history")
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} xfaconv {__version__}: {call}({', '.join(typed + _typed(ready))})"
+    return {
+        "package": "xfaconv",
+        "version": __version__,
+        "model": card.name,
+        "model_choice": ready.choice.reason,
+        "model_source": card.source,
+        "weights_sha256": card.weights_sha256,
+        "grid": ready.grid.describe(),
+        "periodic": "yes" if ready.grid.periodic else "no",
+        "step": card.step,
+        "segment": ready.segments.length,
+        "warmup": ready.segments.warmup,
+        "mode": ready.segments.mode,
+        "missing_values": str(ready.settings["missing"]),
+        "normalisation": f"standardised anomalies from the {normalisation}",
+        "processing": "; ".join(ready.conformed.notes),
+        "history": f"{history}\n{line}" if history else line,
+    }
+
+
+def _typed(ready: Prepared) -> list[str]:
+    """Give the shared arguments that differ from their defaults, as they would be typed."""
+    parts = []
+    for name, default in DEFAULTS.items():
+        value = cast("Mapping[str, Any]", ready.given).get(name, default)
+        value = value.card.name if isinstance(value, Model) else value
+        if isinstance(value, xr.Dataset):
+            parts.append(f"{name}=<Dataset>")
+        elif name != "progress" and value != default:
+            parts.append(f"{name}={value!r}")
+    return parts

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Literal
 
 from xfaconv.adapt.regrid import refuse_finer
 from xfaconv.errors import GridError, ModelError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, list_models, load_model
-from xfaconv.specs import ModelCard, VariableSpec
+from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 Lacking = Callable[[Sequence[VariableSpec]], Sequence[str]]
 
@@ -34,8 +35,45 @@ class Choice:
     reason: str
 
 
+def has_gates(spec: NetworkSpec) -> bool:
+    """Whether a network has squeeze-excitation gates, told before torch is imported.
+
+    Examples
+    --------
+    >>> has_gates(NetworkSpec(variables=2)), has_gates(NetworkSpec(variables=2, architecture="cnn"))
+    (True, False)
+    """
+    return spec.architecture == "faconvlstm"
+
+
+def require_ability(spec: NetworkSpec, ability: Literal["gates", "attention"]) -> None:
+    """Refuse a network without squeeze-excitation gates, or without axial attention.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    ability : {"gates", "attention"}
+        What is needed.
+
+    Raises
+    ------
+    ModelError
+        If it has none.
+    """
+    if has_gates(spec) and (ability == "gates" or spec.attention_every):
+        return
+    lacks = "squeeze-excitation gates" if ability == "gates" else "axial attention, so there are no maps"
+    raise ModelError(
+        f"this model has no {lacks}",
+        expected="architecture 'faconvlstm'" + (" and attention_every from 1" if ability == "attention" else ""),
+        found=f"{spec.architecture}, attention_every={spec.attention_every}",
+        fix="model=... with a name of xfaconv.list_models()",
+    )
+
+
 def packaged_models() -> list[Model]:
-    """Give the models inside the package; registered ones might have to be downloaded, which nobody asked for.
+    """Give the models inside the package; to use a registered one might download it, which the user decides.
 
     Examples
     --------

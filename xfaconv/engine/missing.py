@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xfaconv.errors import ArgumentError, MissingDataError
+from xfaconv.errors import MissingDataError
 
 Policy = Literal["fill", "raise", "propagate"]
-POLICIES: tuple[Policy, ...] = ("fill", "raise", "propagate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +59,6 @@ class Filled:
     fields: NDArray[np.float32]
     seen: NDArray[np.float32]
     spoiled: NDArray[np.bool_]
-
-
-def check_policy(missing: str) -> Policy:
-    """Accept one of the policies.
-
-    Examples
-    --------
-    >>> check_policy("fill")
-    'fill'
-    """
-    for policy in POLICIES:
-        if missing == policy:
-            return policy
-    raise ArgumentError(
-        f"missing={missing!r} is unknown",
-        expected=", ".join(map(repr, POLICIES)),
-        found=repr(missing),
-        fix="missing='fill'",
-    )
 
 
 def fill(

@@ -11,11 +11,9 @@ import dask.config
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from xfaconv.adapt.selection import squeeze
-from xfaconv.adapt.variables import match_variables
-from xfaconv.arguments import check_arguments
+from xfaconv.arguments import Arguments, check_arguments, shared_arguments
 from xfaconv.engine.graph import embedding_array
-from xfaconv.engine.prepare import HIDDEN_BYTES, Arguments, Prepared, Settings, prepare
+from xfaconv.engine.prepare import HIDDEN_BYTES, Prepared, prepare
 from xfaconv.formatting import Row, html_box, html_section, text_section
 
 # Measured: a process that has imported xarray, dask and torch and has run a network once.
@@ -46,7 +44,7 @@ class Plan:
     steps_without_full_warmup : int
         Steps whose warm-up reaches beyond the data or a gap.
     segment, warmup : int
-        Steps kept, and spun up before, in one piece of work.
+        Steps that one run of the network keeps, and steps of the warm-up before them.
     mode : str
         Whether segments run in parallel or as a chain.
     network_calls : int
@@ -112,7 +110,7 @@ class Plan:
         members = f" x {self.members} members" if self.members > 1 else ""
         run = "in parallel" if self.mode == "windowed" else "one after the other"
         work = [
-            ("steps", f"{self.steps:,}{members}, {self.steps_without_full_warmup:,} without a full warm-up"),
+            ("steps", f"{self.steps:,}{members}, {self.steps_without_full_warmup:,} with their warm-up incomplete"),
             (
                 "network",
                 f"{self.network_calls:,} calls {run}, {self.segment} steps each after {self.warmup} to warm up",
@@ -128,6 +126,7 @@ class Plan:
         return out
 
 
+@shared_arguments
 def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Arguments]) -> Plan:
     """Say what `embed` and the other functions will cost on some data; computes nothing.
 
@@ -138,7 +137,7 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
     workers : int, optional
         Tasks that run at once in a process; by default dask's setting, else the number of processors.
     **arguments
-        As for `embed`.
+        The shared arguments of the engine.
 
     Returns
     -------
@@ -158,57 +157,58 @@ def plan(ds: xr.Dataset, *, workers: int | None = None, **arguments: Unpack[Argu
     (144, 'ncep-monthly-2p5deg')
     """
     check_arguments(workers=workers)
-    ready = prepare(ds, Settings.of(arguments, plan))
-    card, pieces = ready.model.card, ready.pieces
+    return plan_of(prepare(ds, arguments), workers)
+
+
+def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
+    """Say what `embed` and the other functions will cost on data that are prepared: see `plan`."""
+    card, segments = ready.model.card, ready.segments
     members = ready.members or 1
     at_once = workers or dask.config.get("num_workers", None) or CPU_COUNT
-    read, block, loose = _reading(ds, ready)
+    read, block, loose = _reading(ready)
     source = ready.source(needs_hidden=False)
     tasks = len(embedding_array(source, card.network.embedding).dask) if ready.lazy else 0
     return Plan(
         model=card.name,
         choice=ready.choice.reason,
-        grid=ready.conformed.grid.describe(),
+        grid=ready.grid.describe(),
         variables=tuple(variable.name for variable in card.variables),
-        absent=ready.absent,
+        absent=ready.conformed.absent,
         lazy=ready.lazy,
-        steps=len(pieces.full_warmup),
+        steps=len(segments.full_warmup),
         members=members,
-        steps_without_full_warmup=int((~pieces.full_warmup).sum()),
-        segment=pieces.segment,
-        warmup=pieces.warmup,
-        mode=pieces.mode,
+        steps_without_full_warmup=int((~segments.full_warmup).sum()),
+        segment=segments.length,
+        warmup=segments.warmup,
+        mode=segments.mode,
         network_calls=source.network_calls,
-        steps_run=pieces.steps_run * members,
+        steps_run=int(segments.steps_read.sum()) * members,
         tasks=tasks,
         bytes_read=read,
         largest_block=block,
         workers=at_once,
         peak_memory=_peak(ready, block, at_once, read),
         outputs=_outputs(ready, members),
-        notes=(*ready.conformed.steps, *loose, *_large(ready)),
+        notes=(*ready.conformed.notes, *loose, *_large(ready)),
     )
 
 
-def _reading(ds: xr.Dataset, ready: Prepared) -> tuple[int, int, tuple[str, ...]]:
+def _reading(ready: Prepared) -> tuple[int, int, tuple[str, ...]]:
     """Bytes of the data that the model reads, of their largest block, and what to say about the blocks."""
-    squeezed = squeeze(ds)
-    recognition = ready.conformed.recognition
-    specs = ready.model.card.variables
-    matches = match_variables(squeezed, recognition.variables, recognition.unknown, specs, ready.settings.variables)
     total = largest = 0
     notes: list[str] = []
-    for match in matches:
+    for match in ready.conformed.matches:
         if match.source is None:
             continue
-        array = squeezed[match.source.name]
-        levels = 1
+        array = ready.conformed.survey.ds[match.source.name]
+        along, levels = None, 1
         if match.level_index is not None and array[match.source.level_coordinate].ndim:
-            levels = array.sizes[array[match.source.level_coordinate].dims[0]]
+            along = array[match.source.level_coordinate].dims[0]
+            levels = array.sizes[along]
         total += array.nbytes // levels
         if array.chunks is not None:
             largest = max(largest, array.dtype.itemsize * prod(max(sizes) for sizes in array.chunks))
-            if levels > 1 and array.chunksizes[array[match.source.level_coordinate].dims[0]][0] > 1:
+            if along is not None and array.chunksizes[along][0] > 1:
                 notes.append(
                     f"blocks of {match.source.name} hold several levels, one of which is read: chunk them by 1"
                 )
@@ -225,9 +225,9 @@ def _large(ready: Prepared) -> tuple[str, ...]:
 def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
     """Predict the peak memory of a process that runs `embed`."""
     spec = ready.model.card.network
-    rows, columns = ready.conformed.grid.shape
+    rows, columns = ready.grid.shape
     cell_step = 4 * rows * columns
-    steps = ready.pieces.longest_read
+    steps = int(ready.segments.steps_read.max())
     channels = spec.variables + 2 * spec.bottleneck + spec.hidden
     network = _COPIES_NETWORK * cell_step * steps * channels
     fields = cell_step * steps * spec.variables * 2
@@ -237,8 +237,8 @@ def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
 
 def _outputs(ready: Prepared, members: int) -> dict[str, int]:
     spec = ready.model.card.network
-    steps = len(ready.pieces.full_warmup) * members
-    rows, columns = ready.conformed.grid.shape
+    steps = len(ready.segments.full_warmup) * members
+    rows, columns = ready.grid.shape
     return {
         "embeddings": 4 * steps * spec.embedding,
         "importance": 4 * steps * spec.variables,

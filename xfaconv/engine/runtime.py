@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from xfaconv.nn import Geometry, Network
 
 FloatArray = NDArray[np.float32]
-# One network pass prepares all its steps at once; above this size of hidden states it goes on in shorter stretches.
-_STRETCH_BYTES = 2**29
+# One network pass prepares all its steps at once; above this size of hidden states it goes on in shorter batches.
+_BATCH_BYTES = 2**29
 # Maps of attention are computed for so many bytes of hidden states at a time.
 _MAPS_BYTES = 2**26
 
@@ -104,7 +104,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of one piece.
+    """The steps of one segment.
 
     Parameters
     ----------
@@ -117,9 +117,11 @@ class Steps:
     stamps : ndarray (time,)
         Their time stamps, for messages.
     cuts : tuple of tuple of (int, int)
-        For each variable, which part of each of its blocks belongs to the piece.
+        For each variable, which part of each of its blocks belongs to the segment.
     member : tuple of int or None
         For each variable, the member inside its blocks.
+    continues : bool
+        Whether the state comes from the segment before.
     """
 
     first_index: int
@@ -129,21 +131,21 @@ class Steps:
     stamps: NDArray[Any]
     cuts: tuple[tuple[tuple[int, int], ...], ...]
     member: tuple[int | None, ...]
+    continues: bool
 
 
-def run_segment(work: Work, steps: Steps, before: dict[str, Any] | None, *blocks: FloatArray) -> dict[str, Any]:
-    """Run the network over one piece.
+def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
+    """Run the network over one segment.
 
     Parameters
     ----------
-    work : Work
-        The model and how to use it.
     steps : Steps
         What to read and to keep.
-    before : dict, optional
-        ``"state"`` of the piece before, when the state is carried on.
-    *blocks : ndarray ([member,] time, latitude, longitude), float32
-        Blocks of the first variable, of the second, and so on.
+    work : Work
+        The model and how to use it.
+    *read : ndarray ([member,] time, latitude, longitude), float32
+        Blocks of the first variable, of the second, and so on; before them, where the state is carried on, a dict with
+        the ``"state"`` of the segment before.
 
     Returns
     -------
@@ -156,17 +158,17 @@ def run_segment(work: Work, steps: Steps, before: dict[str, Any] | None, *blocks
     XFaconvError
         If anything fails, naming the model and the time range; the cause is chained.
     """
+    (carried, was_spoiled), blocks = (read[0]["state"], read[1:]) if steps.continues else ((None, False), read)
     try:
         filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
-        carried, was_spoiled = before["state"] if before else (None, False)
+        # The state carries a missing value on into every later step, also into the next segment of a chain.
         spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
-    except XFaconvError as problem:
-        raise _located(work, steps, problem) from problem
     except Exception as problem:
-        raise _failed(work, steps, problem) from problem
+        raise _located(work, steps, problem) from problem
+    # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
     out["first_index"] = steps.first_index + steps.kept_from
     if work.serial:
         out["state"] = (out["state"], bool(spoiled[-1]))
@@ -206,7 +208,7 @@ def take_embedding(block: Block, *results: dict[str, Any]) -> FloatArray:
     return block.joined([found["embedding"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
 
 
-def take_importance(work: Work, block: Block, *results: dict[str, Any]) -> FloatArray:
+def take_importance(block: Block, work: Work, *results: dict[str, Any]) -> FloatArray:
     """Map the gates of a block to the variables, ([member,] time, variable)."""
     gates = np.concatenate([found["gates"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
     with inference(threads_for_task(work.threads, work.serial)):
@@ -220,24 +222,24 @@ def take_importance(work: Work, block: Block, *results: dict[str, Any]) -> Float
     return block.joined([importance])
 
 
-def take_attention(work: Work, block: Block, maps: Maps, *results: dict[str, Any]) -> FloatArray:
+def take_attention(block: Block, maps: Maps, work: Work, *results: dict[str, Any]) -> FloatArray:
     """Compute the attention maps of a block, ([member,] base point, time, [head,] latitude, longitude)."""
     if work.maps is not None:
         parts = [found["maps"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)]
     else:
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
-            parts = _in_stretches(
+            parts = _in_batches(
                 block, results, _device_of(network), lambda hidden, _: maps.of(network, geometry, hidden)
             )
     return block.joined([np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))])
 
 
-def take_hidden(work: Work, block: Block, *results: dict[str, Any]) -> FloatArray:
+def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArray:
     """Give the hidden states of a block after the attention, ([member,] time, channel, latitude, longitude)."""
     with inference(threads_for_task(work.threads, work.serial)):
         network, geometry = network_and_geometry(work)
-        parts = _in_stretches(
+        parts = _in_batches(
             block,
             results,
             _device_of(network),
@@ -284,12 +286,14 @@ def _encode(
     spec = work.model.card.network
     rows, columns = work.grid.shape
     count = len(fields)
-    # The length of a stretch depends on the network and the grid alone, so it changes no number between calls.
+    # The widest array of a pass is the hidden state (F channels) or the bottleneck before the gates (4 C_b), 4 bytes a
+    # value. The length of a batch depends on the network and the grid alone, so it changes no number between calls.
     widest = max(spec.hidden, 4 * spec.bottleneck)
-    stretch = max(1, _STRETCH_BYTES // (4 * rows * columns * widest))
+    batch = max(1, _BATCH_BYTES // (4 * rows * columns * widest))
     parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
-    for start in range(0, count, stretch):
-        stop = min(start + stretch, count)
+    for start in range(0, count, batch):
+        stop = min(start + batch, count)
+        # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
         encoded = network.encode(
             _tensor(fields[None, start:stop], device),
@@ -321,16 +325,16 @@ def _joined(parts: list[FloatArray]) -> FloatArray | None:
     return np.concatenate(parts) if parts else None
 
 
-def _in_stretches(
+def _in_batches(
     block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], FloatArray]
 ) -> list[FloatArray]:
     """Apply a function of hidden states and the absolute number of their first step to a few steps at a time."""
     parts = []
     for found, (first, last) in zip(results, block.cuts, strict=True):
         hidden: FloatArray = found["hidden"]
-        stretch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
-        for start in range(first, last, stretch):
-            some = _tensor(hidden[None, start : min(start + stretch, last)], device)
+        batch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
+        for start in range(first, last, batch):
+            some = _tensor(hidden[None, start : min(start + batch, last)], device)
             parts.append(compute(some, found["first_index"] + start))
     return parts
 
@@ -354,18 +358,14 @@ def _device_of(network: Network) -> Any:
     return next(network.parameters()).device
 
 
-def _range(steps: Steps) -> str:
-    return f"{steps.stamps[0]} to {steps.stamps[-1]}"
-
-
-def _located(work: Work, steps: Steps, problem: XFaconvError) -> XFaconvError:
-    where = f"{problem.problem} (model {work.model.card.name!r}, segment that reads {_range(steps)})"
-    return type(problem)(where, expected=problem.expected, found=problem.found, fix=problem.fix)
-
-
-def _failed(work: Work, steps: Steps, problem: Exception) -> XFaconvError:
+def _located(work: Work, steps: Steps, problem: Exception) -> XFaconvError:
+    """Name the model and the times in an error, which otherwise surfaces far from the call that made the graph."""
+    where = f"the segment that reads {steps.stamps[0]} to {steps.stamps[-1]}"
+    if isinstance(problem, XFaconvError):
+        problem_there = f"{problem.problem} (model {work.model.card.name!r}, {where})"
+        return type(problem)(problem_there, expected=problem.expected, found=problem.found, fix=problem.fix)
     return XFaconvError(
-        f"model {work.model.card.name!r} failed on the segment that reads {_range(steps)}",
+        f"model {work.model.card.name!r} failed on {where}",
         found=f"{type(problem).__name__}: {problem}",
         fix="look at this time range of the data first: ds.sel(time=slice(...)).load()",
     )

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xfaconv.arguments import Mode
 from xfaconv.errors import ArgumentError
 
-Mode = Literal["windowed", "stateful"]
 IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """One run of the network: the positions that it reads and the positions that it keeps.
 
     Parameters
     ----------
     read_start, keep_start, stop : int
-        Positions along time: up to ``keep_start`` the steps spin the state up, up to ``stop`` they are kept.
+        Positions along time: up to ``keep_start`` the steps are the warm-up, up to ``stop`` they are kept.
     continues : bool
-        Whether the state comes from the piece before (``mode="stateful"`` inside a gap-free run).
+        Whether the state comes from the segment before (``mode="stateful"`` inside a span without a gap).
     """
 
     read_start: int
     keep_start: int
     stop: int
     continues: bool
-
-    @property
-    def kept(self) -> int:
-        """Number of steps kept."""
-        return self.stop - self.keep_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,68 +38,63 @@ class Segmentation:
 
     Parameters
     ----------
-    read_start, keep_start, stop : ndarray (piece,), int64
-        Positions along time, as in `Piece`.
-    continues : ndarray (piece,), bool
-        Whether a piece takes its state from the one before.
+    read_start, keep_start, stop : ndarray (segment,), int64
+        Positions along time, as in `Segment`.
+    continues : ndarray (segment,), bool
+        Whether a segment takes its state from the one before.
     full_warmup : ndarray (time,), bool
         Whether the whole warm-up of a step lies inside the data.
-    segment, warmup : int
-        Steps kept by a whole segment, and steps spun up before it.
+    length, warmup : int
+        Steps kept by a whole segment, and steps of its warm-up.
     mode : {"windowed", "stateful"}
         Whether every segment starts from rest, or carries the state on.
     """
 
+    # Columns and not a list of segments: a century of hourly data has tens of thousands of them.
     read_start: IntArray
     keep_start: IntArray
     stop: IntArray
     continues: NDArray[np.bool_]
     full_warmup: NDArray[np.bool_]
-    segment: int
+    length: int
     warmup: int
     mode: Mode
 
     def __len__(self) -> int:
-        """Count the pieces, each of which is one call of the network."""
+        """Count the segments, each of which is one call of the network."""
         return len(self.stop)
 
-    def __iter__(self) -> Iterator[Piece]:
-        """Give the pieces in the order of time."""
-        columns = (self.read_start.tolist(), self.keep_start.tolist(), self.stop.tolist(), self.continues.tolist())
-        for read_start, keep_start, stop, continues in zip(*columns, strict=True):
-            yield Piece(read_start, keep_start, stop, continues)
+    def __iter__(self) -> Iterator[Segment]:
+        """Give the segments in the order of time."""
+        columns = (self.read_start, self.keep_start, self.stop, self.continues)
+        return map(Segment, *(column.tolist() for column in columns))
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Steps kept by each piece; they sum to the length of the record."""
+        """Steps kept by each segment; they sum to the length of the record."""
         return tuple((self.stop - self.keep_start).tolist())
 
     @property
-    def steps_run(self) -> int:
-        """Steps that the network runs in all, those spun up included."""
-        return int((self.stop - self.read_start).sum())
-
-    @property
-    def longest_read(self) -> int:
-        """Steps that the longest piece reads."""
-        return int((self.stop - self.read_start).max())
+    def steps_read(self) -> IntArray:
+        """Steps that the network runs in each segment, the warm-up included."""
+        return self.stop - self.read_start
 
 
-def cut(index: IntArray, runs: Sequence[slice], *, segment: int, warmup: int, mode: Mode = "windowed") -> Segmentation:
-    """Cut a time axis into pieces that belong to one segment of absolute time and to one gap-free run.
+def cut(index: IntArray, spans: Sequence[slice], *, segment: int, warmup: int, mode: Mode = "windowed") -> Segmentation:
+    """Cut a time axis into segments that belong to one block of absolute time and to one span without a gap.
 
-    The step with absolute number ``n`` belongs to segment ``n // segment``, whatever record it is read from. In mode
-    ``"windowed"`` a piece reads from ``warmup`` steps before its segment, as far as its run goes back, and starts from
-    rest. In mode ``"stateful"`` it reads its own steps alone and carries on from the piece before; at gaps from rest.
+    The step with absolute number ``n`` belongs to block ``n // segment``, whatever record it is read from. In mode
+    ``"windowed"`` a segment reads from ``warmup`` steps before its block, as far as its span goes back, and starts from
+    rest. In mode ``"stateful"`` it reads its own steps alone and carries on from the segment before; at gaps from rest.
 
     Parameters
     ----------
     index : ndarray (time,), int64
-        Absolute step numbers, consecutive within a run.
-    runs : sequence of slice
-        Stretches of positions without gaps, in order, covering the axis.
+        Absolute step numbers, consecutive within a span.
+    spans : sequence of slice
+        Ranges of positions without a gap, in order, covering the axis.
     segment, warmup : int
-        Steps kept and spun up.
+        Steps kept, and steps before them.
     mode : {"windowed", "stateful"}
         How the state is treated.
 
@@ -116,46 +105,42 @@ def cut(index: IntArray, runs: Sequence[slice], *, segment: int, warmup: int, mo
     Raises
     ------
     ArgumentError
-        If the mode is unknown, or the lengths are not positive.
+        If the lengths are not positive.
 
     Examples
     --------
-    >>> pieces = cut(np.arange(5, 14), [slice(0, 9)], segment=4, warmup=2)
-    >>> [(piece.read_start, piece.keep_start, piece.stop) for piece in pieces]
+    >>> segments = cut(np.arange(5, 14), [slice(0, 9)], segment=4, warmup=2)
+    >>> [(one.read_start, one.keep_start, one.stop) for one in segments]
     [(0, 0, 3), (1, 3, 7), (5, 7, 9)]
-    >>> pieces.full_warmup.tolist()
+    >>> segments.full_warmup.tolist()
     [False, False, False, True, True, True, True, True, True]
     """
-    if mode not in ("windowed", "stateful"):
-        raise ArgumentError(
-            f"mode {mode!r} is unknown", expected="'windowed' or 'stateful'", found=repr(mode), fix="mode='windowed'"
-        )
     if segment < 1 or warmup < 0:
-        raise ArgumentError(
-            "the segmentation is impossible",
-            expected="segment of at least 1 step and warmup of at least 0",
-            found=f"segment={segment}, warmup={warmup}",
-        )
+        expected, found = "a segment of at least 1 step, a warm-up of at least 0", f"segment={segment}, warmup={warmup}"
+        raise ArgumentError("time cannot be cut into such segments", expected=expected, found=found)
     numbers = np.asarray(index, dtype=np.int64)
     columns: list[list[IntArray]] = [[], [], [], []]
     full = np.zeros(len(numbers), dtype=bool)
-    for run in runs:
-        if run.stop <= run.start:
+    for span in spans:
+        if span.stop <= span.start:
             continue
-        # Positions and absolute numbers differ by a constant within a run.
-        offset = run.start - int(numbers[run.start])
-        starts = np.arange(numbers[run.start] // segment, numbers[run.stop - 1] // segment + 1) * segment + offset
-        keep_start = np.maximum(starts, run.start)
-        stop = np.minimum(starts + segment, run.stop)
+        # Positions and absolute numbers differ by a constant within a span. Blocks begin at multiples of `segment` in
+        # absolute numbers: a slice of a record is then cut where the whole record is, and gives the same numbers.
+        offset = span.start - int(numbers[span.start])
+        starts = np.arange(numbers[span.start] // segment, numbers[span.stop - 1] // segment + 1) * segment + offset
+        keep_start = np.maximum(starts, span.start)
+        stop = np.minimum(starts + segment, span.stop)
         if mode == "windowed":
-            read_start = np.maximum(starts - warmup, run.start)
-            complete = starts - warmup >= run.start
-            full[run] = np.repeat(complete, stop - keep_start)
+            # The warm-up counts from the block and not from the first step kept: the first, shorter segment of a span
+            # would otherwise have a longer state than the same steps have inside a longer record.
+            read_start = np.maximum(starts - warmup, span.start)
+            full[span] = np.repeat(starts - warmup >= span.start, stop - keep_start)
             continues = np.zeros(len(starts), dtype=np.int64)
         else:
             read_start = keep_start
-            full[run] = np.arange(run.stop - run.start) >= warmup
-            continues = (keep_start > run.start).astype(np.int64)
+            full[span] = np.arange(span.stop - span.start) >= warmup
+            # The state is never carried across a gap: the steps between are unknown.
+            continues = (keep_start > span.start).astype(np.int64)
         for column, values in zip(columns, (read_start, keep_start, stop, continues), strict=True):
             column.append(values)
     read, keep, ends, carried = (

@@ -31,7 +31,7 @@ def write_zarr(
     """Write a lazy result part by part; call it again with the same result to go on after an interruption.
 
     Parts that are in the store are neither read nor computed again. A part that fails is taken block by block, so that
-    a corrupt piece of data costs only the blocks that read it; all others are written before the error is raised.
+    a corrupt part of the data costs only the blocks that read it; all others are written before the error is raised.
     Segments that lie across two parts are run for both.
 
     Parameters
@@ -89,38 +89,30 @@ def write_zarr(
     _finish(store)
 
 
+def _refused(
+    problem: str,
+    found: object,
+    expected: str = "a path or a zarr store",
+    fix: str = "write_zarr(result, 'new.zarr')",
+) -> ArgumentError:
+    return ArgumentError(problem, expected=expected, found=str(found)[:300], fix=fix)
+
+
 def _as_dataset(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
-    if not isinstance(result, xr.Dataset | xr.DataArray):
-        raise ArgumentError(
-            "this is not a result of this package",
-            expected="a Dataset or DataArray",
-            found=type(result).__name__,
-            fix="xfaconv.write_zarr(xfaconv.embed(ds), store)",
-        )
-    data = (
-        result.to_dataset(name="result" if result.name is None else result.name)
-        if isinstance(result, xr.DataArray)
-        else result
-    )
-    if not any(variable.chunks for variable in data.data_vars.values()):
-        raise ArgumentError(
-            "the result is already in memory",
-            expected="a lazy result, from a Dataset that was opened with chunks",
-            found="no dask array",
-            fix='result.to_zarr("result.zarr")',
-        )
+    data = result
+    if isinstance(result, xr.DataArray):
+        data = result.to_dataset(name="result" if result.name is None else result.name)
+    if isinstance(data, xr.Dataset) and not any(variable.chunks for variable in data.data_vars.values()):
+        lazy = "a lazy result, from a Dataset that was opened with chunks"
+        raise _refused("the result is already in memory", "no dask array", lazy, 'result.to_zarr("result.zarr")')
+    if not isinstance(data, xr.Dataset) or "full_warmup" not in data.coords:
+        known = "a Dataset or DataArray with a coordinate 'full_warmup'"
+        raise _refused("this is not a result of this package", type(result).__name__, known)
     return data
 
 
 def _blocks(data: xr.Dataset) -> tuple[str, list[int]]:
     """Find the time dimension and the edges of its blocks."""
-    if "full_warmup" not in data.coords:
-        raise ArgumentError(
-            "this is not a result of this package",
-            expected="a coordinate 'full_warmup'",
-            found=", ".join(map(str, data.coords)),
-            fix="xfaconv.write_zarr(xfaconv.embed(ds), store)",
-        )
     dimension = str(data.full_warmup.dims[0])
     chunks = data.unify_chunks().chunks[dimension]
     return dimension, [0, *np.cumsum(chunks).tolist()]
@@ -133,26 +125,18 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
     except ImportError as problem:
         raise DependencyError("write_zarr needs the package zarr", fix="pip install zarr") from problem
     if store is None:
-        raise ArgumentError(
-            "there is no store to write to",  # zarr would take None for a new store in memory each time
-            expected="a path or a zarr store",
-            found="None",
-            fix='xfaconv.write_zarr(result, "result.zarr")',
-        )
+        # zarr would take None for a new store in memory each time.
+        raise _refused("there is no store to write to", store)
     identity = _identity(data, dimension)
     try:
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
     except TypeError as problem:
-        raise ArgumentError(
-            "the store is none that zarr knows", expected="a path or a zarr store", found=repr(store)[:200]
-        ) from problem
+        raise _refused("the store is none that zarr knows", repr(store)) from problem
     except FileNotFoundError:
         try:
             data.to_zarr(store, mode="w-", compute=False)
         except (FileExistsError, FileNotFoundError) as problem:
-            raise ArgumentError(
-                "no store can be made here", expected="a new path", found=f"{store!r}: {problem}"[:300]
-            ) from problem
+            raise _refused("no store can be made here", f"{store!r}: {problem}", "a new path") from problem
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
         _miss_what_is_not_written(group, data)
         marks = group.create_array(_MARKS, shape=(blocks,), chunks=(1,), dtype="int8", fill_value=0)
@@ -165,11 +149,11 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
             return found
     elif set(data.data_vars) <= set(group.array_keys()) and _identity(xr.open_zarr(store), dimension) == identity:
         return None
-    raise ArgumentError(
+    raise _refused(
         f"the store {store!s} holds something else",
-        expected="a new store, or an unfinished one of the same result",
-        found=", ".join(sorted(group.array_keys())) or "an empty group",
-        fix="give another path, or remove the store first",
+        ", ".join(sorted(group.array_keys())) or "an empty group",
+        "a new store, or an unfinished one of the same result",
+        "give another path, or remove the store first",
     )
 
 
@@ -213,7 +197,7 @@ def _identity(data: xr.Dataset, dimension: str) -> str:
 
 
 def _parts(written: np.ndarray[Any, Any], longest: int) -> Iterator[tuple[int, int]]:
-    """Stretches of blocks that are not written yet.
+    """Give the first and last of blocks in a row that are not written yet.
 
     Examples
     --------
@@ -262,7 +246,7 @@ def _incomplete(
         f"{len(failures)} of {len(edges) - 1} blocks could not be computed; all others are in {store!s}",
         expected=f"readable data for {'; '.join(ranges)} and the warm-up before",
         found=f"{type(cause).__name__}: {cause}",
-        fix="mend the data and call write_zarr again with the same arguments: it computes only these blocks",
+        fix="repair the data and call write_zarr again with the same arguments: it computes only these blocks",
     )
 
 

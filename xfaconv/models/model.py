@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ModelError, ModelFileError
-from xfaconv.formatting import card_html, card_text
 from xfaconv.models.packing import pack_climatology, unpack_climatology
 from xfaconv.models.storage import ModelFile, seal, write_model_file
 from xfaconv.specs import ModelCard
@@ -23,8 +20,9 @@ from xfaconv.specs import ModelCard
 if TYPE_CHECKING:
     from xfaconv.nn import Network
 
+_ENTRIES = [entry.name for entry in fields(ModelCard)]
 _MOST_NETWORKS = 8
-_NETWORKS: OrderedDict[tuple[str, str], Network] = OrderedDict()
+_NETWORKS: dict[tuple[str, str], Network] = {}
 _LOCK = threading.Lock()
 
 
@@ -74,7 +72,7 @@ class Model:
         ModelFileError
             If the card does not fit the network, or a weight is not finite.
         """
-        weights = {name: _to_numpy(values) for name, values in network.state_dict().items()}
+        weights = {name: values.cpu().numpy().astype(np.float32) for name, values in network.state_dict().items()}
         parameters = sum(entry.numel() for entry in network.parameters())
         packed = {} if climatology is None else pack_climatology(climatology)
         model = cls(seal(card.updated(parameters=parameters), weights, packed))
@@ -118,13 +116,11 @@ class Model:
         """
         key = (self.sha256, device)
         with _LOCK:
-            network = _NETWORKS.get(key)
-            if network is None:
-                network = self.trainable_network().to(device).eval().requires_grad_(False)
-                _NETWORKS[key] = network
-            _NETWORKS.move_to_end(key)
+            # Put back last: a dict keeps its order, so that the first is the one that has been unused for longest.
+            network = _NETWORKS.pop(key, None) or self.trainable_network().to(device).eval().requires_grad_(False)
+            _NETWORKS[key] = network
             while len(_NETWORKS) > _MOST_NETWORKS:
-                _NETWORKS.popitem(last=False)
+                del _NETWORKS[next(iter(_NETWORKS))]
         return network
 
     def trainable_network(self) -> Network:
@@ -144,19 +140,19 @@ class Model:
 
         from xfaconv.nn import build_network
 
+        weights = {name: torch.from_numpy(np.array(values)) for name, values in self._file.network.items()}
         # On the meta device nothing is allocated or drawn: a card can ask for any size without harm.
         try:
             with torch.device("meta"):
-                network = build_network(self.card.network)
+                network = build_network(self.card.network, self.card.step)
+            network.load_state_dict(weights, assign=True)
         except (RuntimeError, TypeError, ValueError, ArithmeticError) as problem:
-            self._does_not_fit("a network that can be built", str(problem), problem)
-        expected = {name: tuple(values.shape) for name, values in network.state_dict().items()}
-        found = {name: values.shape for name, values in self._file.network.items()}
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                self._does_not_fit(f"{name} {expected.get(name)}", f"{name} {found.get(name)}")
-        weights = {name: torch.from_numpy(np.array(values)) for name, values in self._file.network.items()}
-        network.load_state_dict(weights, assign=True)
+            raise ModelFileError(
+                f"the weights of model {self.card.name!r} do not fit the network of its card",
+                expected="a network that can be built, and its weights",
+                found=str(problem)[:1000],
+                fix="get the file again; a card keeps the network that its weights were trained with",
+            ) from problem
         return network.requires_grad_(True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -192,37 +188,23 @@ class Model:
         ModelFileError
             If the new card does not fit the weights, or has no entry of such a name.
         """
-        entries = [entry.name for entry in fields(ModelCard)]
-        for name, value in changes.items():
-            # A single text is a sequence of letters, each of which would become a failure of its own.
-            if name not in entries or (name == "known_failures" and isinstance(value, str)):
-                raise ModelFileError(
-                    f"the model card cannot take {name}={value!r:.100}",
-                    expected="known_failures as a tuple of texts" if name in entries else ", ".join(entries),
-                    found=repr(value)[:200] if name in entries else name,
-                    fix=f"known_failures=({value!r:.100},)" if name in entries else None,
-                )
         try:
+            # A single text is a sequence of letters, each of which would become a failure of its own.
+            if isinstance(changes.get("known_failures"), str):
+                raise TypeError("known_failures is a single text, not a tuple of texts")
             model = Model(seal(self.card.updated(**changes), self._file.network, self._file.climatology))
         except (AttributeError, TypeError, ValueError) as problem:
             if isinstance(problem, ModelFileError):
                 raise
             raise ModelFileError(
-                "an entry of the changed model card is of the wrong kind",
-                expected="the kinds that xfaconv.ModelCard documents",
+                "the model card cannot be changed so",
+                expected=f"entries of xfaconv.ModelCard, of the kinds that it documents: {', '.join(_ENTRIES)}",
                 found=f"{problem}; {changes!r:.200}",
+                fix='model.updated(licence="CC-BY-4.0", known_failures=("Rain is too weak.",))',
             ) from problem
         if "network" in changes:
             model.trainable_network()
         return model
-
-    def _does_not_fit(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
-        raise ModelFileError(
-            f"the weights of model {self.card.name!r} do not fit the network of its card",
-            expected=expected,
-            found=found,
-            fix="get the file again; a card keeps the network that its weights were trained with",
-        ) from cause
 
     def __reduce__(self) -> tuple[object, ...]:
         """Send the way to fetch the model where there is one, else the tensors."""
@@ -244,24 +226,16 @@ class Model:
 
     def __repr__(self) -> str:
         """Say in a few lines what the model is."""
-        return card_text(self.card)
+        return self.card.as_text("Model")
 
     def _repr_html_(self) -> str:
-        return card_html(self.card)
+        return self.card._repr_html_()
 
 
 def _fetched(fetch: Callable[[], Model], sha256: str) -> Model:
     model = fetch()
     if model.sha256 != sha256:
-        raise ModelError(
-            f"model {model.card.name!r} is not the same here as where the work was sent from",
-            expected=sha256,
-            found=model.sha256,
-            fix="install the same version of xfaconv on every worker",
-        )
+        problem = f"model {model.card.name!r} is not the same here as where the work was sent from"
+        fix = "install the same version of xfaconv on every worker"
+        raise ModelError(problem, expected=sha256, found=model.sha256, fix=fix)
     return model
-
-
-def _to_numpy(values: object) -> NDArray[np.float32]:
-    array: Mapping[str, object] | NDArray[np.generic] = values.detach().cpu().numpy()  # type: ignore[attr-defined]
-    return np.array(array, dtype=np.float32)

@@ -15,6 +15,7 @@ _MISSING = -32768
 _WIDEST = 65534
 # Below this step (relative, because the spread is packed as a logarithm) float32 could not hold the result apart.
 _SMALLEST_LOG_STEP = -14
+_SHAPES = "coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, longitude)"
 _NAMES = tuple(f"{part}{suffix}" for part in ("coefficients", "spread") for suffix in ("", ".scale", ".offset"))
 
 
@@ -49,28 +50,22 @@ def pack_climatology(climatology: Climatology) -> dict[str, NDArray[np.generic]]
     """
     coefficients = np.asarray(climatology.coefficients, dtype=np.float32)
     spread = np.asarray(climatology.scale, dtype=np.float32)
-    if coefficients.ndim != 4 or spread.shape != (coefficients.shape[0], *coefficients.shape[2:]):
-        raise ModelError(
-            "the climatology's coefficients and spread do not fit together",
-            expected="(variable, coefficient, latitude, longitude) and (variable, latitude, longitude)",
-            found=f"{coefficients.shape} and {spread.shape}",
-        )
-    if np.isinf(coefficients).any() or np.isinf(spread).any():
-        raise ModelError("the climatology has infinite values", expected="finite values, or NaN where always missing")
-    if (spread <= 0).any():
-        raise ModelError(
-            "the climatology's spread is not positive everywhere",
-            expected="a standard deviation above 0, or NaN where always missing",
-            found=f"{float(np.nanmin(spread)):g}",
-        )
-    packed: dict[str, NDArray[np.generic]] = {}
-    for name, values, smallest in (
-        ("coefficients", coefficients.astype(np.float64), None),
-        ("spread", np.log(spread.astype(np.float64)), _SMALLEST_LOG_STEP),
-    ):
-        integers, scale, offset = _pack(values, smallest)
-        packed |= {name: integers, f"{name}.scale": scale, f"{name}.offset": offset}
-    return packed
+    problems = {
+        "shapes that do not fit together": (
+            coefficients.ndim != 4 or spread.shape != (coefficients.shape[0], *coefficients.shape[2:])
+        ),
+        "infinite values": np.isinf(coefficients).any() or np.isinf(spread).any(),
+        "a spread that is not positive": (spread <= 0).any(),
+    }
+    for problem, present in problems.items():
+        if present:
+            raise ModelError(
+                f"the climatology has {problem}",
+                expected=f"{_SHAPES}, finite, or NaN where always missing; the spread above 0",
+                found=f"coefficients {coefficients.shape}, spread {spread.shape} from {np.nanmin(spread):g}",
+            )
+    logarithm = np.log(spread.astype(np.float64))
+    return _pack("coefficients", coefficients.astype(np.float64), None) | _pack("spread", logarithm, _SMALLEST_LOG_STEP)
 
 
 def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology:
@@ -91,42 +86,45 @@ def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology
     ModelFileError
         If an array is absent, of the wrong kind or shape.
     """
-    _check_arrays(packed)
+    if set(packed) != set(_NAMES) or not _fits(packed):
+        raise ModelFileError(
+            "the packed climatology is not complete, or its arrays do not fit together",
+            expected=f"int16 {_SHAPES}, each with a float64 scale and offset per slice",
+            found=", ".join(f"{name} {packed[name].dtype} {packed[name].shape}" for name in sorted(packed)),
+        )
     # What overflows is refused below, with an error that says more than numpy's warning.
     with np.errstate(over="ignore", invalid="ignore"):
         coefficients = _unpack(packed, "coefficients").astype(np.float32)
         spread = np.exp(_unpack(packed, "spread")).astype(np.float32)
-    finite = np.isfinite(coefficients) | (packed["coefficients"] == _MISSING)
-    if not (finite.all() and ((spread > 0) & np.isfinite(spread) | (packed["spread"] == _MISSING)).all()):
+    in_range = np.isfinite(coefficients) | (packed["coefficients"] == _MISSING)
+    positive = (spread > 0) & np.isfinite(spread) | (packed["spread"] == _MISSING)
+    if not (in_range.all() and positive.all()):
         raise ModelFileError("the packed climatology has values out of range", expected="finite, spread above 0")
     coefficients.flags.writeable = False
     spread.flags.writeable = False
     return Climatology(coefficients, spread)
 
 
-def _pack(
-    values: NDArray[np.float64], smallest: int | None
-) -> tuple[NDArray[np.int16], NDArray[np.float64], NDArray[np.float64]]:
+def _pack(name: str, values: NDArray[np.float64], smallest: int | None) -> dict[str, NDArray[np.generic]]:
     """Pack every leading slice (..., latitude, longitude) by its own power of two."""
     lead = values.shape[:-2]
     integers = np.full(values.shape, _MISSING, dtype=np.int16)
     scale, offset = np.zeros(lead), np.zeros(lead)
     for index in np.ndindex(lead):
         seen = ~np.isnan(values[index])
-        present = values[index][seen]
-        if not present.size:
+        if not seen.any():
             continue
+        present = values[index][seen]
         low, high = float(present.min()), float(present.max())
         if low == high and smallest is None:
-            offset[index] = low
-            integers[index][seen] = 0
+            offset[index], integers[index][seen] = low, 0
             continue
         exponent = _exponent(low, high, smallest)
         middle = (_steps(low, exponent) + _steps(high, exponent)) // 2
         scale[index] = np.ldexp(1.0, exponent)
         offset[index] = np.ldexp(middle, exponent)
         integers[index][seen] = (np.rint(np.ldexp(present, -exponent)) - middle).astype(np.int16)
-    return integers, scale, offset
+    return {name: integers, f"{name}.scale": scale, f"{name}.offset": offset}
 
 
 def _exponent(low: float, high: float, smallest: int | None) -> int:
@@ -149,28 +147,17 @@ def _unpack(packed: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.
     return np.where(integers == _MISSING, np.nan, integers.astype(np.float64) * scale + offset)
 
 
-def _check_arrays(packed: Mapping[str, NDArray[np.generic]]) -> None:
-    if set(packed) != set(_NAMES):
-        raise ModelFileError(
-            "the packed climatology is not complete", expected=", ".join(_NAMES), found=", ".join(sorted(packed))
-        )
+def _fits(packed: Mapping[str, NDArray[np.generic]]) -> bool:
     coefficients, spread = packed["coefficients"], packed["spread"]
-    fits = (
-        coefficients.ndim == 4
-        and coefficients.shape[1] % 2 == 1
-        and spread.shape == (coefficients.shape[0], *coefficients.shape[2:])
-        and all(
-            packed[name].dtype == np.int16
-            and packed[f"{name}.{part}"].dtype == np.float64
-            and packed[f"{name}.{part}"].shape == packed[name].shape[:-2]
-            and bool(np.isfinite(packed[f"{name}.{part}"]).all())
-            for name in ("coefficients", "spread")
-            for part in ("scale", "offset")
-        )
+    if coefficients.ndim != 4 or spread.shape != (coefficients.shape[0], *coefficients.shape[2:]):
+        return False
+    slices = [
+        (packed[name], packed[f"{name}.{part}"]) for name in ("coefficients", "spread") for part in ("scale", "offset")
+    ]
+    return coefficients.shape[1] % 2 == 1 and all(
+        whole.dtype == np.int16
+        and part.dtype == np.float64
+        and part.shape == whole.shape[:-2]
+        and bool(np.isfinite(part).all())
+        for whole, part in slices
     )
-    if not fits:
-        raise ModelFileError(
-            "the packed climatology's arrays do not fit together",
-            expected="int16 (variable, coefficient, latitude, longitude) with float64 scale and offset per slice",
-            found=", ".join(f"{name} {packed[name].dtype} {packed[name].shape}" for name in sorted(packed)),
-        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import threading
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from xfaconv.models.storage import UPGRADE, read_model_file
 _WEIGHTS = Path(__file__).parent / "weights"
 _SUFFIX = ".safetensors"
 _REGISTERED: dict[str, Remote] = {}
-_LOCK = threading.Lock()
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -45,8 +43,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     if not isinstance(pattern, str):
         raise ArgumentError("the pattern is not text", found=repr(pattern), fix="xfaconv.list_models('*daily*')")
-    with _LOCK:
-        names = {*_packaged(), *_REGISTERED}
+    names = {*_packaged(), *list(_REGISTERED)}
     return sorted(name for name in names if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
 
 
@@ -83,28 +80,23 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if isinstance(name, Model):
         return name
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
-        raise ArgumentError(
-            "a model is given by its name or the path of its file",
-            found=repr(name),
-            fix="xfaconv.load_model('ncep-monthly-2p5deg')",
-        )
+        problem, fix = "a model is given by its name or the path of its file", "load_model('ncep-monthly-2p5deg')"
+        raise ArgumentError(problem, found=repr(name), fix=f"xfaconv.{fix}")
     text = os.fsdecode(name)
     if isinstance(name, str):
         if text in _packaged():
             return _load_packaged(text)
-        with _LOCK:
-            remote = _REGISTERED.get(text)
-        if remote is not None:
-            return _load_remote(remote)
+        if text in _REGISTERED:
+            return _load_remote(_REGISTERED[text])
         if not (text.endswith(_SUFFIX) or os.sep in text or Path(text).is_file()):
-            raise _unknown(text)
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as problem:
-        raise ModelFileError(
-            f"model file {text!r} cannot be opened", found=str(problem), fix="the whole path"
-        ) from problem
-    model = Model(read_model_file(path))
+            known = list_models()
+            close = closest_name(text.lower(), known, cutoff=0.4)
+            raise ModelError(
+                f"there is no model {text!r}",
+                expected=" or ".join(known) or "the path of a model file",
+                fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
+            )
+    model = Model(read_model_file(text))
     model.network()
     return model
 
@@ -135,8 +127,7 @@ def register_model(name: str, url: str, sha256: str) -> None:
     remote = Remote(name, url, sha256)
     if name in _packaged():
         raise ArgumentError(f"{name!r} is a packaged model", fix="register it under another name")
-    with _LOCK:
-        _REGISTERED[name] = remote
+    _REGISTERED[name] = remote
 
 
 def _packaged() -> list[str]:
@@ -147,12 +138,8 @@ def _packaged() -> list[str]:
 def _load_packaged(name: str) -> Model:
     file = read_model_file(_WEIGHTS / f"{name}{_SUFFIX}")
     if file.card.name != name:
-        raise ModelFileError(
-            f"the packaged file {name}{_SUFFIX} holds another model",
-            expected=name,
-            found=file.card.name,
-            fix="pip install --force-reinstall xfaconv",
-        )
+        problem, fix = f"the packaged file {name}{_SUFFIX} holds another model", "pip install --force-reinstall xfaconv"
+        raise ModelFileError(problem, expected=name, found=file.card.name, fix=fix)
     return Model(file, fetch=partial(load_model, name))
 
 
@@ -177,14 +164,3 @@ def _load_remote(remote: Remote) -> Model:
             f"that model.save(path) wrote, instead of {remote.url}{left}",
         ) from problem
     return model
-
-
-def _unknown(name: str) -> ModelError:
-    known = list_models()
-    close = closest_name(name.lower(), known, cutoff=0.4)
-    return ModelError(
-        f"there is no model {name!r}",
-        expected=" or ".join(known) or "the path of a model file",
-        found=repr(name),
-        fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
-    )

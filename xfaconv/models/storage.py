@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +20,32 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors_numpy
 
 from xfaconv.errors import ModelFileError
-from xfaconv.models.header import check_header, make_header, read_json
-from xfaconv.models.inspection import check_card, check_tensors
-from xfaconv.specs import ModelCard
+from xfaconv.models.packing import unpack_climatology
+from xfaconv.specs import FORMAT_VERSION, ModelCard
 
-FORMAT_VERSION = "1"
-# What mends a file of a later format; the file itself is right.
+# What helps where a file is of a later format; the file itself is right.
 UPGRADE = "pip install --upgrade xfaconv"
 _LARGEST_FILE = 512 * 2**20
 # The entries of a card that decide what the weights compute; the rest is prose and measurements.
-_DECISIVE = ("variables", "grid", "step", "segment", "warmup", "network", "climatology_harmonics", "version")
+_DECISIVE = ("variables", "grid", "step", "segment", "warmup", "network", "climatology_harmonics", "format_version")
+# What people hand over by mistake, by its first bytes: safetensors only says that the header is too large.
+_DISGUISES = (
+    (b"<", "an HTML or XML page"),
+    (b"PK", "a ZIP archive, such as torch.save writes"),
+    (b"\x80", "a pickle"),
+    (b"\x89HDF", "an HDF5 or NetCDF file"),
+    (b"CDF", "a NetCDF file"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
+_STEPS = ("1h", "3h", "6h", "12h", "1D", "5D", "7D", "1M")
+_LONGEST = 100_000
+# Whole numbers that may be 0, and the greatest they may be; others are 1 to _LONGEST.
+_FROM_ZERO = {"warmup": _LONGEST, "attention_every": _LONGEST, "parameters": 2**53, "climatology_harmonics": 16}
 
 Tensors = Mapping[str, NDArray[np.generic]]
+# What is checked, what was expected, what was found, and whether that is good.
+Check = tuple[str, str, object, bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +87,8 @@ def seal(card: ModelCard, network: Tensors, climatology: Tensors) -> ModelFile:
         If the card does not fit the tensors.
     """
     # Through JSON, so that a card in memory is exactly the card that will be read back.
-    card = ModelCard.from_dict(json.loads(_json(card.updated(version=FORMAT_VERSION).to_dict())))
-    check_card(card)
-    check_tensors(card, network, climatology)
+    card = ModelCard.from_dict(json.loads(_json(card.updated(format_version=FORMAT_VERSION).to_dict())))
+    _check(card, network, climatology)
     return ModelFile(card.updated(weights_sha256=weights_sha256(card, network, climatology)), network, climatology)
 
 
@@ -95,13 +110,15 @@ def weights_sha256(card: ModelCard, network: Tensors, climatology: Tensors) -> s
     entries = card.to_dict()
     digest = hashlib.sha256(_json({name: entries[name] for name in _DECISIVE}, sort_keys=True).encode())
     for name, values in sorted(_flat(network, climatology).items()):
-        digest.update(f"{name} {_little_endian(values).dtype.str} {values.shape}\n".encode())
-        digest.update(_little_endian(values).tobytes())
+        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        digest.update(values.tobytes())
     return digest.hexdigest()
 
 
 def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
     """Write a model file; an existing one is replaced at once or not at all.
+
+    The same model always gives the same bytes.
 
     Parameters
     ----------
@@ -115,26 +132,22 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
     ModelFileError
         If the folder does not exist or cannot be written.
     """
-    card = _json(file.card.to_dict())
-    metadata = {"format": "xfaconv", "card": card, "card_sha256": hashlib.sha256(card.encode()).hexdigest()}
-    # Wide numbers first keeps every tensor aligned; the same model always gives the same bytes.
-    flat = _flat(file.network, file.climatology)
-    tensors = {name: _little_endian(flat[name]) for name in sorted(flat, key=lambda name: (-flat[name].itemsize, name))}
-    content = b"".join([make_header(tensors, metadata), *(values.tobytes() for values in tensors.values())])
+    card = file.card.to_dict()
+    # One entry only: safetensors writes several entries of metadata in an order that changes from run to run.
+    metadata = {"xfaconv": _json({"card_sha256": _digest(card), "card": card})}
+    content = safetensors_numpy.save(_flat(file.network, file.climatology), metadata)
     path = Path(path)
+    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}-{threading.get_ident()}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    except (OSError, ValueError) as problem:
-        raise _cannot_write(path, problem) from problem
-    try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as problem:
-        raise _cannot_write(path, problem) from problem
+        temporary.replace(path)
+    except (OSError, ValueError) as problem:
+        fix = "model.save(path) with a path in a folder that exists and can be written"
+        raise _inaccessible(path, "written", problem, fix) from problem
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = None) -> ModelFile:
@@ -163,13 +176,17 @@ def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = N
     content = _read(path)
     if file_sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != file_sha256:
         raise ModelFileError(f"{path.name} is not the file that was asked for", expected=file_sha256, found=found)
-    metadata = check_header(content, path.name)
-    card = _card(metadata, path.name)
-    check_card(card)
     try:
         tensors = safetensors_numpy.load(content)
-    except SafetensorError as problem:
-        raise ModelFileError(f"{path.name} cannot be read", found=str(problem)) from problem
+    except (SafetensorError, KeyError) as problem:  # KeyError: a type of number that numpy does not have
+        start = content[:64].lstrip()
+        raise ModelFileError(
+            f"{path.name} is not a model file, or is damaged",
+            expected="a safetensors file written by model.save(path)",
+            found=next((what for magic, what in _DISGUISES if start.startswith(magic)), str(problem)),
+            fix="get the file again; a pickled checkpoint is never opened",
+        ) from problem
+    card = _read_card(content, path.name)
     for values in tensors.values():
         values.flags.writeable = False
     network, climatology = (
@@ -178,85 +195,153 @@ def read_model_file(path: str | os.PathLike[str], *, file_sha256: str | None = N
     )
     found = weights_sha256(card, network, climatology)
     if len(network) + len(climatology) != len(tensors) or found != card.weights_sha256:
-        raise ModelFileError(
-            f"{path.name} was altered: its tensors do not have the hash that its card states",
-            expected=card.weights_sha256,
-            found=found,
-            fix="get the file again",
-        )
-    check_tensors(card, network, climatology)
+        raise _altered(path.name, card.weights_sha256, found)
+    _check(card, network, climatology)
     return ModelFile(card, network, climatology)
 
 
 def _read(path: Path) -> bytes:
     try:
+        path = path.expanduser()
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{str(path)!r} is not a regular file", fix="give the path of a .safetensors file")
-        if status.st_size > _LARGEST_FILE:
-            raise ModelFileError(
-                f"{path.name} is too large for a model of this package",
-                expected=f"at most {_LARGEST_FILE:,} bytes",
-                found=f"{status.st_size:,} bytes",
-            )
-        return path.read_bytes()
-    except (OSError, ValueError) as problem:
-        if isinstance(problem, ModelFileError):
-            raise
+        regular, fits = stat.S_ISREG(status.st_mode), status.st_size <= _LARGEST_FILE
+        content = path.read_bytes() if regular and fits else b""
+    except (OSError, ValueError, RuntimeError) as problem:  # RuntimeError: "~" of a user who is not known
+        fix = "xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file"
+        raise _inaccessible(path, "opened", problem, fix) from problem
+    if not (regular and fits):
         raise ModelFileError(
-            f"model file {str(path)!r} cannot be opened",
-            found=getattr(problem, "strerror", None) or str(problem),
-            fix="xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file",
-        ) from problem
-
-
-def _card(metadata: Mapping[str, str], name: str) -> ModelCard:
-    text = metadata.get("card", "")
-    if hashlib.sha256(text.encode()).hexdigest() != metadata.get("card_sha256"):
-        raise ModelFileError(
-            f"{name} has no card, or its card was altered",
-            expected="a file written by model.save(path)",
-            fix="get the file again",
+            f"{path.name} is {'too large for a model of this package' if regular else 'not a regular file'}",
+            expected=f"a .safetensors file of at most {_LARGEST_FILE:,} bytes",
+            found=f"{status.st_size:,} bytes" if regular else "a folder, a pipe or a device",
         )
-    try:
-        entries = read_json(text)
-    except (ValueError, RecursionError) as problem:
-        raise ModelFileError(f"the card in {name} is not JSON", found=str(problem)) from problem
-    version = entries.get("version") if isinstance(entries, dict) else None
-    if version != FORMAT_VERSION:
+    return content
+
+
+def _inaccessible(path: Path, what: str, problem: Exception, fix: str) -> ModelFileError:
+    reason = getattr(problem, "strerror", None) or str(problem)
+    return ModelFileError(f"model file {str(path)!r} cannot be {what}", found=reason, fix=fix)
+
+
+def _read_card(content: bytes, name: str) -> ModelCard:
+    """Card in the header of a file that safetensors has read, with its version and its hash checked."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata = header.pop("__metadata__", {})
+    version, intact = None, False
+    # In format 1 the text was the card itself, under another name.
+    text = metadata.get("xfaconv", metadata.get("card", ""))
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        sealed = json.loads(text)
+        card = sealed.get("card", sealed)
+        version = card.get("format_version", card.get("version"))
+        # Written again it must be the same text: then no name stands twice and no byte was changed.
+        intact = _json(sealed) == text and _digest(card) == sealed["card_sha256"]
+    if version is not None and version != FORMAT_VERSION:
+        later = isinstance(version, int) and version > FORMAT_VERSION
         raise ModelFileError(
             f"{name} is of another version of the file format",
-            expected=FORMAT_VERSION,
-            found=repr(version),
-            fix=UPGRADE,
+            expected=str(FORMAT_VERSION),
+            found=repr(version)[:100],
+            fix=UPGRADE if later else "train the model again, or read it with the release that wrote it",
         )
-    return ModelCard.from_dict(entries)
+    if not intact or any(set(entry) != {"dtype", "shape", "data_offsets"} for entry in header.values()):
+        raise _altered(name, "the header that model.save(path) wrote", text[:100] or "no card")
+    return ModelCard.from_dict(card)
+
+
+def _altered(name: str, expected: str, found: str) -> ModelFileError:
+    problem = f"{name} has no card, or was altered after it was written"
+    return ModelFileError(problem, expected=expected, found=found, fix="get the file again")
+
+
+def _check(card: ModelCard, network: Tensors, climatology: Tensors) -> None:
+    """Refuse a card that is wrong in itself or does not fit the tensors beside it.
+
+    Whether the weights fit the network's layers is known when the network is built, and checked there.
+    """
+    for checks in (_checks_of_kinds(card), _checks_of_card(card), _checks_of_tensors(card, network, climatology)):
+        for what, expected, found, good in checks:
+            if not good:
+                raise ModelFileError(
+                    f"the model card does not fit: {what}",
+                    expected=expected,
+                    found=repr(found)[:200],
+                    fix="get the file again, or correct the card before model.save(path)",
+                )
+
+
+def _checks_of_kinds(card: ModelCard) -> Iterator[Check]:
+    """Every entry against the type that its class declares."""
+    records = [
+        ("", card),
+        ("network.", card.network),
+        *((f"variable {entry.name!r} ", entry) for entry in card.variables),
+    ]
+    for prefix, record in records:
+        hints = get_type_hints(type(record))
+        for entry in fields(record):  # type: ignore[arg-type]
+            what, value, hint = prefix + entry.name, getattr(record, entry.name), hints[entry.name]
+            if hint is str or hint is bool:
+                yield what, "text" if hint is str else "true or false", value, isinstance(value, hint)
+            elif hint is int:
+                low, high = int(entry.name not in _FROM_ZERO), _FROM_ZERO.get(entry.name, _LONGEST)
+                yield what, f"a whole number, {low} to {high}", value, type(value) is int and low <= value <= high
+            elif get_origin(hint) is Literal:
+                yield what, " or ".join(map(repr, get_args(hint))), value, value in get_args(hint)
+
+
+def _checks_of_card(card: ModelCard) -> Iterator[Check]:
+    """Say what the types do not."""
+    network, years, failures = card.network, card.years, card.known_failures
+    names = [variable.name for variable in card.variables]
+    texts = [card.name, *(text for entry in card.variables for text in (entry.name, entry.units, entry.long_name))]
+    yield "name, variables", "names, units and long names that are not empty", texts, all(texts)
+    yield "variables", "at least one, and no name twice", names, 0 < len(set(names)) == len(names)
+    levels = [variable.level for variable in card.variables if variable.level is not None]
+    yield "level", "pressure levels in hPa", levels, all(map(_is_number, levels))
+    yield "step", " or ".join(_STEPS), card.step, card.step in _STEPS
+    yield "known_failures", "texts", failures, all(isinstance(entry, str) for entry in failures)
+    yield "years", "texts", years, all(isinstance(span, str) for span in years.values())
+    yield "network.variables", f"{len(names)}, the card's", network.variables, network.variables == len(names)
+    domain, leads = network.domain, network.leads
+    yield "network.domain", "four finite degrees", domain, len(domain) == 4 and all(map(_is_number, domain))
+    ascending = list(leads) == sorted(set(leads)) and min(leads, default=-1) >= 0
+    yield "network.leads", "ascending steps from 0", leads, ascending
+
+
+def _checks_of_tensors(card: ModelCard, network: Tensors, climatology: Tensors) -> Iterator[Check]:
+    yield "weights", "at least one tensor", len(network), bool(network)
+    for name, values in network.items():
+        good = values.dtype == np.float32 and bool(np.isfinite(values).all())
+        yield f"weights {name!r}", "finite float32", str(values.dtype), good
+    numbers = sum(values.size for values in network.values())
+    yield "parameters", f"at most the {numbers:,} numbers in the file", card.parameters, card.parameters <= numbers
+    if climatology:
+        shape = unpack_climatology(climatology).coefficients.shape
+        wanted = (len(card.variables), 1 + 2 * card.climatology_harmonics, *card.grid.shape)
+        yield "climatology", f"shape {wanted} by variables, harmonics and grid", shape, shape == wanted
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _flat(network: Tensors, climatology: Tensors) -> dict[str, NDArray[np.generic]]:
-    return {f"network.{name}": values for name, values in network.items()} | {
-        f"climatology.{name}": values for name, values in climatology.items()
+    """All tensors by their names in the file, little-endian and in C order, as their bytes are hashed and written."""
+    return {
+        f"{part}.{name}": np.asarray(values, dtype=values.dtype.newbyteorder("<"), order="C")
+        for part, tensors in (("network", network), ("climatology", climatology))
+        for name, values in tensors.items()
     }
 
 
-def _little_endian(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    return values.astype(values.dtype.newbyteorder("<"), copy=False)
+def _digest(card: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(card).encode()).hexdigest()
 
 
 def _json(entries: Mapping[str, Any], *, sort_keys: bool = False) -> str:
     try:
         return json.dumps(entries, sort_keys=sort_keys, allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as problem:
-        raise ModelFileError(
-            "the model card cannot be written",
-            expected="plain text, finite numbers, lists and mappings with text keys",
-            found=str(problem),
-        ) from problem
-
-
-def _cannot_write(path: Path, problem: Exception) -> ModelFileError:
-    return ModelFileError(
-        f"model file {str(path)!r} cannot be written",
-        found=getattr(problem, "strerror", None) or str(problem),
-        fix="model.save(path) with a path in a folder that exists and can be written",
-    )
+        plain = "plain text, finite numbers, lists and mappings with text keys"
+        raise ModelFileError("the model card is not plain data", expected=plain, found=str(problem)) from problem

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xfaconv.errors import ArgumentError
 from xfaconv.nn.geometry import POSITION_FEATURES, POSITION_PRODUCTS, Geometry, smoothness_of_products
 
+# Queries and keys know position through one layer of 32 units, which makes preferences of harmonics ("the tropics").
 _POSITION_HIDDEN = 32
 
 
@@ -80,6 +81,8 @@ class AxialAttention(nn.Module):
         """
         normed = self.norm(hidden)
         positions = self.positions(geometry) if positions is None else positions
+        # softmax(q k + log a) = a exp(q k) / sum: weights by area. Without it the poles, where cells are many,
+        # drew most of the attention of a first version. Row pass: widths of columns; column pass: areas of rows.
         row_bias = geometry.log_column_width.to(hidden.dtype)
         column_bias = geometry.log_row_area.to(hidden.dtype)
         gathered = F.scaled_dot_product_attention(
@@ -88,6 +91,8 @@ class AxialAttention(nn.Module):
             self._split(self.value(normed)),
             attn_mask=row_bias.expand(1, 1, row_bias.shape[0], -1),
         )
+        # The values of the column pass are what the row pass gathered, unchanged: so both passes together are one
+        # weighted sum of the first values, and the composed map is exact.
         rows = _merge(gathered, hidden.shape[0])
         read = F.scaled_dot_product_attention(
             self._split((self.column_query(normed) + positions[2]).transpose(1, 2)),
@@ -123,7 +128,7 @@ class AxialAttention(nn.Module):
         weights = _weights(query, key, geometry.log_column_width)
         return weights.unflatten(0, (hidden.shape[0], hidden.shape[1])).transpose(1, 2)
 
-    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int) -> Tensor:
+    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor | None = None) -> Tensor:
         """Weights of the column pass along one meridian, A_col[j; i, i'].
 
         Parameters
@@ -134,18 +139,28 @@ class AxialAttention(nn.Module):
             Areas and position features.
         column : int
             The meridian j.
+        rows : Tensor, optional
+            Row weights of its queries, where they are known.
 
         Returns
         -------
         Tensor (batch, head, query lat, lat)
             Sums to 1 over the last axis.
         """
-        return self._column_weights(hidden, geometry, column, self.row_weights(hidden, geometry, column))
+        rows = self.row_weights(hidden, geometry, column) if rows is None else rows
+        normed = self.norm(hidden)
+        positions = self.positions(geometry)[2:, :, column]
+        batch, latitudes = hidden.shape[:2]
+        value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
+        gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
+        query = self._split(self.column_query(normed[:, :, column])[:, None] + positions[0])
+        key = self._split(self.column_key(gathered)[:, None] + positions[1])
+        return _weights(query, key, geometry.log_row_area)
 
     def composed_map(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
-        """Where some base points look: A_col[j; i, i'] * A_row[i'; j, j'].
+        """Weights with which some base points read the sphere: A_col[j; i, i'] * A_row[i'; j, j'].
 
-        Costs O(F lat lon) per base point; all pairs are never formed.
+        Costs O(F lat lon) per base point; all pairs of cells are never formed.
 
         Parameters
         ----------
@@ -161,23 +176,14 @@ class AxialAttention(nn.Module):
         Tensor (batch, point, head, lat, lon)
             Each map is non-negative and sums to 1.
         """
+        # Base points of one meridian share its column j of both passes.
         maps: dict[int, tuple[Tensor, Tensor]] = {}
         for _, column in base_points:
             if column not in maps:
                 rows = self.row_weights(hidden, geometry, column)
-                maps[column] = rows[..., 0, :], self._column_weights(hidden, geometry, column, rows)
+                maps[column] = rows[..., 0, :], self.column_weights(hidden, geometry, column, rows)
         composed = [maps[j][1][:, :, i, :, None] * maps[j][0] for i, j in base_points]
         return torch.stack(composed, dim=1)
-
-    def _column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor) -> Tensor:
-        normed = self.norm(hidden)
-        positions = self.positions(geometry)[2:, :, column]
-        batch, latitudes = hidden.shape[:2]
-        value = self._split(self.value(normed)).unflatten(0, (batch, latitudes)).transpose(1, 2)
-        gathered = torch.matmul(rows, value)[..., 0, :].transpose(1, 2).flatten(2)
-        query = self._split(self.column_query(normed[:, :, column])[:, None] + positions[0])
-        key = self._split(self.column_key(gathered)[:, None] + positions[1])
-        return _weights(query, key, geometry.log_row_area)
 
     def positions(self, geometry: Geometry) -> Tensor:
         """Position parts of row query, row key, column query and column key.
@@ -198,6 +204,7 @@ class AxialAttention(nn.Module):
     def position_features(self, geometry: Geometry) -> Tensor:
         """Middle layer of the position parts, (lat, lon, 32)."""
         weight = self.position_hidden.weight
+        # Products of harmonics, smooth ones first: a place can ask for another than its meridian and its circle do.
         if self.places == "products":
             smooth = weight * smoothness_of_products().to(weight)
             return F.gelu(geometry.weigh_products(smooth) + self.position_hidden.bias)

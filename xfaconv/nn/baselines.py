@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xfaconv.nn.cores import register_core
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import pad_sphere
+from xfaconv.specs import NetworkSpec
 
 _KERNEL = 3
 
@@ -23,9 +25,18 @@ class _SphericalConvolution(nn.Module):
         padded = pad_sphere(field, _KERNEL // 2, geometry)
         return self.convolution(padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
-    def size_of_weights(self, channels: int) -> Tensor:
-        """Root sum of squares of the weights of each of the first so many input channels, (channels,)."""
-        return self.convolution.weight[:, :channels].transpose(0, 1).flatten(1).norm(dim=1)
+
+class _Baseline(nn.Module):
+    """A core whose first layer is a convolution of the input."""
+
+    def __init__(self, channels: int, hidden: int, first_channels: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.first = _SphericalConvolution(channels, first_channels)
+
+    def size_of_input_weights(self, variables: int) -> Tensor:
+        """How large the weights of each variable are, (variables,): root sum of squares."""
+        return self.first.convolution.weight[:, :variables].transpose(0, 1).flatten(1).norm(dim=1)
 
 
 def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,95 +46,82 @@ def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(output_gate) * torch.tanh(cell), cell
 
 
-class ConvLSTMCell(nn.Module):
-    """Dense ConvLSTM (Shi et al. 2015) without peepholes, as in Keras; the input convolution is hoisted.
+@register_core("convlstm")
+class ConvLSTMCell(_Baseline):
+    """Dense ConvLSTM (Shi et al. 2015) without peepholes, as in Keras; the input convolution is done for all steps.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.input_convolution = _SphericalConvolution(in_channels, 4 * hidden)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        hidden = spec.hidden
+        super().__init__(channels, hidden, 4 * hidden)
         self.hidden_convolution = _SphericalConvolution(hidden, 4 * hidden, bias=False)
         with torch.no_grad():
-            self.input_convolution.convolution.bias.zero_()  # type: ignore[union-attr]
-            self.input_convolution.convolution.bias[hidden : 2 * hidden] = 1.0  # type: ignore[index]
-
-    def size_of_input_weights(self, variables: int) -> Tensor:
-        """How large the weights of each variable are, (variables,)."""
-        return self.input_convolution.size_of_weights(variables)
+            self.first.convolution.bias.zero_()  # type: ignore[union-attr]
+            self.first.convolution.bias[hidden : 2 * hidden] = 1.0  # type: ignore[index]
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Input convolution of all steps, (batch, time, lat, lon, 4 F)."""
-        return self.input_convolution(fields.flatten(0, 1), geometry).unflatten(0, fields.shape[:2])
+        return self.first(fields.flatten(0, 1), geometry).unflatten(0, fields.shape[:2])
 
     def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
         """Advance the state by one step."""
         return (*_advance(prepared + self.hidden_convolution(hidden, geometry), cell), None)
 
 
-class CNNLSTMCell(nn.Module):
+@register_core("cnn-lstm")
+class CNNLSTMCell(_Baseline):
     """Convolutions in space at each step, then an LSTM in time in each cell.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.first = _SphericalConvolution(in_channels, hidden)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        hidden = spec.hidden
+        super().__init__(channels, hidden, hidden)
         self.second = _SphericalConvolution(hidden, hidden)
         self.input_gates = nn.Linear(hidden, 4 * hidden)
         self.hidden_gates = nn.Linear(hidden, 4 * hidden, bias=False)
         with torch.no_grad():
             self.input_gates.bias[hidden : 2 * hidden] = 1.0
 
-    def size_of_input_weights(self, variables: int) -> Tensor:
-        """How large the weights of each variable are, (variables,)."""
-        return self.first.size_of_weights(variables)
-
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Convolutions and input gates of all steps, (batch, time, lat, lon, 4 F)."""
         features = F.relu(self.first(fields.flatten(0, 1), geometry))
         return self.input_gates(F.relu(self.second(features, geometry))).unflatten(0, fields.shape[:2])
 
-    def step(
-        self,
-        prepared: Tensor,
-        hidden: Tensor,
-        cell: Tensor,
-        geometry: Geometry,  # noqa: ARG002 - every core is called alike
-    ) -> tuple[Tensor, Tensor, None]:
+    def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, _: Geometry) -> tuple[Tensor, Tensor, None]:
         """Advance the state by one step."""
         return (*_advance(prepared + self.hidden_gates(hidden), cell), None)
 
 
-class CNNCell(nn.Module):
-    """Convolutions in space at each step, with no memory.
+@register_core("cnn")
+class CNNCell(_Baseline):
+    """Convolutions in space at each step, without any state.
 
     Parameters
     ----------
-    in_channels, hidden : int
-        Input and hidden channels.
+    channels : int
+        Input channels.
+    spec : NetworkSpec
+        Says how many hidden channels.
     """
 
-    def __init__(self, in_channels: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.first = _SphericalConvolution(in_channels, hidden)
-        self.second = _SphericalConvolution(hidden, hidden)
-        self.third = _SphericalConvolution(hidden, hidden)
-
-    def size_of_input_weights(self, variables: int) -> Tensor:
-        """How large the weights of each variable are, (variables,)."""
-        return self.first.size_of_weights(variables)
+    def __init__(self, channels: int, spec: NetworkSpec) -> None:
+        super().__init__(channels, spec.hidden, spec.hidden)
+        self.second = _SphericalConvolution(spec.hidden, spec.hidden)
+        self.third = _SphericalConvolution(spec.hidden, spec.hidden)
 
     def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
         """Features of all steps, (batch, time, lat, lon, F)."""
@@ -131,12 +129,6 @@ class CNNCell(nn.Module):
         features = F.relu(self.second(features, geometry))
         return torch.tanh(self.third(features, geometry)).unflatten(0, fields.shape[:2])
 
-    def step(
-        self,
-        prepared: Tensor,
-        hidden: Tensor,  # noqa: ARG002 - every core is called alike
-        cell: Tensor,
-        geometry: Geometry,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor, None]:
+    def step(self, prepared: Tensor, _: Tensor, cell: Tensor, __: Geometry) -> tuple[Tensor, Tensor, None]:
         """Replace the state by this step's features."""
         return prepared, cell, None

@@ -5,16 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xfaconv.nn.cores import register_core
 from xfaconv.nn.gates import update_state
 from xfaconv.nn.geometry import Geometry
-from xfaconv.nn.mixing import DepthwiseMixing, SqueezeExcitation
+from xfaconv.nn.mixing import DepthwiseMixing, Scales, SqueezeExcitation
+from xfaconv.specs import NetworkSpec
 
 
 class FAConvLSTMCell(nn.Module):
     """The recurrent part of the paper's layer, without its axial attention.
 
-    The input branch does not depend on the state, so `prepare` computes it for all steps at once and `step` only adds
-    the state's half.
+    Per step t, with X_t the input of C channels, H_t and C_t the hidden and the cell state of F channels each, phi a
+    layer norm over the channels of each cell followed by dropout, and [ , ] a concatenation of channels::
+
+        Z_t = phi(W_x X_t)              R_{t-1} = phi(W_h H_{t-1})       C_b channels each, the bottleneck
+        U_t = [Z_t, R_{t-1}]
+        D_t = sum over (k, d_k) of DWConv_{k, d_k}(U_t)                 the only mixing in space
+        D_t = D_t * sigmoid(W_2 relu(W_1 GAP(D_t)))                     squeeze-excitation
+        i, f, o, c = W_g LN(D_t)                                        input, forget, output gate and candidate
+        C_t = sigmoid(f + W_cf C_{t-1}) C_{t-1} + sigmoid(i + W_ci C_{t-1}) tanh(c)
+        H_t = sigmoid(o) tanh(C_t)
+
+    A depthwise convolution treats each channel by itself, so that D_t = [mix(Z_t), mix(R_{t-1})]: the input's half does
+    not depend on the state, `prepare` computes it for all steps at once, and `step` only adds the state's half.
 
     Parameters
     ----------
@@ -26,8 +39,6 @@ class FAConvLSTMCell(nn.Module):
         Bottleneck channels C_b.
     scales : tuple of (int, int)
         Kernel size and dilation (k, d_k) of each depthwise branch.
-    squeeze : int
-        Reduction of the squeeze-excitation.
     dropout, recurrent_dropout : float
         Dropout in phi, on Z_t and on R_{t-1}, in training only; as in Keras the same at all steps of a sequence.
     use_bias, unit_forget_bias : bool
@@ -40,8 +51,7 @@ class FAConvLSTMCell(nn.Module):
         hidden: int,
         *,
         bottleneck: int = 16,
-        scales: tuple[tuple[int, int], ...] = ((3, 1), (3, 2), (5, 3)),
-        squeeze: int = 4,
+        scales: Scales = ((3, 1), (3, 2), (5, 3)),
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         use_bias: bool = True,
@@ -57,11 +67,12 @@ class FAConvLSTMCell(nn.Module):
         self.hidden_norm = nn.LayerNorm(bottleneck)
         self.hidden_dropout = nn.Dropout(recurrent_dropout)
         self.mixing = DepthwiseMixing(2 * bottleneck, scales)
-        self.squeeze_excitation = SqueezeExcitation(2 * bottleneck, squeeze)
+        self.squeeze_excitation = SqueezeExcitation(2 * bottleneck)
         self.mixing_norm = nn.LayerNorm(2 * bottleneck)
         self.gates = nn.Linear(2 * bottleneck, 4 * hidden, bias=use_bias)
         self.peephole_input = nn.Parameter(torch.zeros(hidden))
         self.peephole_forget = nn.Parameter(torch.zeros(hidden))
+        # A forget gate that starts at sigmoid(1) = 0.73 keeps the cell state through the first updates, as in Keras.
         if use_bias:
             with torch.no_grad():
                 self.gates.bias.zero_()
@@ -83,6 +94,7 @@ class FAConvLSTMCell(nn.Module):
         Tensor (batch, time, lat, lon, C_b)
         """
         bottleneck = self.input_norm(self.input_projection(fields))
+        # One mask for all steps, as in Keras (Gal and Ghahramani 2016): the mask of one step, broadcast along time.
         if self.training and self.input_dropout.p:
             bottleneck = bottleneck * self.input_dropout(torch.ones_like(bottleneck[:, :1]))
         mixed = self.mixing(bottleneck.flatten(0, 1), geometry, slice(0, self.bottleneck))
@@ -155,3 +167,8 @@ class FAConvLSTMCell(nn.Module):
         Tensor (C_b, variables)
         """
         return self.input_projection.weight[:, :variables].abs()
+
+
+@register_core("faconvlstm")
+def _faconvlstm(channels: int, spec: NetworkSpec) -> nn.Module:
+    return FAConvLSTMCell(channels, spec.hidden, bottleneck=spec.bottleneck, scales=spec.scales)

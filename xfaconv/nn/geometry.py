@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,14 @@ from torch import Tensor
 
 from xfaconv.grid import Grid
 
+# Four harmonics resolve a quarter of a circle, and the products of them are 81 functions of place on any grid.
 LONGITUDE_HARMONICS = 4
 LATITUDE_HARMONICS = 4
 POSITION_FEATURES = 2 * (LONGITUDE_HARMONICS + LATITUDE_HARMONICS)
 POSITION_PRODUCTS = (1 + 2 * LONGITUDE_HARMONICS) * (1 + 2 * LATITUDE_HARMONICS)
 SPHERE_FEATURES = 3
+
+Domain = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +53,11 @@ class Geometry:
     log_column_width: Tensor
     positions: Tensor
     sphere: Tensor
-    periodic: bool
-    south_pole: bool
-    north_pole: bool
-    south_pole_point: bool
-    north_pole_point: bool
+    periodic: bool = False
+    south_pole: bool = False
+    north_pole: bool = False
+    south_pole_point: bool = False
+    north_pole_point: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,19 +75,13 @@ class Geometry:
         zonal, meridional = self.positions.split((2 * LONGITUDE_HARMONICS, 2 * LATITUDE_HARMONICS), dim=-1)
         return _with_constant(zonal[0]), _with_constant(meridional[:, 0])
 
-    @property
-    def position_products(self) -> Tensor:
-        """Products of each harmonic of longitude with each of latitude, constants included, shape (lat, lon, 81)."""
-        along_row, along_column = self.waves
-        return (along_row[None, :, :, None] * along_column[:, None, None, :]).flatten(-2)
-
     def weigh_products(self, weight: Tensor) -> Tensor:
         """Sum products of harmonics without making the products themselves, which are large on a fine grid.
 
         Parameters
         ----------
         weight : Tensor (sum, 81)
-            Weight of each product in each sum, in the order of `position_products`.
+            Weight of each product in each sum, those of the constant in longitude first, in the order of `waves`.
 
         Returns
         -------
@@ -107,23 +105,15 @@ class Geometry:
         -------
         Geometry
         """
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         with torch.inference_mode(False):
-            moved = {
-                name: getattr(self, name).to(device=device, dtype=dtype)
-                for name in ("area", "log_row_area", "log_column_width", "positions", "sphere")
-            }
-        if all(tensor is getattr(self, name) for name, tensor in moved.items()):
-            return self
-        flags = ("periodic", "south_pole", "north_pole", "south_pole_point", "north_pole_point")
-        return Geometry(**moved, **{name: getattr(self, name) for name in flags})
+            moved: dict[str, Any] = {name: value.to(device=device, dtype=dtype) for name, value in tensors.items()}
+        same = all(moved[name] is value for name, value in tensors.items())
+        return self if same else replace(self, **moved)
 
-    @classmethod
-    def from_grid(
-        cls,
-        grid: Grid,
-        domain: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0),
-        domain_periodic: bool = True,
-    ) -> Geometry:
+    @staticmethod
+    @lru_cache(maxsize=32)
+    def from_grid(grid: Grid, domain: Domain = (-90.0, 90.0, 0.0, 360.0), domain_periodic: bool = True) -> Geometry:
         """Describe a grid to the network.
 
         Parameters
@@ -145,26 +135,54 @@ class Geometry:
         >>> Geometry.from_grid(Grid.regular(30.0)).shape
         (6, 12)
         """
-        # Cached tensors are used in training later: they must not be born in inference mode.
+        south, north, west, east = domain
+        row_angle = math.pi * ((np.asarray(grid.latitude) - south) / (north - south) - 0.5)
+        if domain_periodic:
+            column_angle = np.deg2rad(np.asarray(grid.longitude))
+        else:
+            # Seen from the middle, so that a domain wider than half the globe has no jump inside.
+            offset = (np.asarray(grid.longitude) - (west + east) / 2 + 180.0) % 360.0 - 180.0
+            column_angle = math.pi * offset / (east - west)
+        width = np.diff(grid.longitude_edges)
+        row_area = grid.row_area / grid.row_area.mean()
+        # Cached tensors are used in training later: they must not be made in inference mode.
         with torch.inference_mode(False):
-            return _from_grid(grid, domain, domain_periodic)
+            return Geometry(
+                area=_tensor(grid.area),
+                log_row_area=_tensor(np.log(row_area)),
+                log_column_width=_tensor(np.log(width / width.mean())),
+                **_features(row_angle, column_angle),
+                periodic=grid.periodic,
+                south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
+                north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
+                south_pole_point=abs(grid.latitude[0] + 90) < 1e-3,
+                north_pole_point=abs(grid.latitude[-1] - 90) < 1e-3,
+            )
 
-    @classmethod
-    def plane(cls, rows: int, columns: int) -> Geometry:
-        """Describe a flat lattice of equal cells with edges on all sides.
+    @staticmethod
+    @lru_cache(maxsize=32)
+    def plane(rows: int, columns: int) -> Geometry:
+        """Describe a plane of equal cells with edges on all sides.
 
         Parameters
         ----------
         rows, columns : int
-            Size of the lattice.
+            Size of the plane.
 
         Returns
         -------
         Geometry
             Used when a layer is given no grid, as in Keras.
         """
+        row_angle = math.pi * ((np.arange(rows) + 0.5) / rows - 0.5)
+        column_angle = math.pi * ((np.arange(columns) + 0.5) / columns - 0.5)
         with torch.inference_mode(False):
-            return _plane(rows, columns)
+            return Geometry(
+                area=torch.ones(rows, columns),
+                log_row_area=torch.zeros(rows),
+                log_column_width=torch.zeros(columns),
+                **_features(row_angle, column_angle),
+            )
 
 
 def smoothness_of_products() -> Tensor:
@@ -190,66 +208,15 @@ def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
     return np.stack(parts, axis=-1)
 
 
-def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = len(row_angle), len(column_angle)
-    by_row = np.broadcast_to(
-        _harmonics(row_angle, LATITUDE_HARMONICS)[:, None], (rows, columns, 2 * LATITUDE_HARMONICS)
-    )
-    by_column = np.broadcast_to(
-        _harmonics(column_angle, LONGITUDE_HARMONICS)[None], (rows, columns, 2 * LONGITUDE_HARMONICS)
-    )
+def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Any]:
+    by_row, by_column = _harmonics(row_angle, LATITUDE_HARMONICS), _harmonics(column_angle, LONGITUDE_HARMONICS)
+    positions = np.concatenate(np.broadcast_arrays(by_column[None], by_row[:, None]), axis=-1)
     latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")
     sphere = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )
-    return np.concatenate([by_column, by_row], axis=-1), sphere
+    return {"positions": _tensor(positions), "sphere": _tensor(sphere)}
 
 
 def _tensor(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float32))
-
-
-@lru_cache(maxsize=32)
-def _from_grid(grid: Grid, domain: tuple[float, float, float, float], domain_periodic: bool) -> Geometry:
-    south, north, west, east = domain
-    row_angle = math.pi * ((np.asarray(grid.latitude) - south) / (north - south) - 0.5)
-    if domain_periodic:
-        column_angle = np.deg2rad(np.asarray(grid.longitude))
-    else:
-        # Seen from the middle, so that a domain wider than half the globe has no jump inside.
-        offset = (np.asarray(grid.longitude) - (west + east) / 2 + 180.0) % 360.0 - 180.0
-        column_angle = math.pi * offset / (east - west)
-    positions, sphere = _features(row_angle, column_angle)
-    width = np.diff(grid.longitude_edges)
-    row_area = grid.row_area / grid.row_area.mean()
-    return Geometry(
-        area=_tensor(grid.area),
-        log_row_area=_tensor(np.log(row_area)),
-        log_column_width=_tensor(np.log(width / width.mean())),
-        positions=_tensor(positions),
-        sphere=_tensor(sphere),
-        periodic=grid.periodic,
-        south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
-        north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
-        south_pole_point=abs(grid.latitude[0] + 90) < 1e-3,
-        north_pole_point=abs(grid.latitude[-1] - 90) < 1e-3,
-    )
-
-
-@lru_cache(maxsize=32)
-def _plane(rows: int, columns: int) -> Geometry:
-    row_angle = math.pi * ((np.arange(rows) + 0.5) / rows - 0.5)
-    column_angle = math.pi * ((np.arange(columns) + 0.5) / columns - 0.5)
-    positions, sphere = _features(row_angle, column_angle)
-    return Geometry(
-        area=torch.ones(rows, columns),
-        log_row_area=torch.zeros(rows),
-        log_column_width=torch.zeros(columns),
-        positions=_tensor(positions),
-        sphere=_tensor(sphere),
-        periodic=False,
-        south_pole=False,
-        north_pole=False,
-        south_pole_point=False,
-        north_pole_point=False,
-    )

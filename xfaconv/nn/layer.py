@@ -14,10 +14,24 @@ from xfaconv.grid import Grid
 from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import Geometry
-from xfaconv.nn.keras_arguments import as_single_integer, refuse_keras_arguments
+from xfaconv.nn.mixing import Scales
 from xfaconv.nn.recurrence import Collected, Run, start_run
 
 DEFAULT_SCALES = ((3, 1), (3, 2), (5, 3))
+# Arguments of Keras' ConvLSTM2D that this layer refuses: the one value that it takes, and what to do instead.
+_REFUSED: dict[str, tuple[object, str]] = {
+    "strides": (1, "the recurrence needs the input's own grid; coarsen the input first"),
+    "padding": ("same", 'padding="same"'),
+    "activation": ("tanh", "leave it out: the paper's cell has tanh"),
+    "recurrent_activation": ("sigmoid", "leave it out: the paper's gates are sigmoids"),
+    "bias_initializer": (None, "torch.nn.init on layer.cell.gates.bias"),
+    "activity_regularizer": (None, "add xfaconv.nn.laplacian_smoothness(output, geometry) to the loss"),
+    "seed": (None, "torch.manual_seed(seed)"),
+}
+for _part in ("kernel", "recurrent", "bias"):
+    _REFUSED.setdefault(f"{_part}_initializer", (None, "torch.nn.init on layer.parameters()"))
+    _REFUSED[f"{_part}_regularizer"] = (None, "add it to the loss, or weight_decay of the optimiser")
+    _REFUSED[f"{_part}_constraint"] = (None, "torch.nn.utils.parametrize")
 
 
 class FAConvLSTM(nn.Module):
@@ -57,8 +71,6 @@ class FAConvLSTM(nn.Module):
         Kernel size and dilation of each depthwise branch, by default ((3, 1), (3, 2), (5, 3)).
     bottleneck : int
         Bottleneck channels C_b.
-    squeeze : int
-        Reduction of the squeeze-excitation.
     attention_every : int
         Axial attention at every K-th step; 0 means none.
     attention_width, attention_heads : int
@@ -103,9 +115,8 @@ class FAConvLSTM(nn.Module):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        scales: tuple[tuple[int, int], ...] | None = None,
+        scales: Scales | None = None,
         bottleneck: int = 16,
-        squeeze: int = 4,
         attention_every: int = 4,
         attention_width: int = 32,
         attention_heads: int = 4,
@@ -121,6 +132,9 @@ class FAConvLSTM(nn.Module):
             raise ArgumentError("data_format", expected="'channels_last' or 'channels_first'", found=repr(data_format))
         if attention_every < 0:
             raise ArgumentError("attention_every", expected="0 for none, or a period", found=str(attention_every))
+        for name, share in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= share < 1:
+                raise ArgumentError(name, expected="a share from 0 to below 1", found=repr(share))
         self.in_channels = in_channels
         self.filters = filters
         self.data_format = data_format or "channels_last"
@@ -136,20 +150,17 @@ class FAConvLSTM(nn.Module):
             filters,
             bottleneck=bottleneck,
             scales=_branches(kernel_size, dilation_rate, scales),
-            squeeze=squeeze,
-            dropout=_share("dropout", dropout),
-            recurrent_dropout=_share("recurrent_dropout", recurrent_dropout),
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
             use_bias=use_bias,
             unit_forget_bias=unit_forget_bias,
         )
-        self.attention: AxialAttention | None = None
-        if attention_every:
-            self.attention = AxialAttention(filters, attention_width, attention_heads)
+        self.attention = AxialAttention(filters, attention_width, attention_heads) if attention_every else None
         self._steps_done = 0
         self._hidden: Tensor | None
-        self._memory: Tensor | None
+        self._cell_state: Tensor | None
         self.register_buffer("_hidden", None, persistent=False)
-        self.register_buffer("_memory", None, persistent=False)
+        self.register_buffer("_cell_state", None, persistent=False)
         self._geometries: dict[tuple[object, ...], Geometry] = {}
 
     def forward(
@@ -187,11 +198,8 @@ class FAConvLSTM(nn.Module):
             If the input, the state or an argument does not fit.
         """
         if mask is not None or training is not None:
-            raise ArgumentError(
-                "mask and training are not arguments of this layer",
-                expected="None",
-                fix="cut masked steps away; call layer.train() or layer.eval()",
-            )
+            fix = "cut masked steps away; call layer.train() or layer.eval()"
+            raise ArgumentError("mask and training are not arguments of this layer", fix=fix)
         fields = self._inward(sequences, dims=5)
         if fields.shape[1] == 0 or fields.shape[-1] != self.in_channels:
             raise ArgumentError(
@@ -199,14 +207,12 @@ class FAConvLSTM(nn.Module):
                 expected=f"at least one step, {self.in_channels} channels, {self.data_format}",
                 found=f"shape {tuple(sequences.shape)}",
             )
-        hidden, memory = self._start(fields, initial_state)
+        hidden, cell = self._start(fields, initial_state)
         index = first_index if first_index is not None else (self._steps_done if self.stateful else 0)
-        run = start_run(
-            self.cell, self.attention, self._geometry(fields), hidden, memory, checkpointed=self.checkpointed
-        )
+        run = start_run(self.cell, self.attention, self._geometry(fields), hidden, cell, checkpointed=self.checkpointed)
         states = self._run(run, fields.flip(1) if self.go_backwards else fields, index)
         if self.stateful:
-            self._hidden, self._memory = run.hidden.detach(), run.cell.detach()
+            self._hidden, self._cell_state = run.hidden.detach(), run.cell.detach()
             self._steps_done = index + fields.shape[1]
         output = self._outward(run.hidden if states is None else states)
         if not self.return_state:
@@ -215,7 +221,7 @@ class FAConvLSTM(nn.Module):
 
     def reset_states(self) -> None:
         """Forget the state that a stateful layer carries from call to call."""
-        self._hidden = self._memory = None
+        self._hidden = self._cell_state = None
         self._steps_done = 0
 
     def _run(self, run: Run, fields: Tensor, index: int) -> Tensor | None:
@@ -240,33 +246,27 @@ class FAConvLSTM(nn.Module):
         if initial_state is not None:
             if len(initial_state) != 2:
                 raise ArgumentError("initial_state", expected="(hidden, cell)", found=f"{len(initial_state)} tensors")
-            hidden, memory = (self._inward(state, dims=4) for state in initial_state)
-        elif self.stateful and self._hidden is not None and self._memory is not None:
-            carried = self._hidden, self._memory
-            hidden, memory = (state.clone() if state.is_inference() else state for state in carried)
+            hidden, cell = (self._inward(state, dims=4) for state in initial_state)
+        elif self.stateful and self._hidden is not None and self._cell_state is not None:
+            # Gradients cannot flow from a tensor of inference mode, but from its copy.
+            hidden, cell = (s.clone() if s.is_inference() else s for s in (self._hidden, self._cell_state))
         else:
             zeros = fields.new_zeros(1).expand(shape)
             return zeros, zeros
-        for state in (hidden, memory):
+        for state in (hidden, cell):
             if tuple(state.shape) != shape:
-                raise ArgumentError(
-                    "the state does not fit the input",
-                    expected=f"batch, lat, lon, channels {shape}",
-                    found=str(tuple(state.shape)),
-                    fix="layer.reset_states()" if initial_state is None else None,
-                )
-        return hidden.to(fields.dtype), memory.to(fields.dtype)
+                problem, expected = "the state does not fit the input", f"batch, lat, lon, channels {shape}"
+                fix = "layer.reset_states()" if initial_state is None else None
+                raise ArgumentError(problem, expected=expected, found=str(tuple(state.shape)), fix=fix)
+        return hidden.to(fields.dtype), cell.to(fields.dtype)
 
     def _geometry(self, fields: Tensor) -> Geometry:
         """Give the geometry on the input's device and of its floating type."""
         rows, columns = fields.shape[2:4]
         if self.grid is not None and self.grid.shape != (rows, columns):
-            raise GridError(
-                "the input does not lie on the layer's grid",
-                expected=f"{self.grid.shape[0]} x {self.grid.shape[1]}",
-                found=f"{rows} x {columns}",
-                fix="FAConvLSTM(..., latitude=ds.latitude, longitude=ds.longitude)",
-            )
+            expected, fix = self.grid.describe(), "FAConvLSTM(..., latitude=ds.latitude, longitude=ds.longitude)"
+            problem, found = "the input does not lie on the layer's grid", f"{rows} x {columns}"
+            raise GridError(problem, expected=expected, found=found, fix=fix)
         key = (rows, columns, fields.device, fields.dtype)
         if key not in self._geometries:
             plain = Geometry.plane(rows, columns) if self.grid is None else Geometry.from_grid(self.grid)
@@ -293,26 +293,50 @@ class FAConvLSTM(nn.Module):
         return f"{self.in_channels}, {self.filters}, data_format={self.data_format!r}, grid={where}"
 
 
-def _share(name: str, value: float) -> float:
-    if not 0.0 <= value < 1.0:
-        raise ArgumentError(name, expected="a share from 0 to below 1", found=repr(value))
-    return float(value)
+def refuse_keras_arguments(**arguments: Any) -> None:
+    """Refuse what this layer does not do; arguments that ask for what it does anyway pass.
+
+    Parameters
+    ----------
+    **arguments
+        Keyword arguments of ConvLSTM2D.
+
+    Raises
+    ------
+    ArgumentError
+        For the first argument that is refused or unknown.
+
+    Examples
+    --------
+    >>> refuse_keras_arguments(strides=(1, 1), activation="tanh", kernel_regularizer=None)
+    >>> refuse_keras_arguments(padding="valid")
+    Traceback (most recent call last):
+    xfaconv.errors.ArgumentError: FAConvLSTM cannot honour padding='valid'
+      expected: padding='same'
+      fix:      padding="same"
+    """
+    for name, value in arguments.items():
+        if name not in _REFUSED:
+            raise ArgumentError(f"FAConvLSTM has no argument {name!r}", found=f"{name}={value!r}")
+        only, fix = _REFUSED[name]
+        if (_one_integer(name, value) if name == "strides" else value) != only:
+            raise ArgumentError(f"FAConvLSTM cannot honour {name}={value!r}", expected=f"{name}={only!r}", fix=fix)
 
 
 def _branches(
     kernel_size: int | Sequence[int] | None,
     dilation_rate: int | Sequence[int],
-    scales: tuple[tuple[int, int], ...] | None,
-) -> tuple[tuple[int, int], ...]:
+    scales: Scales | None,
+) -> Scales:
     """Give the depthwise branches that kernel_size and dilation_rate, or scales, ask for."""
-    dilation = as_single_integer("dilation_rate", dilation_rate)
+    dilation = _one_integer("dilation_rate", dilation_rate)
     if kernel_size is None:
         if dilation != 1:
             raise ArgumentError("dilation_rate needs a kernel_size", fix=f"FAConvLSTM(..., scales=((3, {dilation}),))")
         return scales or DEFAULT_SCALES
     if scales is not None:
         raise ArgumentError("kernel_size and scales say the same thing twice", fix="give only one of them")
-    return ((as_single_integer("kernel_size", kernel_size), dilation),)
+    return ((_one_integer("kernel_size", kernel_size), dilation),)
 
 
 def _canonical_grid(
@@ -328,3 +352,11 @@ def _canonical_grid(
     columns = columns + 360.0 * np.concatenate([[0], np.cumsum(np.diff(columns) < 0)])
     flipped = len(rows) > 1 and bool(rows[0] > rows[-1])
     return Grid(tuple(rows[::-1] if flipped else rows), tuple(columns)), flipped
+
+
+def _one_integer(name: str, value: int | Sequence[int]) -> int:
+    """Read a size that must be the same along latitude and longitude."""
+    numbers = {value} if isinstance(value, int) else set(value)
+    if len(numbers) != 1:
+        raise ArgumentError(f"{name} must be the same in both directions", expected="one integer", found=repr(value))
+    return int(numbers.pop())

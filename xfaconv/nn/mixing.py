@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from xfaconv.errors import ArgumentError
-from xfaconv.nn.depthwise import mix_with_gradient
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import pad_sphere
 
+# Kernels that extend over up to 5 cells, dilation included, are merged into one: (3, 1) and (3, 2) cost one pass.
+_DENSE_EXTENT = 5
+_FAST_SIZE = 3
+# W_1 of the squeeze-excitation gives a quarter of the channels; no packaged model has used another reduction.
+_REDUCTION = 4
 
-def check_scales(scales: tuple[tuple[int, int], ...]) -> int:
-    """Check kernel sizes and dilations, and give the reach of the widest branch.
-
-    Parameters
-    ----------
-    scales : tuple of (int, int)
-        Kernel size k and dilation d_k of each branch.
-
-    Returns
-    -------
-    int
-        Cells that the widest branch sees on each side.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no branch, a kernel is even, or a number is not positive.
-
-    Examples
-    --------
-    >>> check_scales(((3, 1), (5, 3)))
-    6
-    """
-    if not scales or any(k < 1 or k % 2 == 0 or d < 1 for k, d in scales):
-        raise ArgumentError(
-            "scales must be pairs of an odd kernel size and a dilation",
-            expected="for example ((3, 1), (3, 2), (5, 3))",
-            found=repr(scales),
-        )
-    return max((k // 2) * d for k, d in scales)
+Scales = tuple[tuple[int, int], ...]
+Branch = tuple[int, int, Tensor]
 
 
 class DepthwiseMixing(nn.Module):
@@ -55,11 +34,22 @@ class DepthwiseMixing(nn.Module):
         Number of channels, 2 C_b.
     scales : tuple of (int, int)
         Kernel size and dilation (k, d_k) of each branch.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no branch, a kernel size is even, or a number is not positive.
     """
 
-    def __init__(self, channels: int, scales: tuple[tuple[int, int], ...]) -> None:
+    def __init__(self, channels: int, scales: Scales) -> None:
         super().__init__()
-        self.reach = check_scales(scales)
+        if not scales or any(k < 1 or k % 2 == 0 or d < 1 for k, d in scales):
+            raise ArgumentError(
+                "scales must be pairs of an odd kernel size and a dilation",
+                expected="for example ((3, 1), (3, 2), (5, 3))",
+                found=repr(scales),
+            )
+        self.reach = max(_reach(k, d) for k, d in scales)
         self.scales = scales
         self.kernels = nn.ParameterList(
             nn.Parameter(torch.empty(channels, 1, k, k).uniform_(-1, 1) / (k * math.sqrt(len(scales))))
@@ -84,40 +74,33 @@ class DepthwiseMixing(nn.Module):
         """
         padded = pad_sphere(field, self.reach, geometry)
         kernels = [kernel[part] for kernel in self.kernels]
+        # Elsewhere torch differentiates the sums itself: on a GPU, under autocast and where a compiler does.
         if field.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")):
             return mix_with_gradient(padded, self.scales, kernels)
-        mixed: Tensor | None = None
-        for (kernel_size, dilation), kernel in zip(self.scales, kernels, strict=True):
-            cut = self.reach - (kernel_size // 2) * dilation
-            window = padded[:, cut : padded.shape[1] - cut, cut : padded.shape[2] - cut]
-            branch = F.conv2d(window.permute(0, 3, 1, 2), kernel, dilation=dilation, groups=len(kernel))
-            mixed = branch if mixed is None else mixed + branch
-        if mixed is None:
-            raise ArgumentError("scales must name at least one branch")
-        return mixed.permute(0, 2, 3, 1)
+        return mix_padded(padded, merged_kernels(self.scales, kernels))
 
 
 class SqueezeExcitation(nn.Module):
-    """Channel recalibration D_t * sigmoid(W_2 relu(W_1 GAP(D_t))) with an area-weighted global average GAP.
+    """Channel recalibration D_t * sigmoid(W_2 relu(W_1 GAP(D_t))), GAP being the mean over the sphere.
 
     Parameters
     ----------
     channels : int
         Number of channels, 2 C_b.
-    reduction : int
-        How many times narrower the middle is.
     """
 
-    def __init__(self, channels: int, reduction: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(channels, max(channels // reduction, 1))
-        self.excite = nn.Linear(max(channels // reduction, 1), channels)
+        middle = max(channels // _REDUCTION, 1)
+        self.squeeze = nn.Linear(channels, middle)
+        self.excite = nn.Linear(middle, channels)
 
-    def restart(self) -> None:
-        """Draw the middle layer anew and let it say nothing yet, so that each gate starts at its bias.
+    def reinitialise(self) -> None:
+        """Give W_1 fresh weights and set W_2 to zero, so that each gate starts at its bias.
 
-        Where training has pushed all middle units below zero, they are silent for good and the gates never change; of
-        a network in that state this changes nothing but that they can learn again.
+        At a high learning rate all middle units can end below zero for every input (dead ReLUs, as happened to the
+        monthly model): the gates are then constant and no gradient reaches W_1. In that state this changes no output,
+        and the gates can learn again.
         """
         self.squeeze.reset_parameters()
         nn.init.zeros_(self.excite.weight)
@@ -140,3 +123,202 @@ class SqueezeExcitation(nn.Module):
         weights = geometry.normalised_area.to(mixed.dtype).reshape(1, 1, -1)
         pooled = torch.matmul(weights, mixed.flatten(1, 2)).squeeze(1)
         return torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
+
+
+def merged_kernels(scales: Scales, kernels: Sequence[Tensor]) -> list[Branch]:
+    """Reach, dilation and kernel of each branch, widest first; the narrow ones merged into one dense kernel.
+
+    A depthwise convolution does k^2 products for each number it reads: its time is that of passing over the field, so
+    that one 5 x 5 kernel is cheaper than two of 3 x 3.
+
+    Parameters
+    ----------
+    scales : tuple of (int, int)
+        Kernel size and dilation (k, d_k) of each branch.
+    kernels : sequence of Tensor (channel, 1, k, k)
+        One per branch.
+
+    Returns
+    -------
+    list of (int, int, Tensor)
+
+    Examples
+    --------
+    >>> [(reach, d, tuple(kernel.shape)) for reach, d, kernel in merged_kernels(
+    ...     ((3, 1), (3, 2), (5, 3)), [torch.ones(2, 1, k, k) for k in (3, 3, 5)])]
+    [(6, 3, (2, 1, 5, 5)), (2, 1, (2, 1, 5, 5))]
+    """
+    every = [(_reach(k, d), d, kernel.contiguous()) for (k, d), kernel in zip(scales, kernels, strict=True)]
+    narrow = [branch for branch, (k, d) in zip(every, scales, strict=True) if _is_narrow(k, d)]
+    wide = [branch for branch, (k, d) in zip(every, scales, strict=True) if not _is_narrow(k, d)]
+    merged = dense_kernel(narrow) if narrow else []
+    return sorted([*wide, *merged], key=lambda branch: -branch[0])
+
+
+def dense_kernel(branches: list[Branch]) -> list[Branch]:
+    """Put all branches into one kernel without dilation: more products, but fewer calls, which count on a small grid.
+
+    Parameters
+    ----------
+    branches : list of (int, int, Tensor)
+        Reach, dilation and kernel.
+
+    Returns
+    -------
+    list of (int, int, Tensor)
+        One branch.
+
+    Examples
+    --------
+    >>> [(reach, d, tuple(kernel.shape)) for reach, d, kernel in dense_kernel([(6, 3, torch.ones(2, 1, 5, 5))])]
+    [(6, 1, (2, 1, 13, 13))]
+    """
+    reach = max(own for own, _, _ in branches)
+    dense = branches[0][2].new_zeros(len(branches[0][2]), 1, 2 * reach + 1, 2 * reach + 1)
+    for _, dilation, kernel in branches:
+        dense[_taps(kernel.shape[-1], dilation, reach)] += kernel
+    return [(reach, 1, dense)]
+
+
+def mix_padded(padded: Tensor, branches: list[Branch]) -> Tensor:
+    """Sum of depthwise convolutions, the widest first and the others added to it.
+
+    Narrower branches read whole rows of one field, or several fields as they are, and are cut afterwards: any other
+    window would first be copied.
+
+    Parameters
+    ----------
+    padded : Tensor (batch, lat + 2 reach, lon + 2 reach, channel)
+        The field and what lies around it, as far as the first branch reaches.
+    branches : list of (int, int, Tensor)
+        From `merged_kernels`.
+
+    Returns
+    -------
+    Tensor (batch, lat, lon, channel)
+    """
+    reach = branches[0][0]
+    rows, columns = padded.shape[1] - 2 * reach, padded.shape[2] - 2 * reach
+    total = padded.new_empty(0)
+    for own, dilation, kernel in branches:
+        cut = reach - own
+        window = padded if len(padded) > 1 else padded[:, cut : cut + rows + 2 * own]
+        branch = F.conv2d(window.permute(0, 3, 1, 2), kernel, dilation=dilation, groups=len(kernel))
+        branch = branch.permute(0, 2, 3, 1)[:, (branch.shape[2] - rows) // 2 :][:, :rows, cut : cut + columns]
+        total = total.add_(branch) if total.numel() else branch.contiguous()
+    return total
+
+
+def mix_with_gradient(padded: Tensor, scales: Scales, kernels: Sequence[Tensor]) -> Tensor:
+    """Compute what `mix_padded` gives, with gradients.
+
+    oneDNN differentiates a dilated depthwise convolution, or one wider than 3 cells, ten times slower than it computes
+    one (a sixth of a whole training step of the layer). Here, with D = sum_a K_a U(. + a d) and G the gradient of D::
+
+        gradient of U     sum_a K_a G(. - a d)            a convolution of G with the mirrored kernel
+        gradient of K_a   sum over cells of G U(. + a d)  computed for 3 x 3 taps at a time
+
+    Dilation is taken away by sorting the cells into d x d interleaved grids of every d-th cell.
+
+    Parameters
+    ----------
+    padded : Tensor (batch, lat + 2 reach, lon + 2 reach, channel)
+        The field and what lies around it, as far as the widest branch reaches.
+    scales : tuple of (int, int)
+        Kernel size and dilation (k, d_k) of each branch.
+    kernels : sequence of Tensor (channel, 1, k, k)
+        One per branch.
+
+    Returns
+    -------
+    Tensor (batch, lat, lon, channel)
+    """
+    return _Mix.apply(padded, scales, *kernels)  # type: ignore[no-untyped-call]
+
+
+class _Mix(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, scales: Scales, *kernels: Tensor) -> Tensor:
+        ctx.scales = scales
+        ctx.save_for_backward(padded, *kernels)
+        return mix_padded(padded, merged_kernels(scales, kernels))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        padded, *kernels = ctx.saved_tensors
+        branches = merged_kernels(ctx.scales, kernels)
+        grad = grad.contiguous()
+        grad_padded = _field_gradient(grad, branches) if ctx.needs_input_grad[0] else None
+        by_branch = {
+            (own, dilation): _kernel_gradient(_inner(padded, branches[0][0] - own), grad, kernel.shape[-1], dilation)
+            for own, dilation, kernel in branches
+        }
+        dense = max((_reach(k, d) for k, d in ctx.scales if _is_narrow(k, d)), default=0)
+        grad_kernels = [
+            by_branch[dense, 1][_taps(k, d, dense)] if _is_narrow(k, d) else by_branch[_reach(k, d), d]
+            for k, d in ctx.scales
+        ]
+        return grad_padded, None, *grad_kernels
+
+
+def _is_narrow(size: int, dilation: int) -> bool:
+    return (size - 1) * dilation < _DENSE_EXTENT
+
+
+def _reach(size: int, dilation: int) -> int:
+    return (size // 2) * dilation
+
+
+def _taps(size: int, dilation: int, reach: int) -> tuple[slice, ...]:
+    """Where a kernel's taps lie in a dense one of this reach."""
+    own = _reach(size, dilation)
+    along = slice(reach - own, reach + own + 1, dilation)
+    return slice(None), slice(None), along, along
+
+
+def _inner(padded: Tensor, cut: int) -> Tensor:
+    return padded[:, cut : padded.shape[1] - cut, cut : padded.shape[2] - cut]
+
+
+def _field_gradient(grad: Tensor, branches: list[Branch]) -> Tensor:
+    """Gradient of the padded field: the mirrored kernels over the outcome's gradient, as far as they reach it."""
+    total = grad.new_empty(0)
+    for own, dilation, kernel in branches:
+        around = F.pad(grad, (0, 0, 2 * own, 2 * own, 2 * own, 2 * own)).permute(0, 3, 1, 2)
+        part = F.conv2d(around, kernel.flip(2, 3), dilation=dilation, groups=len(kernel)).permute(0, 2, 3, 1)
+        if not total.numel():
+            total = part
+        else:
+            _inner(total, branches[0][0] - own).add_(part)
+    return total
+
+
+def _kernel_gradient(window: Tensor, grad: Tensor, size: int, dilation: int) -> Tensor:
+    """Gradient (channel, 1, k, k) of a kernel from the cells it saw (batch, lat + ..., lon + ..., channel)."""
+    if size < _FAST_SIZE:
+        return (window * grad).sum((0, 1, 2))[:, None, None, None]
+    # A convolution dilated by d is d x d convolutions without dilation, each on its own grid of every d-th cell.
+    if dilation > 1:
+        rows, columns = (-length % dilation for length in grad.shape[1:3])
+        window, grad = (_interleaved(F.pad(part, (0, 0, 0, columns, 0, rows)), dilation) for part in (window, grad))
+    channels = grad.shape[-1]
+    outcome = grad.permute(0, 3, 1, 2)
+    found = grad.new_empty(channels, 1, size, size)
+    like = grad.new_empty(channels, 1, _FAST_SIZE, _FAST_SIZE)
+    # Blocks of 3 x 3 taps; the last may overlap the one before, whose taps it computes again.
+    starts = [*range(0, size - _FAST_SIZE, _FAST_SIZE), size - _FAST_SIZE]
+    rows, columns = (length + _FAST_SIZE - 1 for length in grad.shape[1:3])
+    for i in starts:
+        for j in starts:
+            seen = window[:, i : i + rows, j : j + columns].permute(0, 3, 1, 2)
+            found[:, :, i : i + _FAST_SIZE, j : j + _FAST_SIZE] = torch.ops.aten.convolution_backward(
+                outcome, seen, like, None, [1, 1], [0, 0], [1, 1], False, [0, 0], channels, [False, True, False]
+            )[1]
+    return found
+
+
+def _interleaved(field: Tensor, dilation: int) -> Tensor:
+    """Sort cells into d x d grids of every d-th cell, (batch * d * d, lat / d, lon / d, channel)."""
+    parts = field.unflatten(2, (-1, dilation)).unflatten(1, (-1, dilation))
+    return parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)

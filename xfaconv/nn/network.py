@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +14,11 @@ from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.cores import build_core
 from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
-from xfaconv.nn.head import SubspaceHead, seasonal_encoding
-from xfaconv.nn.read_out import LocatedPatterns, LocatedReadOut
+from xfaconv.nn.head import LocatedPatterns, LocatedReadOut, SubspaceHead, UnlocatedPatterns, seasonal_encoding
 from xfaconv.nn.recurrence import Collected, refine_states, start_run
 from xfaconv.specs import NetworkSpec
 
 _READ_OUT_HIDDEN = 64
-_PATTERN_HIDDEN = 48
 
 State = tuple[Tensor, Tensor, Tensor]
 
@@ -52,64 +49,53 @@ class Encoded:
 
 
 class Network(nn.Module):
-    """FAConvLSTM (or a baseline core) with its embedding head and read-outs.
+    """FAConvLSTM (or another core) with its embedding head and read-outs.
 
     Parameters
     ----------
     spec : NetworkSpec
         Sizes and choices.
+    step : str
+        Time step of the data, such as ``"1D"``: where it is shorter than a day, the time of day is an input, too.
+
+    Raises
+    ------
+    ArgumentError
+        If no such network can be built.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, step: str = "1D") -> None:
         super().__init__()
-        self.spec = spec
-        channels = spec.variables + 1 + SPHERE_FEATURES + 2 + (2 if spec.daily_cycle else 0)
-        channels += POSITION_FEATURES if spec.located else 0
-        self.core = build_core(spec, channels)
-        self.attention_module: AxialAttention | None = None
-        if spec.attention_every and spec.architecture == "faconvlstm":
-            sizes = spec.hidden, spec.attention_width, spec.attention_heads
-            self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
-        self.head = SubspaceHead(
-            spec.hidden,
-            spec.embedding,
-            pooling=spec.pooling,
-            pooling_heads=spec.pooling_heads,
-            temporal_heads=spec.temporal_heads,
-            look_back=spec.look_back,
-            variables=spec.variables,
-        )
-        self.read_out = nn.Sequential(
-            nn.Linear(spec.hidden, _READ_OUT_HIDDEN),
-            nn.GELU(),
-            nn.Linear(_READ_OUT_HIDDEN, len(spec.leads) * spec.variables),
-        )
-        self.persistence = nn.Parameter(torch.tensor([[0.9**lead] * spec.variables for lead in spec.leads]))
-        self.located_read_out: LocatedReadOut | None = None
-        self.patterns: nn.Module
-        if spec.located:
-            outputs = len(spec.leads) * spec.variables
-            self.located_read_out = LocatedReadOut(spec.hidden, _READ_OUT_HIDDEN, outputs)
-            self.patterns = LocatedPatterns(spec.variables * spec.embedding)
-        else:
-            self.patterns = nn.Sequential(
-                nn.Linear(POSITION_FEATURES, _PATTERN_HIDDEN),
-                nn.GELU(),
-                nn.Linear(_PATTERN_HIDDEN, _PATTERN_HIDDEN),
-                nn.GELU(),
-                nn.Linear(_PATTERN_HIDDEN, spec.variables * spec.embedding),
-            )
-
-        self.outlook = nn.ModuleDict(
-            {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in spec.leads if lead}
-            if spec.outlook
-            else {}
-        )
         if spec.pooling == "patterns" and not spec.located:
             raise ArgumentError(
                 'pooling="patterns" needs patterns of position',
-                fix='NetworkSpec(..., pooling="patterns", located=True)',
+                fix='NetworkSpec(..., located=True), or another pooling, such as "attention"',
             )
+        self.spec = spec
+        self.step = step
+        self.daily_cycle = step.endswith("h")
+        channels = spec.variables + 1 + SPHERE_FEATURES + (4 if self.daily_cycle else 2)
+        channels += POSITION_FEATURES if spec.located else 0
+        self.core = build_core(spec, channels)
+        self.attention_module: AxialAttention | None = None
+        if spec.attention_every and self.has_gates:
+            sizes = spec.hidden, spec.attention_width, spec.attention_heads
+            self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
+        self.head = SubspaceHead(
+            spec.hidden, spec.embedding, pooling=spec.pooling, look_back=spec.look_back, variables=spec.variables
+        )
+        outputs = len(spec.leads) * spec.variables
+        self.read_out = nn.Sequential(
+            nn.Linear(spec.hidden, _READ_OUT_HIDDEN), nn.GELU(), nn.Linear(_READ_OUT_HIDDEN, outputs)
+        )
+        # Damped persistence to begin with, 0.9 a step; the read-out learns what differs from it.
+        self.persistence = nn.Parameter(torch.tensor([[0.9**lead] * spec.variables for lead in spec.leads]))
+        self.located_read_out = LocatedReadOut(spec.hidden, _READ_OUT_HIDDEN, outputs) if spec.located else None
+        self.patterns = (LocatedPatterns if spec.located else UnlocatedPatterns)(spec.variables * spec.embedding)
+        ahead = [lead for lead in spec.leads if lead and spec.outlook]
+        self.outlook = nn.ModuleDict(
+            {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in ahead}
+        )
 
     @property
     def has_attention(self) -> bool:
@@ -186,7 +172,6 @@ class Network(nn.Module):
         run = start_run(self.core, self.attention_module, geometry, hidden, cell, checkpointed=checkpointed)
         kept_hidden, kept_refined, kept_gates = (Collected(steps - keep_from, run.overwrites) for _ in range(3))
         pool_bias = self.head.pool_bias(geometry)
-        pool_patterns = cast("LocatedPatterns", self.patterns) if self.spec.pooling == "patterns" else None
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
             part = slice(first, first + block)
@@ -202,12 +187,10 @@ class Network(nn.Module):
                     run.refine()
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
-                pooled.append(self.head.pool(run.hidden, geometry, pool_bias, pool_patterns))
-        encoding = seasonal_encoding(
-            year_phase, day_phase, self.spec.embedding, self.spec.seasonal_harmonics, self.spec.daily_cycle
-        )
+                pooled.append(self.head.pool(run.hidden, geometry, pool_bias, self.patterns))
+        encoding = seasonal_encoding(year_phase, day_phase, self.spec.embedding, self.daily_cycle)
         sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(run.hidden.dtype)], dim=1)
-        embedding = self.head(sequence, torch.zeros_like(sequence), kept=steps - keep_from)
+        embedding = self.head(sequence, kept=steps - keep_from)
         remembered = sequence[:, max(sequence.shape[1] - self.spec.look_back + 1, 0) :]
         return Encoded(
             hidden=kept_hidden.stacked(),
@@ -259,10 +242,7 @@ class Network(nn.Module):
             If the network has no axial attention.
         """
         if self.attention_module is None:
-            raise ModelError(
-                f"a {self.spec.architecture} network without axial attention has no attention maps",
-                fix='use a FAConvLSTM model, for example model="ncep-monthly-2p5deg"',
-            )
+            raise ModelError("a network without axial attention has no attention maps", fix="use a FAConvLSTM model")
         maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points)
         return maps.unflatten(0, hidden.shape[:2])
 
@@ -285,14 +265,11 @@ class Network(nn.Module):
             If the network has no squeeze-excitation.
         """
         if not isinstance(self.core, FAConvLSTMCell):
-            raise ModelError(
-                f"a {self.spec.architecture} network has no squeeze-excitation gates",
-                fix='use a FAConvLSTM model, or importance(method="occlusion")',
-            )
+            raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
-    def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry | None = None) -> Tensor:
+    def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
 
         Parameters
@@ -301,23 +278,16 @@ class Network(nn.Module):
             Hidden states after the attention.
         fields : Tensor (batch, time, variable, lat, lon)
             The input of the same steps.
-        geometry : Geometry, optional
-            The grid; networks with a located read-out need it.
+        geometry : Geometry
+            The grid.
 
         Returns
         -------
         Tensor (batch, time, lead, variable, lat, lon)
             Standardised anomalies.
-
-        Raises
-        ------
-        ArgumentError
-            If the read-out is located and the grid is not given.
         """
         change = self.read_out(refined)
         if self.located_read_out is not None:
-            if geometry is None:
-                raise ArgumentError("this network's read-out depends on position", fix="predict(..., geometry)")
             change = change + self.located_read_out(refined, geometry)
         change = change.movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
         return change + self.persistence[:, :, None, None] * fields[:, :, None]
@@ -332,7 +302,7 @@ class Network(nn.Module):
         geometry : Geometry
             The grid.
         lead : int
-            The fields of so many steps later; networks with an outlook know their leads.
+            The fields of so many steps later; networks with an outlook have these of their leads.
 
         Returns
         -------
@@ -341,19 +311,17 @@ class Network(nn.Module):
         Raises
         ------
         ArgumentError
-            If the network has no outlook to this lead.
+            If the network has no such lead.
         """
         if lead:
             if str(lead) not in self.outlook:
                 raise ArgumentError(
-                    f"this network's embedding was not asked for the fields {lead} steps later",
+                    f"this network does not reconstruct the fields {lead} steps later",
                     expected=f"one of {[0, *map(int, self.outlook)]}",
                     fix="reconstruct(embedding, geometry)",
                 )
             embedding = self.outlook[str(lead)](embedding)
-        located = self.spec.located
-        patterns = self.patterns(geometry if located else geometry.positions.to(embedding.dtype))
-        patterns = patterns.unflatten(-1, (self.spec.variables, self.spec.embedding))
+        patterns = self.patterns(geometry).unflatten(-1, (self.spec.variables, self.spec.embedding))
         return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
 
     def _attends(self, index: int) -> bool:
@@ -364,32 +332,39 @@ class Network(nn.Module):
         self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry
     ) -> Tensor:
         """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
-        batch, steps, _, rows, columns = fields.shape
-        phases = [year_phase, day_phase] if self.spec.daily_cycle else [year_phase]
+        shape = (*fields.shape[:2], *geometry.shape, -1)
+        phases = [year_phase, day_phase] if self.daily_cycle else [year_phase]
         waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
         season = torch.stack(waves, dim=-1).to(fields.dtype)
         parts = [
             fields.movedim(2, -1),
             seen[..., None].to(fields.dtype),
-            geometry.sphere.to(fields.dtype).expand(batch, steps, rows, columns, -1),
-            season[:, :, None, None].expand(batch, steps, rows, columns, -1),
+            geometry.sphere.to(fields.dtype).expand(shape),
+            season[:, :, None, None].expand(shape),
         ]
         if self.spec.located:
-            parts.append(geometry.positions.to(fields.dtype).expand(batch, steps, rows, columns, -1))
+            parts.append(geometry.positions.to(fields.dtype).expand(shape))
         return torch.cat(parts, dim=-1)
 
 
-def build_network(spec: NetworkSpec) -> Network:
+def build_network(spec: NetworkSpec, step: str = "1D") -> Network:
     """Build a network with fresh weights from torch's random state.
 
     Parameters
     ----------
     spec : NetworkSpec
         Sizes and choices.
+    step : str
+        Time step of the data, such as ``"1D"`` or ``"6h"``, as on the card.
 
     Returns
     -------
     Network
+
+    Raises
+    ------
+    ArgumentError
+        If no such network can be built.
 
     Examples
     --------
@@ -397,4 +372,4 @@ def build_network(spec: NetworkSpec) -> Network:
     >>> network.has_attention, network.has_gates
     (True, True)
     """
-    return Network(spec)
+    return Network(spec, step)

@@ -14,21 +14,7 @@ from xfaconv.nn.geometry import Geometry
 _EDGES: WeakKeyDictionary[Geometry, dict[int, tuple[Tensor, Tensor, Tensor]]] = WeakKeyDictionary()
 
 
-def check_reach(rows: int, columns: int, reach: int) -> None:
-    """Refuse a grid that is smaller than the reach of the depthwise kernels.
-
-    Parameters
-    ----------
-    rows, columns : int
-        Size of the grid.
-    reach : int
-        Cells that the widest kernel sees on each side.
-
-    Raises
-    ------
-    GridError
-        If the grid has no more rows, or fewer columns, than the reach.
-    """
+def _check_reach(rows: int, columns: int, reach: int) -> None:
     if reach and (rows <= reach or columns < reach):
         raise GridError(
             "the grid is smaller than the reach of the depthwise kernels",
@@ -76,7 +62,7 @@ def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
     if reach == 0:
         return field
     rows, columns = field.shape[1], field.shape[2]
-    check_reach(rows, columns, reach)
+    _check_reach(rows, columns, reach)
     south = _beyond_pole(field, reach, geometry.south_pole, geometry.south_pole_point)
     north = _beyond_pole(field.flip(1), reach, geometry.north_pole, geometry.north_pole_point)
     field = torch.cat([south.flip(1), field, north], dim=1)
@@ -125,7 +111,7 @@ class PaddedBuffer:
 
     def __init__(self, batch: int, channels: int, reach: int, geometry: Geometry, like: Tensor) -> None:
         rows, columns = geometry.shape
-        check_reach(rows, columns, reach)
+        _check_reach(rows, columns, reach)
         self.values = like.new_empty(batch, rows + 2 * reach, columns + 2 * reach, channels)
         self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
         self._edges, self._sources, blank = (places.to(like.device) for places in _edges(reach, geometry))
@@ -143,7 +129,8 @@ def _edges(reach: int, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
     known = _EDGES.setdefault(geometry, {})
     if reach not in known:
         rows, columns = geometry.shape
-        # Kept tensors are used in training too: they must not be born in inference mode.
+        # Each cell gets its number; padding the numbers tells which cell each edge cell repeats, whatever the grid is.
+        # Kept tensors are used in training, too: they must not be made in inference mode.
         with torch.inference_mode(False):
             positions = torch.arange(rows * columns).view(1, rows, columns, 1)
             whole = pad_sphere(positions + 1, reach, geometry)[0, :, :, 0]

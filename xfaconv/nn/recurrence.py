@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,52 +13,37 @@ from torch.utils.checkpoint import checkpoint
 
 from xfaconv.nn.attention import AxialAttention
 from xfaconv.nn.cell import FAConvLSTMCell
+from xfaconv.nn.cores import Core
 from xfaconv.nn.fast_attention import FastAttention
 from xfaconv.nn.fast_cell import FastCell
 from xfaconv.nn.geometry import Geometry
-from xfaconv.nn.memory import keep_freed_memory
 
+# Without gradients the input branch of so many cells is prepared at once: 64 MiB of a bottleneck of 16 channels.
 _PLAIN_BLOCK_CELLS = 2**20
+# Options of glibc's mallopt: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 2**28
+_LARGEST_BLOCK = 2**25
 
 
-class Core(Protocol):
-    """What is asked of a recurrent core."""
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep up to 256 MiB of freed blocks of up to 32 MiB each for the next tensor, once per process.
 
-    hidden: int
+    glibc gives large freed blocks back to the kernel. A recurrent step that allocates the outcome of its convolutions,
+    or a sequence that allocates its states, would otherwise spend up to a third of its time on page faults. Other C
+    libraries know no such setting; there nothing happens.
 
-    def prepare(self, fields: Tensor, geometry: Geometry) -> Tensor:
-        """Everything that does not depend on the state, for all steps."""
-
-    def step(
-        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Advance the state by one step."""
-
-
-class Run(Protocol):
-    """One pass through time, step by step.
-
-    A block of steps is prepared; then each step is advanced, and refined where the axial attention is due.
+    Examples
+    --------
+    >>> keep_freed_memory()
     """
-
-    hidden: Tensor
-    cell: Tensor
-    overwrites: bool
-
-    def block_steps(self, steps: int) -> int:
-        """How many of the remaining steps to prepare at once."""
-
-    def prepare(self, fields: Tensor) -> None:
-        """Take the input (batch, time, lat, lon, C) of the next steps."""
-
-    def advance(self, step: int, *, refining: bool = False) -> Tensor | None:
-        """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any.
-
-        With `refining` the caller promises that `refine` comes next.
-        """
-
-    def refine(self) -> None:
-        """Add the axial attention to the hidden state."""
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    set_option(_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class PlainRun:
@@ -90,7 +77,7 @@ class PlainRun:
         self.hidden, self.cell = hidden, cell
         self._core, self._attention, self._geometry = core, attention, geometry
         self._checkpointed = checkpointed and torch.is_grad_enabled()
-        self._positions: Tensor | None = None
+        self._positions = None if attention is None else attention.positions(geometry)
         self._prepared = hidden
         mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
         self._masks = () if mask is None else (mask,)
@@ -106,25 +93,18 @@ class PlainRun:
         self._prepared = self._core.prepare(fields, self._geometry)
 
     def advance(self, step: int, *, refining: bool = False) -> Tensor | None:  # noqa: ARG002 - nothing to gain here
-        """Advance by one step of the block."""
-        arguments = (self._prepared[:, step], self.hidden, self.cell, self._geometry, *self._masks)
-        if self._checkpointed:
-            self.hidden, self.cell, excitation = checkpoint(self._core.step, *arguments, use_reentrant=False)
-        else:
-            self.hidden, self.cell, excitation = self._core.step(*arguments)
+        """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any."""
+        arguments = self._prepared[:, step], self.hidden, self.cell, self._geometry, *self._masks
+        self.hidden, self.cell, excitation = self._call(self._core.step, *arguments)
         return excitation
 
     def refine(self) -> None:
         """Add the axial attention to the hidden state."""
-        if self._attention is None:
-            return
-        if self._positions is None:
-            self._positions = self._attention.positions(self._geometry)
-        arguments = self.hidden, self._geometry, self._positions
-        if self._checkpointed:
-            self.hidden = self.hidden + checkpoint(self._attention, *arguments, use_reentrant=False)
-        else:
-            self.hidden = self.hidden + self._attention(*arguments)
+        if self._attention is not None:
+            self.hidden = self.hidden + self._call(self._attention, self.hidden, self._geometry, self._positions)
+
+    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        return checkpoint(function, *arguments, use_reentrant=False) if self._checkpointed else function(*arguments)
 
 
 class FastRun:
@@ -168,7 +148,8 @@ class FastRun:
         self._prepared = [core.prepare(sample) for core, sample in zip(self._cores, fields, strict=True)]
 
     def advance(self, step: int, *, refining: bool = False) -> Tensor:
-        """Advance by one step of the block, in place."""
+        """Advance by one step of the block, in place; with `refining` the caller promises that `refine` comes next."""
+        # H_t is then about to change: its part of the next step's bottleneck is formed after the attention instead.
         leave = refining and self._attention is not None
         return torch.stack(
             [
@@ -187,6 +168,10 @@ class FastRun:
             self._fast_attention.add_to(sample)
         for core in self._cores:
             core.take_state()
+
+
+# One pass through time: a block of steps is prepared; then each is advanced, and refined where the attention is due.
+Run = PlainRun | FastRun
 
 
 def start_run(
@@ -260,6 +245,7 @@ def refine_states(attention: AxialAttention | None, geometry: Geometry, hidden: 
 
 
 def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
+    # The fast way writes in place, which gradients do not survive, and lays out the weights in one type of number.
     return (
         not torch.is_grad_enabled()
         and hidden.device.type == "cpu"
@@ -271,7 +257,7 @@ def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
 
 
 def _copied(state: Tensor) -> Tensor:
-    """Contiguous copy; a state of one number, which any sequence starts from, is written without being read."""
+    """Contiguous copy; a state of one number, which any sequence starts from, is filled rather than read."""
     if _is_one_number(state):
         return torch.full_like(state, float(state[0, 0, 0, 0]), memory_format=torch.contiguous_format)
     return state.clone(memory_format=torch.contiguous_format)
@@ -294,22 +280,16 @@ class Collected:
     """
 
     def __init__(self, steps: int, overwrites: bool) -> None:
-        self._steps = steps
-        self._overwrites = overwrites
-        self._whole: Tensor | None = None
+        self._steps, self._overwrites = steps, overwrites
+        self._whole = torch.empty(0)
         self._parts: list[Tensor] = []
-        self._count = 0
 
     def add(self, state: Tensor) -> None:
         """Take the state (batch, ...) of the next step."""
-        if not self._overwrites:
-            self._parts.append(state)
-            return
-        if self._whole is None:
+        if self._overwrites and not self._parts:
             self._whole = state.new_empty(len(state), self._steps, *state.shape[1:])
-        self._whole[:, self._count] = state
-        self._count += 1
+        self._parts.append(self._whole[:, len(self._parts)].copy_(state) if self._overwrites else state)
 
     def stacked(self) -> Tensor:
         """Give all of them, (batch, time, ...)."""
-        return torch.stack(self._parts, dim=1) if self._whole is None else self._whole
+        return self._whole if self._overwrites else torch.stack(self._parts, dim=1)

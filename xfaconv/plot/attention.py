@@ -1,69 +1,36 @@
-"""Maps of attention and influence: where a base point looks, as times what uniform looking would give."""
+"""Maps of attention and influence, relative to what a uniform map would have."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.arrangement import arrange, map_title
-from xfaconv.plot.base_points import BasePoint, base_points, marking, middle_of
-from xfaconv.plot.colours import INK, is_diverging
 from xfaconv.plot.coordinates import canonical, horizontal_dimensions
 from xfaconv.plot.labels import is_influence
-from xfaconv.plot.looks import check_looks
-from xfaconv.plot.maps import Kind, MapStyle, draw_map
+from xfaconv.plot.maps import arrange, draw_map, map_title
+from xfaconv.plot.overlays import BasePoint, base_points
+from xfaconv.plot.style import INK, MapStyle, check_figure, figure, is_diverging
 
-if TYPE_CHECKING:
-    from cartopy import crs as ccrs
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-
-    from xfaconv.plot.coastlines import Resolution
-    from xfaconv.plot.projections import Extent
-
-UNIFORM_UNITS = "times uniform"
+STYLE = MapStyle(robust=True)
 _SUM_TOLERANCE = 1e-2
-# Below this share of the variance in time, what a map shows is said to be mostly the same whenever one looks.
-_HABIT = 0.2
+# Below this share of the variance in time the figure says that its maps hardly change.
+_HARDLY_CHANGES = 0.2
 
 
+@figure(STYLE)
 def plot_attention(
     attention: xr.DataArray,
     *,
     base_point: BasePoint = None,
     great_circles: int = 0,
     relative: bool = True,
-    stippling: xr.DataArray | None = None,
-    projection: str | ccrs.CRS | None = None,
-    extent: Extent | None = None,
-    coastlines: Resolution | Literal[False] = "110m",
-    borders: bool = False,
-    kind: Kind = "pcolormesh",
-    title: str | None = None,
-    ax: Axes | None = None,
-    figsize: tuple[float, float] | None = None,
-    size: float | None = None,
-    aspect: float | None = None,
-    row: Hashable | None = None,
-    col: Hashable | None = None,
-    col_wrap: int | None = None,
-    cmap: str | Colormap | None = None,
-    center: float | Literal[False] | None = None,
-    robust: bool = True,
-    levels: int | Sequence[float] | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    norm: Normalize | None = None,
-    add_colorbar: bool = True,
-    cbar_kwargs: Mapping[str, Any] | None = None,
-    subplot_kws: Mapping[str, Any] | None = None,
-    **kwargs: Any,
+    **options: Any,
 ) -> Any:
-    """Draw where a base point looks, or what it depends on.
+    """Draw what a base point attends to, or what it depends on.
 
     Parameters
     ----------
@@ -78,36 +45,13 @@ def plot_attention(
     relative : bool, default True
         Divide by the attention that the cell's area alone would get: 1 is uniform, 5 is five times as much. False
         draws the weights (or the influence, with its sign) as they are.
-    stippling : DataArray ([row,] [col,] latitude, longitude), bool, optional
-        Dots where True.
-    projection : str or cartopy.crs.CRS, optional
-        Such as "Robinson" or "NorthPolarStereo"; by default what suits the domain.
-    extent : (float, float, float, float), optional
-        West, east, south, north [degrees] to show.
-    coastlines : {"110m", "50m", "10m"} or False, default "110m"
-        110m is embedded; finer ones come through cartopy, which may download them.
-    borders : bool, default False
-        Draw land borders of countries too.
-    kind : {"pcolormesh", "contourf"}, default "pcolormesh"
-        Cells as they are, or filled contours.
     title : str, optional
         By default the base point and the dates.
-    ax : GeoAxes, optional
-        Where to draw; by default a new figure.
-    figsize, size, aspect : optional
-        Of the figure, or height [inches] and width over height of each map, as in xarray.
     row, col : hashable, optional
         Dimensions to make panels of; "season" makes them of time.
-    col_wrap : int, optional
-        Panels in a row; by default at most three.
-    cmap, center, robust, levels, vmin, vmax, norm : optional
-        Colours, as in xarray; `robust` is on, so that a peak at the base point does not drown the rest.
     add_colorbar : bool, default True
-        Draw one colour bar for all panels; where the model's card says that its maps hardly change, its label does too.
-    cbar_kwargs, subplot_kws : mapping, optional
-        Passed to the colour bar and to the axes.
-    **kwargs
-        Passed to matplotlib.
+        Draw one colour bar for all panels. Where the model's card says that little of the variance of its maps is in
+        time, the label of the colour bar says it too.
 
     Returns
     -------
@@ -132,67 +76,44 @@ def plot_attention(
     >>> float(np.round(artist.get_array().mean(), 2))
     1.0
     """
-    check_looks(locals())
+    check_figure(great_circles=great_circles, relative=relative)
+    style = STYLE.updated(options)
     points = base_points(attention, base_point)
     influence = is_influence(attention)
     # Derivatives of both signs would cancel in the mean over time.
-    shown, period, row, col = arrange(abs(attention) if influence and relative else attention, row, col)
-    field = times_uniform(_shares(shown) if influence else shown) if relative else shown
-    if influence and relative:
-        field = field.assign_attrs(long_name="influence")
-    marks_uniform = relative and not is_diverging(field.values)
-    style = MapStyle(
-        ax=ax,
-        figsize=figsize,
-        size=size,
-        aspect=aspect,
-        row=row,
-        col=col,
-        col_wrap=col_wrap,
-        cmap=cmap,
-        center=center,
-        robust=robust,
-        levels=levels,
-        vmax=vmax,
-        norm=norm,
-        add_colorbar=add_colorbar,
-        # Zero is where nothing is looked at: a sequential colour map that began elsewhere would hide it.
-        vmin=0.0 if vmin is None and norm is None and not is_diverging(field.values) else vmin,
-        cbar_kwargs=cbar_kwargs,
-        subplot_kws=subplot_kws,
-        kind=kind,
-        projection=projection,
-        extent=extent,
-        stippling=stippling,
-        coastlines=coastlines,
-        borders=borders,
-        title=title
-        if title is not None
-        else map_title(
-            "Influence on" if influence else "Attention from", points, period, panels=row is not None or col is not None
-        ),
-        extra=kwargs,
+    field, period, style = arrange(abs(attention) if influence and relative else attention, style)
+    if relative:
+        field = relative_to_uniform(_shares(field) if influence else field)
+    about_zero = is_diverging(field.values)
+    title = map_title("Influence on" if influence else "Attention from", points, period, panels=style.panels)
+    style = replace(
+        style,
+        title=title if style.title is None else style.title,
+        # Zero is no attention at all: a sequential colour map that began elsewhere would hide where that is.
+        vmin=0.0 if style.vmin is None and style.norm is None and not about_zero else style.vmin,
     )
-    result = draw_map(field, style, base_longitude=middle_of(points), decorate=marking(points, great_circles))
-    if marks_uniform and add_colorbar:
-        _mark_uniform(result)
-    if add_colorbar and "label" not in (cbar_kwargs or {}):
-        _say_habit(result, attention)
+    result = draw_map(field, style, points, great_circles)
+    if style.add_colorbar:
+        bar = result.cbar if style.panels else result.colorbar
+        if relative and not about_zero:
+            _mark_uniform(bar)
+        if "label" not in (style.cbar_kwargs or {}):
+            _say_how_little_changes(bar, attention)
     return result
 
 
-def times_uniform(attention: xr.DataArray) -> xr.DataArray:
-    """Attention over what uniform looking would give each cell: its share of the domain's area.
+def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
+    """Attention over what uniform attention would give each cell: its share of the domain's area.
 
     Parameters
     ----------
-    attention : DataArray (..., latitude, longitude) [1]
+    attention : DataArray (..., latitude, longitude)
         Weights that sum to 1 over the domain, or to 0 for a difference. NaN maps stay NaN.
 
     Returns
     -------
-    DataArray (..., latitude, longitude) [times uniform]
-        Unchanged where its units say that it is relative already.
+    DataArray (..., latitude, longitude) [1]
+        1 is uniform. Unchanged where its `long_name` says that it is relative already.
 
     Raises
     ------
@@ -202,10 +123,12 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
     Examples
     --------
     >>> da = xr.DataArray(np.full((2, 4), 0.125), {"lat": [-45, 45], "lon": [0, 90, 180, 270]}, ("lat", "lon"))
-    >>> times_uniform(da).values[0].round(6).tolist()
+    >>> relative_to_uniform(da).values[0].round(6).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    if attention.attrs.get("units") == UNIFORM_UNITS:
+    what = "influence" if is_influence(attention) else "attention"
+    long_name = f"{what} relative to uniform {what}"
+    if attention.attrs.get("long_name") == long_name:
         return attention
     field, grid = canonical(attention)
     latitude, longitude = field.dims[-2:]
@@ -219,7 +142,7 @@ def times_uniform(attention: xr.DataArray) -> xr.DataArray:
             fix="extent=(west, east, south, north) to show a part of the whole map, or relative=False",
         )
     share = xr.DataArray(grid.area / grid.area.sum(), dims=(latitude, longitude)).astype(field.dtype)
-    out = (field / share).assign_attrs({**attention.attrs, "long_name": "attention", "units": UNIFORM_UNITS})
+    out = (field / share).assign_attrs({**attention.attrs, "long_name": long_name, "units": "1"})
     return out.rename(attention.name)
 
 
@@ -229,19 +152,16 @@ def _shares(influence: xr.DataArray) -> xr.DataArray:
     return influence / total.where(total != 0, 1.0)
 
 
-def _say_habit(result: Any, attention: xr.DataArray) -> None:
+def _say_how_little_changes(bar: Any, attention: xr.DataArray) -> None:
     """Say below the colour bar that the maps of this model hardly change, where its card says so."""
     in_time = attention.attrs.get("variance_in_time")
-    if isinstance(in_time, float) and in_time < _HABIT:
-        bar = result.cbar if hasattr(result, "cbar") else result.colorbar
+    if isinstance(in_time, float) and in_time < _HARDLY_CHANGES:
         label = bar.ax.xaxis.label if bar.orientation == "horizontal" else bar.ax.yaxis.label
-        bar.set_label(f"{label.get_text()}\nhabit: {in_time:.0%} of the variance of this model's maps is in time")
+        bar.set_label(f"{label.get_text()}\nonly {in_time:.0%} of map variance is temporal")
 
 
-def _mark_uniform(result: Any) -> None:
+def _mark_uniform(bar: Any) -> None:
     """Draw a line at 1 on the colour bar."""
-    bar = result.cbar if hasattr(result, "cbar") else result.colorbar
-    low, high = bar.vmin, bar.vmax
-    if bar is not None and low < 1 < high:
+    if bar.vmin < 1 < bar.vmax:
         draw = bar.ax.axvline if bar.orientation == "horizontal" else bar.ax.axhline
         draw(1.0, color=INK, linewidth=1.0, linestyle=(0, (2, 1)))

@@ -15,8 +15,9 @@ from cartopy import config
 from cartopy import crs as ccrs
 from cartopy.io import Downloader, shapereader
 
-from xfaconv.errors import ArgumentError, DownloadError
-from xfaconv.plot.colours import COASTLINE
+from xfaconv.arguments import check_choice
+from xfaconv.errors import DownloadError
+from xfaconv.plot.style import COASTLINE
 
 if TYPE_CHECKING:
     from cartopy.mpl.feature_artist import FeatureArtist
@@ -59,10 +60,11 @@ def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
     >>> len(geometries("coastline")) > 100
     True
     """
+    check_choice("coastlines", resolution, ("110m", "50m", "10m"))
     category, name = _LAYERS[layer]
     if resolution == "110m":
         path = str(_FOLDER / f"ne_110m_{name}.shp")
-    elif resolution in ("50m", "10m"):
+    else:
         try:
             path = str(_finer(resolution, category, name))
         except (OSError, BadZipFile, HTTPException, KeyError) as problem:
@@ -71,24 +73,17 @@ def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
                 found=f"{type(problem).__name__}: {problem}",
                 fix='coastlines="110m"  # embedded, needs no network',
             ) from problem
-    else:
-        raise ArgumentError(
-            "coastlines has an unknown resolution",
-            expected="'110m' (embedded), '50m' or '10m' (through cartopy)",
-            found=repr(resolution),
-            fix='coastlines="110m"',
-        )
     return tuple(shapereader.BasicReader(path).geometries())
 
 
 class _Patient(shapereader.NEShpDownloader):  # type: ignore[misc]
-    """cartopy's own way to Natural Earth, made to give up a server that stalls and to leave no half of a layer."""
+    """cartopy's download of Natural Earth, with a time limit, and without a part of a layer left behind on failure."""
 
     def _urlopen(self, url: str) -> Any:
         return urlopen(url, timeout=_TIMEOUT_SECONDS)  # noqa: S310 - the address comes from cartopy's configuration
 
     def acquire_resource(self, target_path: Path, format_dict: Mapping[str, Any]) -> Path:
-        """Put all files of a layer in place after the whole archive was read, the one that is looked for last."""
+        """Move the files of a layer into place once the archive was read, the one that cartopy asks for last."""
         target_path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target_path.parent, prefix=".") as folder:
             whole = super().acquire_resource(Path(folder) / target_path.name, format_dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,58 +11,27 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.errors import ArgumentError, CoordinateError, GridError
+from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError
 from xfaconv.grid import Grid
 from xfaconv.names import find_dimension
 
+# Degrees that differ by less are the same: single precision keeps longitudes to 3e-5, text files often to 1e-3.
+SAME = 1e-3
 # Cells touch the edge of a map from inside: at the edge itself the projection may throw them to the other side.
 _EDGE = 1e-4
 # Larger cells are drawn in parts of this size [degrees], so that their straight edges follow the curves of a map.
 _ROW, _COLUMN = 3.0, 6.0
 
 
-def drawn_dimension(data: xr.DataArray, kind: str) -> Hashable | None:
-    """Find the dimension of a figure's data that is latitude, longitude or time.
-
-    Parameters
-    ----------
-    data : DataArray
-        Any dimensions.
-    kind : {"latitude", "longitude", "time"}
-        What is looked for.
-
-    Returns
-    -------
-    hashable or None
-        As `xfaconv.names.find_dimension` says.
-
-    Raises
-    ------
-    ArgumentError
-        If the data are no DataArray.
-
-    Examples
-    --------
-    >>> drawn_dimension(xr.DataArray(np.zeros(2), dims="lat"), "latitude")
-    'lat'
-    """
-    if not isinstance(data, xr.DataArray):
-        raise ArgumentError(
-            "only a DataArray can be drawn",
-            expected="an xarray.DataArray, as the functions of xfaconv give it",
-            found=type(data).__name__,
-            fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
-        )
-    return find_dimension(data, kind)
-
-
-def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
+def horizontal_dimensions(data: xr.DataArray, what: str = "the DataArray") -> tuple[Hashable, Hashable]:
     """Names of the latitude and longitude dimensions.
 
     Parameters
     ----------
     data : DataArray
         With 1-D latitude and longitude coordinates.
+    what : str, default "the DataArray"
+        What it is, for the errors, where it has no name.
 
     Returns
     -------
@@ -71,6 +40,8 @@ def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
 
     Raises
     ------
+    ArgumentError
+        If the data are no DataArray.
     CoordinateError
         If either is missing.
 
@@ -79,22 +50,118 @@ def horizontal_dimensions(data: xr.DataArray) -> tuple[Hashable, Hashable]:
     >>> horizontal_dimensions(xr.DataArray(np.zeros((2, 2)), {"lat": [0, 1], "lon": [5, 6]}, ("lat", "lon")))
     ('lat', 'lon')
     """
-    found = []
-    for kind in ("latitude", "longitude"):
-        name = drawn_dimension(data, kind)
-        if name is None or name not in data.coords:
-            raise CoordinateError(
-                f"{_called(data)} has no {kind} coordinate along a dimension, so it cannot be put on a map",
-                expected=f"a 1-D coordinate with standard_name {kind!r}",
-                found=f"dimensions {tuple(str(dim) for dim in data.dims)}",
-                fix=f"data = data.rename({{'<its name>': '{kind}'}})",
-            )
-        found.append(name)
-    return found[0], found[1]
+    what = repr(data.name) if getattr(data, "name", None) is not None else what
+    return _dimension(data, "latitude", what), _dimension(data, "longitude", what)
 
 
-def _called(data: xr.DataArray) -> str:
-    return f"{data.name!r}" if data.name is not None else "the DataArray"
+def time_dimension(data: xr.DataArray, what: str) -> Hashable:
+    """Name of the time dimension.
+
+    Parameters
+    ----------
+    data : DataArray
+        With a time coordinate.
+    what : str
+        What it is, for the error.
+
+    Returns
+    -------
+    hashable
+
+    Raises
+    ------
+    ArgumentError
+        If the data are no DataArray.
+    TimeError
+        If there is none.
+
+    Examples
+    --------
+    >>> time_dimension(xr.DataArray(np.zeros(1), {"time": np.array(["2000-01-01"], "M8[ns]")}, ("time",)), "index")
+    'time'
+    """
+    return _dimension(data, "time", what)
+
+
+def _dimension(data: xr.DataArray, role: str, what: str) -> Hashable:
+    if not isinstance(data, xr.DataArray):
+        raise ArgumentError(
+            "only a DataArray can be drawn",
+            expected="an xarray.DataArray, as the functions of xfaconv give it",
+            found=f"{what} of type {type(data).__name__}",
+            fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
+        )
+    name = find_dimension(data, role)
+    if name is None or name not in data.coords:
+        error, purpose = (TimeError, "over time") if role == "time" else (CoordinateError, "on a map")
+        raise error(
+            f"{what} has no {role} coordinate along a dimension, so it cannot be drawn {purpose}",
+            expected=f"a dimension with a coordinate that is recognised as {role}",
+            found=f"dimensions {tuple(map(str, data.dims))}",
+            fix=f"data = data.rename({{'<its name>': '{role}'}})",
+        )
+    return name
+
+
+def select_labels(data: xr.DataArray, dim: Hashable, labels: Sequence[Any], argument: str) -> xr.DataArray:
+    """Select labels along a dimension.
+
+    Parameters
+    ----------
+    data : DataArray
+        With a coordinate along the dimension.
+    dim : hashable
+        The dimension.
+    labels : sequence
+        What is selected.
+    argument : str
+        Name of the argument that gave them, for the error.
+
+    Returns
+    -------
+    DataArray
+
+    Raises
+    ------
+    ArgumentError
+        If they are not all in the coordinate.
+
+    Examples
+    --------
+    >>> select_labels(xr.DataArray([3, 4], {"channel": [1, 2]}), "channel", [2], "channels").values
+    array([4])
+    """
+    known = data[dim].to_numpy().tolist()
+    try:
+        return data.sel({dim: list(labels)})
+    except (KeyError, IndexError) as problem:
+        raise ArgumentError(
+            f"{argument} are not all in the coordinate {dim!r}",
+            expected=f"labels among {known}",
+            found=repr(list(labels)),
+            fix=f"{argument}={known[:3]}",
+        ) from problem
+
+
+def same_degrees(first: Any, second: Any) -> NDArray[np.bool_]:
+    """Whether latitudes or longitudes are the same to the rounding of a file, longitudes in any convention.
+
+    Parameters
+    ----------
+    first, second : array_like
+        Degrees, broadcast together.
+
+    Returns
+    -------
+    ndarray of bool
+
+    Examples
+    --------
+    >>> same_degrees([0.0, 190.0], [359.9999, -170.0]).tolist()
+    [True, True]
+    """
+    apart = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    return np.asarray(np.abs(np.mod(apart + 180, 360) - 180) < SAME)
 
 
 def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
@@ -136,7 +203,7 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
         grid = Grid(tuple(float(v) for v in field[latitude].to_numpy()), tuple(eastward))
     except GridError as problem:
         raise GridError(
-            f"{_called(data)} cannot be drawn on a map: {problem.problem}",
+            f"{'the DataArray' if data.name is None else repr(data.name)} cannot be drawn on a map: {problem.problem}",
             expected=problem.expected,
             found=problem.found,
         ) from problem
@@ -146,20 +213,17 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
 def _eastward(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Order and values of longitudes going east without a jump, a repeated meridian left out."""
     around = np.mod(degrees, 360)
-    around[around > 360 - 1e-6] = 0.0
     order = np.argsort(around, kind="stable")
-    steps = np.diff(around[order], append=around[order][0] + 360)
-    keep = np.concatenate([[True], steps[:-1] > 1e-3]) if order.size > 1 else np.array([True])
-    order = order[keep]
+    # The meridian before the first is the last: 359.99997 and 0 are one. What is no number stays, to be refused.
+    order = order[~(np.diff(around[order], prepend=around[order][-1] - 360) <= SAME)]
     steps = np.diff(around[order], append=around[order][0] + 360)
     if steps.size > 1 and steps.max() > 1.5 * np.median(steps):
         start = (int(np.argmax(steps)) + 1) % order.size
     else:
         start = int(np.argmin(degrees[order]))
     order = np.roll(order, -start)
-    values = around[order]
-    values = values[0] + np.mod(values - values[0], 360)
-    return order.astype(np.int64), values + (degrees[order[0]] - values[0])
+    first = degrees[order[0]]
+    return order.astype(np.int64), first + np.mod(degrees[order] - first, 360)
 
 
 def as_cells(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArray:
@@ -198,8 +262,8 @@ def as_cells(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArra
     parts, edges = _divided(edges, _COLUMN)
     return field.isel({latitude: rows, longitude: columns[parts]}).assign_coords(
         {
-            latitude: (latitude, _intervals(heights), field[latitude].attrs),
-            longitude: (longitude, _intervals(edges), field[longitude].attrs),
+            latitude: (latitude, intervals(heights), field[latitude].attrs),
+            longitude: (longitude, intervals(edges), field[longitude].attrs),
         }
     )
 
@@ -229,20 +293,49 @@ def _between(values: NDArray[np.floating], places: NDArray[np.float64], largest:
     return np.where(weight == 0, low, low * (1 - weight) + high * weight), finer
 
 
+def east_of(left: float, degrees: Any) -> NDArray[np.float64]:
+    """Degrees east of a meridian: those within rounding of it are near 0 on either side, never near 360.
+
+    Parameters
+    ----------
+    left : float
+        The meridian [degrees].
+    degrees : array_like
+        Longitudes in any convention [degrees].
+
+    Returns
+    -------
+    ndarray
+        From -0.001 to 359.999.
+
+    Examples
+    --------
+    >>> east_of(-180.0, [-180.0, 179.99999, 90.0]).round(5)
+    array([ 0.e+00, -1.e-05,  2.7e+02])
+    """
+    east = np.mod(np.asarray(degrees, dtype=np.float64) - left, 360)
+    return np.asarray(np.where(east > 360 - SAME, east - 360, east))
+
+
 def _cut(edges: NDArray[np.float64], left: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Columns and edges of a closed circle of cells cut open at a meridian."""
-    count = edges.size - 1
-    shifted = left + np.mod(edges[:-1] - left, 360)
-    order = np.argsort(shifted, kind="stable")
-    starts = shifted[order]
-    if starts[0] - left < 1e-6:
-        return order, np.concatenate([[left + _EDGE], starts[1:], [left + 360 - _EDGE]])
-    columns = np.concatenate([order[-1:], order])
-    cut = np.concatenate([[left + _EDGE], starts, [left + 360 - _EDGE]])
-    return columns.astype(np.int64) % count, cut
+    east = east_of(left, edges[:-1])
+    order = np.argsort(east, kind="stable").astype(np.int64)
+    inner = east[order]
+    # An edge within rounding of the meridian lies on it; else the cell that the meridian cuts is on both sides.
+    on_the_edge = abs(inner[0]) < SAME
+    columns, inner = (order, inner[1:]) if on_the_edge else (np.concatenate([order[-1:], order]), inner)
+    return columns, left + np.concatenate([[_EDGE], inner, [360 - _EDGE]])
 
 
-def _intervals(edges: NDArray[np.float64]) -> NDArray[np.object_]:
+def _apart_from_ends(places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Leave out centres that lie on an end (points on a pole, a meridian at the seam): it stands there already."""
+    inside = (places[1:-1] > places[0] + SAME) & (places[1:-1] < places[-1] - SAME)
+    return np.concatenate([[True], inside, [True]])
+
+
+def intervals(edges: NDArray[np.floating]) -> NDArray[np.object_]:
+    """Intervals between edges: xarray draws such coordinates at their true edges."""
     out = np.empty(edges.size - 1, dtype=object)
     out[:] = [pd.Interval(low, high) for low, high in pairwise(edges)]
     return out
@@ -279,9 +372,9 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
     latitude, longitude = field.dims[-2:]
     degrees, inner = np.asarray(grid.longitude), field.to_numpy()
     if grid.periodic and left is not None:
-        shifted = left + np.mod(degrees - left, 360)
-        order = np.argsort(shifted, kind="stable")
-        inner, degrees = inner[..., order], shifted[order]
+        east = east_of(left, degrees)
+        order = np.argsort(east, kind="stable")
+        inner, degrees = inner[..., order], left + east[order]
         weight = (left + 360 - degrees[-1]) / (degrees[0] + 360 - degrees[-1])
         seam = inner[..., -1:] * (1 - weight) + inner[..., :1] * weight
         first, last, ends = seam, seam, (left + _EDGE, left + 360 - _EDGE)
@@ -297,13 +390,9 @@ def as_points(field: xr.DataArray, grid: Grid, left: float | None) -> xr.DataArr
         north = np.broadcast_to(inner[..., -1:, :].mean(axis=-1, keepdims=True), north.shape)
     values = np.concatenate([south, values, north], axis=-2)
     rows = np.concatenate([grid.latitude_edges[:1], grid.latitude, grid.latitude_edges[-1:]])
-    # Where a centre lies on the edge already (points on a pole, a meridian at the seam), it stands there once.
-    keep_rows = np.concatenate([np.diff(rows) > 1e-6, [True]])
-    inside = (degrees > ends[0] + 2 * _EDGE) & (degrees < ends[1] - 2 * _EDGE)
-    keep_columns = np.concatenate([[True], inside, [True]])
-    rows, columns = rows[keep_rows], columns[keep_columns]
-    values, rows = _between(values[..., keep_rows, :][..., keep_columns], rows, _ROW, -2)
-    values, columns = _between(values, columns, _COLUMN, -1)
+    kept_rows, kept_columns = _apart_from_ends(rows), _apart_from_ends(columns)
+    values, rows = _between(values[..., kept_rows, :][..., kept_columns], rows[kept_rows], _ROW, -2)
+    values, columns = _between(values, columns[kept_columns], _COLUMN, -1)
     others = {name: coord for name, coord in field.coords.items() if not {latitude, longitude} & set(coord.dims)}
     return xr.DataArray(
         values,

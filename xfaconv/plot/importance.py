@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.ticker import FuncFormatter
 
+from xfaconv.arguments import check_choice
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.colours import FAINT, INK, categorical, sequential
-from xfaconv.plot.heat_map import draw_heat_map
-from xfaconv.plot.labels import quantity_text, sizes_in
-from xfaconv.plot.looks import check_looks
-from xfaconv.plot.series import Record, new_figure, read_record, tidy
-from xfaconv.plot.time_axis import format_time_axis, shade_warmup
+from xfaconv.plot.labels import quantity_text
+from xfaconv.plot.series import (
+    Record,
+    draw_heat_map,
+    draw_panels,
+    format_time_axis,
+    percent,
+    read_record,
+    shade_warmup,
+    tidy,
+)
+from xfaconv.plot.style import FAINT, INK, Style, categorical, check_figure, figure, sequential, sizes_in
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-
+STYLE = Style()
 Kind = Literal["area", "line", "heatmap"]
 # Shares that move less than this would stack into level stripes.
 _LEAST_SWING = 0.1
 
 
+@figure(STYLE)
 def plot_importance(
-    importance: xr.DataArray,
-    *,
-    kind: Kind | None = None,
-    mean: bool = True,
-    order: bool = True,
-    title: str | None = None,
-    ax: Axes | None = None,
-    figsize: tuple[float, float] | None = None,
-    size: float | None = None,
-    aspect: float | None = None,
-    row: Hashable | None = None,
-    col: Hashable | None = None,
-    col_wrap: int | None = None,
-    cmap: str | Colormap | None = None,
-    center: float | Literal[False] | None = None,
-    robust: bool = False,
-    levels: int | Sequence[float] | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    norm: Normalize | None = None,
-    add_colorbar: bool = True,
-    cbar_kwargs: Mapping[str, Any] | None = None,
-    subplot_kws: Mapping[str, Any] | None = None,
-    **kwargs: Any,
+    importance: xr.DataArray, *, kind: Kind | None = None, mean: bool = True, order: bool = True, **options: Any
 ) -> Any:
     """Draw how much each variable matters over time, and on average.
 
@@ -65,22 +46,8 @@ def plot_importance(
         Add a panel of the mean over time beside it; it names the variables and their colours. Not with `ax`.
     order : bool, default True
         From the most important variable to the least; False keeps the order of the data.
-    title : str, optional
-        Above the figure.
-    ax : Axes, optional
-        Where to draw; by default a new figure.
-    figsize, size, aspect : optional
-        Of the figure, or its height [inches] and width over height.
-    row, col, col_wrap : optional
-        Panels of further dimensions (members), for lines and heat maps, as in xarray.
-    cmap, center, robust, levels, vmin, vmax, norm : optional
-        Colours of a heat map, as in xarray.
-    add_colorbar : bool, default True
-        Draw a colour bar beside a heat map.
-    cbar_kwargs, subplot_kws : mapping, optional
-        Passed to the colour bar and to the axes.
-    **kwargs
-        Passed to matplotlib.
+    row, col : hashable, optional
+        Dimensions to make panels of (members), for lines and heat maps.
 
     Returns
     -------
@@ -101,38 +68,20 @@ def plot_importance(
     >>> [bar.get_text() for bar in plot_importance(da)[0].axes.figure.axes[1].get_yticklabels()]
     ['z500', 'sst']
     """
-    check_looks(locals())
-    if kind not in (None, "area", "line", "heatmap"):
-        raise ArgumentError("kind is unknown", expected="'area', 'line' or 'heatmap'", found=repr(kind))
-    record = _ordered(read_record(importance, "importance", (row, col)), order)
+    if kind is not None:
+        check_choice("kind", kind, ("area", "line", "heatmap"))
+    check_figure(mean=mean, order=order)
+    style = STYLE.updated(options)
+    style = replace(style, cmap=sequential() if style.cmap is None else style.cmap)
+    record = _ordered(read_record(importance, "importance", style), order)
     shares = _are_shares(record.values)
     if kind is None:
-        single = row is None and col is None
-        kind = "area" if shares and single and _swing(record.values) >= _LEAST_SWING else "line"
-    label = quantity_text(record.data, "importance", longest=24)
-    if row is not None or col is not None:
-        return _facets(
-            importance,
-            record,
-            kind,
-            row=row,
-            col=col,
-            col_wrap=col_wrap,
-            figsize=figsize,
-            size=size,
-            aspect=aspect,
-            cmap=cmap or sequential(),
-            center=center,
-            robust=robust,
-            levels=levels,
-            vmin=vmin,
-            vmax=vmax,
-            norm=norm,
-            add_colorbar=add_colorbar,
-            cbar_kwargs=cbar_kwargs,
-            subplot_kws=subplot_kws,
-            **kwargs,
-        )
+        kind = "area" if shares and not style.panels and _swing(record.values) >= _LEAST_SWING else "line"
+    if style.panels:
+        if kind == "area":
+            raise ArgumentError("shares are stacked in one panel only", fix='kind="line", or no row and col')
+        top_first = record.data[record.component].values[::-1]
+        return draw_panels(importance.sel({record.component: top_first}), record, style, kind)
     if kind == "area" and not shares:
         raise ArgumentError(
             "importance cannot be stacked",
@@ -140,42 +89,27 @@ def plot_importance(
             found=f"values from {np.nanmin(record.values):.3g} to {np.nanmax(record.values):.3g}",
             fix='kind="line"',
         )
-    beside = None
+    ax, beside = style.ax, None
     if ax is None:
-        height = size or 2.8
-        figure = new_figure(*(figsize or (height * (aspect or 2.5), height)))
+        height = style.size or 2.8
+        new = style.new_figure(height * (style.aspect or 2.5), height, "constrained")
         if mean:
-            ax, beside = figure.subplots(1, 2, width_ratios=(3, 1.15), subplot_kw=dict(subplot_kws or {}))
+            ax, beside = new.subplots(1, 2, width_ratios=(3, 1.15), subplot_kw=dict(style.subplot_kws or {}))
         else:
-            ax = figure.add_subplot(**dict(subplot_kws or {}))
+            ax = new.add_subplot(**dict(style.subplot_kws or {}))
+    label = quantity_text(record.data, "importance", longest=24)
     colours = categorical(len(record.names))[::-1] if kind != "heatmap" else ["0.35"] * len(record.names)
-    artists: Any
     if kind == "heatmap":
-        artists = draw_heat_map(
-            ax,
-            record,
-            label=label,
-            default=sequential(),
-            cmap=cmap,
-            center=center,
-            robust=robust,
-            levels=levels,
-            vmin=0.0 if vmin is None and shares and norm is None else vmin,
-            vmax=vmax,
-            norm=norm,
-            add_colorbar=add_colorbar,
-            cbar_kwargs=cbar_kwargs,
-            percent=shares,
-            **kwargs,
-        )
+        if shares and style.vmin is None and style.norm is None:
+            style = replace(style, vmin=0.0)
+        artists = draw_heat_map(ax, record, style, label, in_percent=shares)
     else:
-        artists = _draw_curves(ax, record, kind, colours, shares, label, legend=beside is None, **kwargs)
+        artists = _draw_curves(ax, record, kind, colours, shares, label, legend=beside is None, **style.extra)
     shade_warmup(ax, record.data, record.steps)
     format_time_axis(ax, years=record.years, name=record.time)
     if beside is not None:
         _draw_mean(beside, record, colours, shares)
-    if title:
-        ax.figure.suptitle(title, fontsize=sizes_in(ax)["title"] + 0.5, color=INK)
+    style.draw_title(ax.figure)
     return artists
 
 
@@ -183,10 +117,7 @@ def _ordered(record: Record, order: bool) -> Record:
     """Variables so that the most important one comes last: it is drawn at the top."""
     means = np.nan_to_num(np.nanmean(record.values, axis=0)) if record.values.size else np.zeros(0)
     places = np.argsort(means, kind="stable") if order else np.arange(means.size)[::-1]
-    data = record.data.isel({record.component: places})
-    return Record(
-        data, record.component, record.where, record.values[:, places], record.steps, record.years, record.time
-    )
+    return replace(record, data=record.data.isel({record.component: places}), values=record.values[:, places])
 
 
 def _swing(values: Any) -> float:
@@ -205,15 +136,8 @@ def _draw_curves(
 ) -> list[Any]:
     sizes = sizes_in(ax)
     if kind == "area":
-        artists = list(
-            ax.stackplot(
-                record.where,
-                record.values.T,
-                colors=colours,
-                labels=record.names,
-                **{"edgecolor": "white", "linewidth": 0.25, **kwargs},
-            )
-        )
+        look = {"colors": colours, "labels": record.names, "edgecolor": "white", "linewidth": 0.25}
+        artists = list(ax.stackplot(record.where, record.values.T, **{**look, **kwargs}))
         ax.set_ylim(0, 1)
     else:
         artists = [
@@ -223,17 +147,10 @@ def _draw_curves(
     ax.set_xlim(record.where[0], record.where[-1])
     ax.set_ylabel(label, fontsize=sizes["label"], color=INK)
     if shares:
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+        ax.yaxis.set_major_formatter(percent())
     if legend:
-        ax.legend(
-            artists[::-1],
-            record.names[::-1],
-            fontsize=sizes["tick"],
-            frameon=False,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            handlelength=1.2,
-        )
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handlelength": 1.2}
+        ax.legend(artists[::-1], record.names[::-1], fontsize=sizes["tick"], **place)
     tidy(ax)
     return artists
 
@@ -259,15 +176,3 @@ def _draw_mean(ax: Any, record: Record, colours: list[str], shares: bool) -> Non
         line = ax.axvline(1 / means.size, color=FAINT, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0.9)
         line.set_gid("equal shares")
         ax.set_xlabel("dashed: equal shares", fontsize=sizes["tick"] - 0.5, color=FAINT)
-
-
-def _facets(importance: xr.DataArray, record: Record, kind: Kind, **options: Any) -> Any:
-    if kind == "area":
-        raise ArgumentError("shares are stacked in one panel only", fix='kind="line" or kind="heatmap" with row or col')
-    data = importance.sel({record.component: record.data[record.component].values[::-1]}).sortby(record.time).compute()
-    options = {name: value for name, value in options.items() if value is not None}
-    if kind == "heatmap":
-        return data.plot.pcolormesh(x=record.time, y=record.component, **options)
-    colours = ("cmap", "center", "robust", "levels", "vmin", "vmax", "norm", "add_colorbar", "cbar_kwargs")
-    lines = {name: value for name, value in options.items() if name not in colours}
-    return data.plot.line(x=record.time, hue=record.component, **lines)

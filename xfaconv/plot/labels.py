@@ -1,4 +1,4 @@
-"""What stands beside a picture: dates, places, quantities and units, as a reader writes them."""
+"""Text on figures: dates, places, quantities and units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xfaconv.plot.coordinates import drawn_dimension
+from xfaconv.errors import ArgumentError
 
 # An exponent follows a unit at once, or after ** or ^.
 _EXPONENT = re.compile(r"(?<![A-Za-z0-9.])([A-Za-z]+)(?:\*\*|\^)?(-?\d+)(?![\w.])")
@@ -200,6 +200,32 @@ def quantity_name(data: xr.DataArray, fallback: str, longest: int = 60) -> str:
     return name.replace("_", " ")
 
 
+def wrong_dimensions(data: xr.DataArray, problem: str, expected: str, fix: str | None = None) -> ArgumentError:
+    """Make the error of data whose dimensions are not those of a figure.
+
+    Parameters
+    ----------
+    data : DataArray
+        Its dimensions are what was found.
+    problem, expected, fix : str
+        Parts of the error.
+
+    Returns
+    -------
+    ArgumentError
+        To be raised.
+
+    Examples
+    --------
+    >>> print(wrong_dimensions(xr.DataArray(np.zeros((2, 3)), dims=("time", "k")), "too many", "time"))
+    too many
+      expected: time
+      found:    time: 2, k: 3
+    """
+    found = ", ".join(f"{dim}: {size}" for dim, size in data.sizes.items())
+    return ArgumentError(problem, expected=expected, found=found, fix=fix)
+
+
 def is_influence(data: xr.DataArray) -> bool:
     """Whether a DataArray is what `xfaconv.influence` gives, or a part or sum of it.
 
@@ -217,7 +243,7 @@ def is_influence(data: xr.DataArray) -> bool:
     >>> is_influence(xr.DataArray([0.1, 0.2], dims="variable", name="influence").sum("variable"))
     True
     """
-    return bool(data.name == "influence" or str(data.attrs.get("long_name", "")).startswith("sensitivity of the "))
+    return bool(data.name == "influence")
 
 
 def units_text(units: str) -> str:
@@ -266,9 +292,7 @@ def panel_text(names: dict[Hashable, Any], data: xr.DataArray) -> str:
     parts = []
     for dim, value in names.items():
         if is_date(value):
-            time = drawn_dimension(data, "time")
-            precision = date_precision(data[dim]) if time == dim else "day"
-            parts.append(date_text(value, precision))
+            parts.append(date_text(value, date_precision(data[dim])))
         elif isinstance(value, str):
             parts.append(value)
         else:
@@ -276,47 +300,3 @@ def panel_text(names: dict[Hashable, Any], data: xr.DataArray) -> str:
             units = str(data[dim].attrs.get("units", "")) if dim in data.coords else ""
             parts.append(f"{dim} {number} {units}".strip())
     return ", ".join(parts)
-
-
-def text_sizes(width: float) -> dict[str, float]:
-    """Sizes of text [points] for a figure of a width [inches]: legible at one journal column and not lost on a slide.
-
-    Parameters
-    ----------
-    width : float
-        Of the figure [inches].
-
-    Returns
-    -------
-    dict of str to float
-        Under "title", "label", "tick".
-
-    Examples
-    --------
-    >>> text_sizes(3.5)["label"]
-    7.5
-    """
-    label = float(np.clip(7.5 + (width - 3.5) * 0.5, 6.5, 11.0))
-    return {"title": label + 1.0, "label": label, "tick": label - 0.5}
-
-
-def sizes_in(ax: Any) -> dict[str, float]:
-    """Sizes of text for the figure that axes belong to, a subfigure's whole figure included.
-
-    Parameters
-    ----------
-    ax : Axes
-        Any axes.
-
-    Returns
-    -------
-    dict of str to float
-        As `text_sizes` gives them.
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> sizes_in(Figure(figsize=(3.5, 2.0)).add_subplot())["label"]
-    7.5
-    """
-    return text_sizes(float(ax.figure.figure.get_figwidth()))

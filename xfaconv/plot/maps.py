@@ -1,12 +1,11 @@
-"""One way to draw a field on the sphere, alone or in panels, that every map of the package shares."""
+"""One way from a record to maps, alone or in panels: arranged, drawn, titled, explained by a colour bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
@@ -16,62 +15,115 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.ticker import MaxNLocator
 
+from xfaconv.arguments import check_choice
 from xfaconv.errors import ArgumentError
+from xfaconv.grid import Grid
+from xfaconv.names import find_dimension
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
-from xfaconv.plot.colours import DIVERGING, FAINT, INK, MISSING, is_diverging, sequential
-from xfaconv.plot.coordinates import as_cells, as_points, canonical
-from xfaconv.plot.labels import panel_text, quantity_text, sizes_in
-from xfaconv.plot.stippling import add_stippling, matched_stippling
+from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
+from xfaconv.plot.labels import panel_text, period_text, place_text, quantity_text, wrong_dimensions
+from xfaconv.plot.overlays import Point, add_base_points, add_stippling, matched_stippling
+from xfaconv.plot.style import (
+    DIVERGING,
+    FAINT,
+    INK,
+    MISSING,
+    MapStyle,
+    check_panels,
+    is_diverging,
+    sequential,
+    sizes_in,
+)
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-
-    from xfaconv.grid import Grid
-    from xfaconv.plot.coastlines import Resolution
-
-Kind = Literal["pcolormesh", "contourf"]
-Decorate = Callable[[GeoAxes, xr.DataArray, Mapping[Hashable, Any]], None]
+Panels = list[tuple[Any, dict[Hashable, Any]]]
+_SEASONS = ("DJF", "MAM", "JJA", "SON")
 _MOST_PANELS = 36
 MAP_X, MAP_Y = "x on the map", "y on the map"
 # Beyond this many cells a vector file is slow to open, so the field (not the lines and the text) becomes an image.
 _MOST_VECTOR_CELLS = 20_000
 
 
-@dataclass(frozen=True)
-class MapStyle:
-    """How a map looks: xarray's plotting arguments and those that maps add, as the public functions document them."""
+def arrange(data: xr.DataArray, style: MapStyle) -> tuple[xr.DataArray, str, MapStyle]:
+    """Bring a record to the maps that will be drawn: seasons or a mean over time, and a dimension for the panels.
 
-    ax: Axes | None = None
-    figsize: tuple[float, float] | None = None
-    size: float | None = None
-    aspect: float | None = None
-    row: Hashable | None = None
-    col: Hashable | None = None
-    col_wrap: int | None = None
-    cmap: str | Colormap | None = None
-    center: float | Literal[False] | None = None
-    robust: bool | None = None
-    levels: int | Sequence[float] | None = None
-    vmin: float | None = None
-    vmax: float | None = None
-    norm: Normalize | None = None
-    add_colorbar: bool = True
-    cbar_kwargs: Mapping[str, Any] | None = None
-    subplot_kws: Mapping[str, Any] | None = None
-    kind: Kind = "pcolormesh"
-    projection: str | ccrs.CRS | None = None
-    extent: projections.Extent | None = None
-    stippling: xr.DataArray | Literal[False] | None = None
-    coastlines: Resolution | Literal[False] = "110m"
-    borders: bool = False
-    title: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    Parameters
+    ----------
+    data : DataArray (..., latitude, longitude)
+        Any chunks; it is computed here, once.
+    style : MapStyle
+        With the dimensions of the panels, "season" for the mean of each season.
+
+    Returns
+    -------
+    field : DataArray ([row,] [col,] latitude, longitude)
+        In memory.
+    period : str
+        Which time it stands for, empty where that is unknown or the panels say it.
+    style : MapStyle
+        With a dimension that was left over as `col`.
+
+    Examples
+    --------
+    >>> da = xr.DataArray(np.ones((3, 2, 2)), {"head": [1, 2, 3], "lat": [0, 1], "lon": [0, 1]},
+    ...                   ("head", "lat", "lon"))
+    >>> arrange(da, MapStyle())[2].col
+    'head'
+    """
+    horizontal = horizontal_dimensions(data)
+    faceted = (style.row, style.col)
+    time = find_dimension(data, "time")
+    period = ""
+    if time is None:
+        scalars = [coord for coord in data.coords.values() if coord.ndim == 0]
+        period = next((text for coord in scalars if (text := period_text(coord))), "")
+    elif time not in faceted:
+        period = period_text(data[time])
+        if "season" in faceted and "season" not in data.dims:
+            data = data.groupby(f"{time}.season").mean(skipna=True, keep_attrs=True)
+            data = data.sel(season=[name for name in _SEASONS if name in data["season"].values])
+        else:
+            data = data.mean([time], keep_attrs=True)
+    others = [dim for dim in data.dims if dim not in horizontal and dim not in faceted]
+    data = data.squeeze([dim for dim in others if data.sizes[dim] == 1])
+    left = [dim for dim in others if dim in data.dims]
+    if len(left) == 1 and style.col is None:
+        style = replace(style, col=left[0])
+    return data.compute(), period, style
+
+
+def map_title(what: str, points: Mapping[str, Point], period: str, *, panels: bool) -> str:
+    """Title of a figure of maps.
+
+    Parameters
+    ----------
+    what : str
+        Quantity and the word before the base point, such as "Attention from".
+    points : mapping of str to (float, float)
+        Base points; named in the title where there is one.
+    period : str
+        Which time the maps stand for.
+    panels : bool
+        Whether there are several maps: the title then is one line.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> map_title("Attention from", {"nino34": (0.0, -140.0)}, "Jan 2000", panels=True)
+    'Attention from nino34 (0°, 140°W), Jan 2000'
+    """
+    head = what.rsplit(" ", 1)[0]
+    if len(points) == 1:
+        ((name, point),) = points.items()
+        head = f"{what} {name} ({place_text(*point)})" if name else f"{what} {place_text(*point)}"
+    return f"{head}{', ' if panels else chr(10)}{period}" if period else head
 
 
 def draw_map(
-    data: xr.DataArray, style: MapStyle, *, base_longitude: float | None = None, decorate: Decorate | None = None
+    data: xr.DataArray, style: MapStyle, points: Mapping[str, Point] | None = None, great_circles: int = 0
 ) -> Any:
     """Draw a field, one map or one per value of `row` and `col`.
 
@@ -81,10 +133,10 @@ def draw_map(
         In memory.
     style : MapStyle
         How it looks.
-    base_longitude : float, optional
-        Longitude [degrees] that the map should not have at its edge.
-    decorate : callable, optional
-        Draws more on each panel: called with the axes, the panel's field and the values of `row` and `col`.
+    points : mapping of str to (float, float), optional
+        Base points to mark, by name; the map is not cut near the first. In panels of base points each marks its own.
+    great_circles : int, default 0
+        Draw the great circles from each base point to this many of the strongest places.
 
     Returns
     -------
@@ -94,52 +146,50 @@ def draw_map(
     ------
     ArgumentError
         If dimensions are left that no panel is given to, or `ax` is not a map.
+
+    Examples
+    --------
+    >>> latitude, longitude = np.arange(-85, 90, 10.0), np.arange(0, 360, 10.0)
+    >>> da = xr.DataArray(np.ones((18, 36)), {"lat": latitude, "lon": longitude}, ("lat", "lon"))
+    >>> draw_map(da, MapStyle(title="One")).axes.get_title()
+    'One'
     """
-    _check_dimensions(data, style)
     plain, grid = canonical(data)
-    projection = _projection(style, grid, base_longitude)
+    _check(plain, style)
+    points = points or {}
+    projection = _projection(style, grid, next((longitude for _, longitude in points.values()), None))
     stipples = matched_stippling(style.stippling, plain) if isinstance(style.stippling, xr.DataArray) else None
     drawn = _prepared(plain, grid, projection, style.kind)
     options = _drawing_options(drawn, plain, style)
     method = drawn.plot.contourf if style.kind == "contourf" else drawn.plot.pcolormesh
-    panels: list[tuple[Any, dict[Hashable, Any]]]
-    if style.row is None and style.col is None:
-        ax = _single_axes(style, projection, grid)
-        artist = method(ax=ax, add_colorbar=False, **options)
-        panels, result = [(ax, {})], artist
-    else:
+    panels: Panels
+    if style.panels:
         facets = _facets(plain, style, projection, grid)
         result = method(row=style.row, col=style.col, add_colorbar=False, **facets, **options)
-        named = zip(result.axs.flat, result.name_dicts.flat, strict=True)
+        named = list(zip(result.axs.flat, result.name_dicts.flat, strict=True))
         panels = [(ax, names) for ax, names in named if names is not None]
-        artist = _drawn_artist(result.axs.flat[0])
-        for ax, names in zip(result.axs.flat, result.name_dicts.flat, strict=True):
+        artist = next(found for found in panels[0][0].get_children() if isinstance(found, ScalarMappable))
+        for ax, names in named:
             if names is None:
                 ax.remove()
         result.fig.set_layout_engine("compressed", h_pad=0.06, w_pad=0.06, hspace=0.06)
+    else:
+        ax = _single_axes(style, projection, grid)
+        result = artist = method(ax=ax, add_colorbar=False, **options)
+        panels = [(ax, {})]
     for ax, names in panels:
-        panel = plain.sel(names)
         _finish(ax, grid, style)
         if stipples is not None:
             add_stippling(ax, stipples.sel({dim: value for dim, value in names.items() if dim in stipples.dims}))
-        if decorate is not None:
-            decorate(ax, panel, names)
+        add_base_points(ax, plain.sel(names), points, names, great_circles)
     _titles(result, panels, plain, style)
     if style.add_colorbar:
         _colour_bar(result, artist, panels, plain, style)
     return result
 
 
-def _drawn_artist(ax: Any) -> Any:
-    """Find the field on a panel that nothing else was drawn on yet."""
-    return next(artist for artist in ax.get_children() if isinstance(artist, ScalarMappable))
-
-
-def _check_dimensions(data: xr.DataArray, style: MapStyle) -> None:
-    if style.ax is not None and (style.row is not None or style.col is not None):
-        raise ArgumentError(
-            "ax cannot be combined with row or col", fix="leave ax out: panels need a figure of their own"
-        )
+def _check(plain: xr.DataArray, style: MapStyle) -> None:
+    check_choice("kind", style.kind, ("pcolormesh", "contourf"))
     if style.ax is not None and not isinstance(style.ax, GeoAxes):
         raise ArgumentError(
             "ax is not a map",
@@ -147,30 +197,20 @@ def _check_dimensions(data: xr.DataArray, style: MapStyle) -> None:
             found=type(style.ax).__name__,
             fix="ax = plt.axes(projection=cartopy.crs.Robinson(central_longitude=180))",
         )
-    if style.kind not in ("pcolormesh", "contourf"):
-        raise ArgumentError("kind is unknown", expected="'pcolormesh' or 'contourf'", found=repr(style.kind))
-    for dim in (style.row, style.col):
-        if dim is not None and dim not in data.dims:
-            raise ArgumentError(
-                f"{dim!r} is not a dimension that panels can be made of",
-                expected=f"one of {tuple(str(name) for name in data.dims[:-2])}",
-                found=repr(dim),
-            )
-    left = [dim for dim in canonical(data)[0].dims[:-2] if dim not in (style.row, style.col)]
+    own = plain.dims[:-2]
+    faceted = [dim for dim in (style.row, style.col) if dim is not None]
+    check_panels(faceted, own)
+    left = [dim for dim in own if dim not in faceted]
     if left:
-        raise ArgumentError(
-            f"a map has two dimensions, and {', '.join(repr(dim) for dim in left)} would be left",
-            expected="latitude, longitude, and one or two dimensions for row and col",
-            found=", ".join(f"{dim}: {data.sizes[dim]}" for dim in data.dims),
-            fix=f"col={left[0]!r}, or data.isel({left[0]}=0)",
-        )
-    count = int(np.prod([data.sizes[dim] for dim in (style.row, style.col) if dim is not None]))
+        problem = f"a map has two dimensions, and {', '.join(repr(dim) for dim in left)} would be left"
+        expected = "latitude, longitude, and one or two dimensions for row and col"
+        raise wrong_dimensions(plain, problem, expected, f"col={left[0]!r}, or data.isel({left[0]}=0)")
+    count = int(np.prod([plain.sizes[dim] for dim in faceted]))
     if count > _MOST_PANELS:
-        dim = style.col if style.col is not None else style.row
         raise ArgumentError(
             f"{count} maps are too many for one figure",
             expected=f"at most {_MOST_PANELS}",
-            fix=f"data.isel({dim}=slice(0, 12))",
+            fix=f"data.isel({faceted[-1]}=slice(0, 12))",
         )
 
 
@@ -178,16 +218,14 @@ def _projection(style: MapStyle, grid: Grid, base_longitude: float | None) -> An
     if isinstance(style.ax, GeoAxes):
         if style.projection is not None:
             raise ArgumentError(
-                "ax has a projection already, so projection= cannot be given as well",
-                found=f"ax with {type(style.ax.projection).__name__}",
-                fix="leave projection out",
+                "ax has a projection already, so projection= cannot be given as well", fix="leave projection out"
             )
         return style.ax.projection
     given = (style.subplot_kws or {}).get("projection", style.projection)
     return projections.resolve(given, grid, projections.central_longitude(grid, base_longitude), style.extent)
 
 
-def _prepared(plain: xr.DataArray, grid: Grid, projection: Any, kind: Kind) -> xr.DataArray:
+def _prepared(plain: xr.DataArray, grid: Grid, projection: Any, kind: str) -> xr.DataArray:
     left = projections.left_edge(projection)
     drawn = as_cells(plain, grid, left) if kind == "pcolormesh" else as_points(plain, grid, left)
     low, high = projections.visible_latitudes(projection)
@@ -218,11 +256,7 @@ def _drawing_options(drawn: xr.DataArray, plain: xr.DataArray, style: MapStyle) 
         "transform": ccrs.PlateCarree(),
         "add_labels": False,
         "cmap": style.cmap if style.cmap is not None else (DIVERGING if diverging else sequential()),
-        "robust": bool(style.robust),
-        "levels": style.levels,
-        "vmin": style.vmin,
-        "vmax": style.vmax,
-        "norm": style.norm,
+        **{name: getattr(style, name) for name in ("robust", "levels", "vmin", "vmax", "norm")},
         "zorder": 1.0,
     }
     if style.norm is None:
@@ -252,14 +286,9 @@ def _round_levels(plain: xr.DataArray, style: MapStyle, diverging: bool) -> list
 def _single_axes(style: MapStyle, projection: Any, grid: Grid) -> Any:
     if style.ax is not None:
         return style.ax
-    width, height = _figure_size(style, projections.map_aspect(projection, grid, style.extent), 1, 1)
-    current = plt.gcf() if plt.get_fignums() and style.figsize is None and style.size is None else None
-    figure = (
-        current
-        if current is not None and not current.axes
-        else plt.figure(figsize=(width, height), layout="compressed")
-    )
-    return figure.add_subplot(**{**(style.subplot_kws or {}), "projection": projection})
+    size = _figure_size(style, projections.map_aspect(projection, grid, style.extent), 1, 1)
+    options = {**(style.subplot_kws or {}), "projection": projection}
+    return style.new_figure(*size, "compressed").add_subplot(**options)
 
 
 def _figure_size(style: MapStyle, map_aspect: float, rows: int, columns: int) -> tuple[float, float]:
@@ -292,98 +321,63 @@ def _finish(ax: Any, grid: Grid, style: MapStyle) -> None:
         add_layer(ax, "coastline", style.coastlines)
     if style.borders:
         add_layer(ax, "borders")
-    size = sizes_in(ax)["tick"] - 0.5
     boxed = isinstance(ax.projection, ccrs.PlateCarree | ccrs.Mercator | ccrs.LambertConformal)
     slanted = isinstance(ax.projection, ccrs.LambertConformal)
     sides = {"bottom": "x", "left": "y", "geo": "y"} if slanted else {"bottom": "x", "left": "y"}
-    lines = ax.gridlines(
-        draw_labels=sides if boxed else False,
-        linewidth=0.3,
-        color="0.5",
-        alpha=0.5,
-        zorder=1.5,
-        x_inline=False,
-        y_inline=False,
-    )
+    look = {"linewidth": 0.3, "color": "0.5", "alpha": 0.5, "zorder": 1.5}
+    lines = ax.gridlines(draw_labels=sides if boxed else False, x_inline=False, y_inline=False, **look)
     if boxed:
         lines.xlocator, lines.ylocator = LongitudeLocator(nbins=6), LatitudeLocator(nbins=6)
-        lines.xlabel_style = lines.ylabel_style = {"size": size, "color": INK}
+        lines.xlabel_style = lines.ylabel_style = {"size": sizes_in(ax)["tick"] - 0.5, "color": INK}
         lines.rotate_labels = False
     ax.spines["geo"].set_linewidth(0.6)
     ax.spines["geo"].set_edgecolor(INK)
 
 
-def _titles(result: Any, panels: list[tuple[Any, dict[Hashable, Any]]], plain: xr.DataArray, style: MapStyle) -> None:
-    figure = panels[0][0].figure
-    sizes = sizes_in(panels[0][0])
-    if style.row is None and style.col is None:
-        if style.title:
-            head, _, rest = style.title.partition("\n")
-            pad = 5.0 + (1.4 * sizes["label"] if rest else 0.0)
-            panels[0][0].set_title(head, fontsize=sizes["title"], color=INK, pad=pad)
-            panels[0][0].annotate(
-                rest,
-                (0.5, 1.0),
-                (0, 5),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=sizes["label"],
-                color=FAINT,
-            )
+def _titles(result: Any, panels: Panels, plain: xr.DataArray, style: MapStyle) -> None:
+    if not style.panels:
+        _title_in_two_sizes(panels[0][0], str(style.title or ""))
         return
+    size = sizes_in(panels[0][0])["title"]
     for label in [*result.row_labels, *result.col_labels]:
         if label is not None:
             label.set_visible(False)
+    columns = result.axs.shape[1]
     for position, (ax, names) in enumerate(panels):
+        above, beside = panel_text(names, plain), ""
         if style.row is not None and style.col is not None:
-            columns = result.axs.shape[1]
-            top = panel_text({style.col: names[style.col]}, plain) if position < columns else ""
-            ax.set_title(top, fontsize=sizes["title"], color=INK)
-            if position % columns == 0:
-                side = panel_text({style.row: names[style.row]}, plain)
-                ax.text(
-                    -0.04,
-                    0.5,
-                    side,
-                    rotation=90,
-                    ha="right",
-                    va="center",
-                    transform=ax.transAxes,
-                    fontsize=sizes["title"],
-                    color=INK,
-                )
-        else:
-            ax.set_title(panel_text(names, plain), fontsize=sizes["title"], color=INK)
-    if style.title:
-        figure.suptitle(style.title, fontsize=sizes["title"] + 0.5, color=INK)
+            above = panel_text({style.col: names[style.col]}, plain) if position < columns else ""
+            beside = panel_text({style.row: names[style.row]}, plain) if position % columns == 0 else ""
+        ax.set_title(above, fontsize=size, color=INK)
+        if beside:
+            place = {"rotation": 90, "ha": "right", "va": "center", "transform": ax.transAxes}
+            ax.text(-0.04, 0.5, beside, fontsize=size, color=INK, **place)
+    style.draw_title(panels[0][0].figure)
 
 
-def _colour_bar(
-    result: Any, artist: Any, panels: list[tuple[Any, dict[Hashable, Any]]], plain: xr.DataArray, style: MapStyle
-) -> None:
-    axes = [ax for ax, _ in panels]
-    sizes = sizes_in(axes[0])
-    defaults: dict[str, Any] = {
+def _title_in_two_sizes(ax: Any, title: str) -> None:
+    """Write the first line large and the rest small."""
+    sizes = sizes_in(ax)
+    head, _, rest = title.partition("\n")
+    ax.set_title(head, fontsize=sizes["title"], color=INK, pad=5.0 + (1.4 * sizes["label"] if rest else 0.0))
+    if rest:
+        place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
+        ax.annotate(rest, (0.5, 1.0), (0, 5), fontsize=sizes["label"], color=FAINT, **place)
+
+
+def _colour_bar(result: Any, artist: Any, panels: Panels, plain: xr.DataArray, style: MapStyle) -> None:
+    vertical = (style.cbar_kwargs or {}).get("orientation") == "vertical"
+    defaults = {
         "orientation": "horizontal",
-        "shrink": 0.6,
-        "aspect": 35,
+        "shrink": 0.8 if vertical else 0.6,
+        "aspect": 25 if vertical else 35,
         "pad": 0.04,
         "label": quantity_text(plain, "field"),
     }
     if style.kind == "pcolormesh":
         defaults["extend"] = _extend(plain, artist)
-    if "cax" in (style.cbar_kwargs or {}):
-        defaults = {name: value for name, value in defaults.items() if name not in ("shrink", "aspect", "pad")}
-    elif style.cbar_kwargs and style.cbar_kwargs.get("orientation") == "vertical":
-        defaults.update(shrink=0.8, aspect=25)
-    options = {**defaults, **(style.cbar_kwargs or {})}
-    bar = axes[0].figure.colorbar(artist, **({} if "cax" in options else {"ax": axes}), **options)
-    bar.ax.tick_params(labelsize=sizes["tick"], width=0.6, colors=INK)
-    bar.set_label(options["label"], size=sizes["label"], color=INK)
-    bar.outline.set_linewidth(0.6)
-    if style.row is not None or style.col is not None:
+    bar = style.draw_colour_bar(artist, [ax for ax, _ in panels], **defaults)
+    if style.panels:
         result.cbar = bar
 
 

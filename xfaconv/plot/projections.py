@@ -11,6 +11,7 @@ from matplotlib.path import Path
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
+from xfaconv.plot.coordinates import east_of
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -93,7 +94,7 @@ def choose(grid: Grid, centre: float, extent: Extent | None = None) -> ccrs.Proj
             # Cartopy cuts the cone at the far side of the equator; for a southern region that is the north.
             cutoff=-30 if middle > 0 else 30,
         )
-    return ccrs.PlateCarree(central_longitude=_half_turn(centre) if west_of_date_line(centre, width) else 0.0)
+    return ccrs.PlateCarree(central_longitude=_half_turn(centre) if crosses_date_line(centre, width) else 0.0)
 
 
 def _width_and_middle(extent: Extent) -> tuple[float, float]:
@@ -103,7 +104,7 @@ def _width_and_middle(extent: Extent) -> tuple[float, float]:
     return width, west + width / 2
 
 
-def west_of_date_line(centre: float, width: float) -> bool:
+def crosses_date_line(centre: float, width: float) -> bool:
     """Whether a domain crosses the date line, so that an equirectangular map must be turned to hold it in one piece.
 
     Parameters
@@ -117,7 +118,7 @@ def west_of_date_line(centre: float, width: float) -> bool:
 
     Examples
     --------
-    >>> west_of_date_line(175.0, 40.0), west_of_date_line(-60.0, 40.0)
+    >>> crosses_date_line(175.0, 40.0), crosses_date_line(-60.0, 40.0)
     (True, False)
     """
     return abs(_half_turn(centre)) + width / 2 > 180
@@ -194,15 +195,10 @@ def left_edge(projection: ccrs.Projection) -> float | None:
     >>> left_edge(ccrs.Robinson(central_longitude=180))
     0.0
     """
-    centre = _centre(projection)
-    return None if centre is None else centre - 180.0
-
-
-def _centre(projection: ccrs.Projection) -> float | None:
-    """Longitude in the middle of a projection, which equirectangular ones call their prime meridian."""
     parameters = projection.proj4_params
+    # Equirectangular projections call the longitude in their middle their prime meridian.
     centre = parameters.get("lon_0", parameters.get("pm"))
-    return None if centre is None else float(centre)
+    return None if centre is None else float(centre) - 180.0
 
 
 def visible_latitudes(projection: ccrs.Projection) -> tuple[float, float]:
@@ -270,9 +266,10 @@ def frame(ax: GeoAxes, grid: Grid, extent: Extent | None) -> None:
         ax.set_global()
     elif isinstance(projection, ccrs.PlateCarree):
         # Here x is the longitude from the centre: the box can be set as it is, the full circle included.
-        centre = _centre(projection) or 0.0
-        start = -180.0 if east - west > 359 else _half_turn(west - centre)
-        ax.set_xlim(start, start + min(east - west, 360.0))
+        # What begins at the map's left edge, to rounding, begins there and not at its right edge.
+        left = left_edge(projection)
+        start = 0.0 if left is None or east - west > 359 else float(east_of(left, west))
+        ax.set_xlim(start - 180.0, start - 180.0 + min(east - west, 360.0))
         ax.set_ylim(south, north)
     elif east - west > 359:
         ax.set_global()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -13,58 +14,23 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.arrangement import arrange
-from xfaconv.plot.colours import INK, MISSING, categorical
-from xfaconv.plot.coordinates import horizontal_dimensions
-from xfaconv.plot.labels import date_precision, period_text, sizes_in
-from xfaconv.plot.looks import check_looks
-from xfaconv.plot.maps import Kind, MapStyle, draw_map
-from xfaconv.plot.series import new_figure, tidy
-from xfaconv.plot.time_axis import time_dimension
+from xfaconv.plot.coordinates import horizontal_dimensions, time_dimension
+from xfaconv.plot.labels import date_precision, period_text, wrong_dimensions
+from xfaconv.plot.maps import arrange, draw_map
+from xfaconv.plot.series import tidy
+from xfaconv.plot.style import INK, MISSING, MapStyle, categorical, figure, sizes_in
 
-if TYPE_CHECKING:
-    from cartopy import crs as ccrs
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-
-    from xfaconv.plot.coastlines import Resolution
-    from xfaconv.plot.projections import Extent
-
+STYLE = MapStyle()
 _MONTHS = ("J", "F", "M", "A", "M", "J", "J", "A", "S", "O", "N", "D")
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def plot_regimes(
-    regimes: xr.DataArray,
-    composites: xr.DataArray | None = None,
-    *,
-    stippling: xr.DataArray | None = None,
-    projection: str | ccrs.CRS | None = None,
-    extent: Extent | None = None,
-    coastlines: Resolution | Literal[False] = "110m",
-    borders: bool = False,
-    kind: Kind = "pcolormesh",
-    title: str | None = None,
-    ax: Axes | None = None,
-    figsize: tuple[float, float] | None = None,
-    size: float | None = None,
-    aspect: float | None = None,
-    row: Hashable | None = None,
-    col: Hashable | None = None,
-    col_wrap: int | None = None,
-    cmap: str | Colormap | None = None,
-    center: float | Literal[False] | None = None,
-    robust: bool = False,
-    levels: int | Sequence[float] | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    norm: Normalize | None = None,
-    add_colorbar: bool = True,
-    cbar_kwargs: Mapping[str, Any] | None = None,
-    subplot_kws: Mapping[str, Any] | None = None,
-    **kwargs: Any,
-) -> Any:
+@figure(STYLE)
+def plot_regimes(regimes: xr.DataArray, composites: xr.DataArray | None = None, **options: Any) -> Any:
     """Draw regimes: with composites a map of each, without them the calendar of when each one held.
+
+    The calendar takes `title`, `ax`, `figsize`, `size`, `aspect`, `cmap` (colours of the regimes), `add_colorbar`,
+    `cbar_kwargs` (both of its legend) and `subplot_kws`; the other arguments are for maps.
 
     Parameters
     ----------
@@ -72,26 +38,10 @@ def plot_regimes(
         Regime of each time, numbers or names; negative numbers, NaN and empty names are none.
     composites : DataArray (regime, latitude, longitude), optional
         Mean field of each regime, such as z500 anomalies; its labels along `regime` are those of `regimes`.
-    stippling : DataArray (regime, latitude, longitude), bool, optional
-        Dots where True.
-    projection, extent, coastlines, borders, kind, col_wrap, center, robust, levels, vmin, vmax, norm : optional
-        Of the maps, as in `plot_attention`; the calendar has none of them.
     title : str, optional
         Above the figure; by default the dates.
-    ax : Axes, optional
-        Where to draw the calendar; by default a new figure.
-    figsize, size, aspect : optional
-        Of the figure, or height [inches] and width over height of each map, as in xarray.
     row, col : hashable, optional
         Dimensions of `composites` to make panels of; by default the regime is `col`.
-    cmap : str or Colormap, optional
-        Of the maps; in the calendar the colours of the regimes.
-    add_colorbar : bool, default True
-        Draw the colour bar of the maps, or the legend of the calendar.
-    cbar_kwargs, subplot_kws : mapping, optional
-        Passed to the colour bar (or the legend) and to the axes.
-    **kwargs
-        Passed to matplotlib.
 
     Returns
     -------
@@ -112,63 +62,25 @@ def plot_regimes(
     >>> [text.get_text() for text in plot_regimes(regimes).axes.get_legend().get_texts()]
     ['0 (33%)', '1 (33%)', '2 (33%)']
     """
-    check_looks(locals())
+    style = STYLE.updated(options)
     time = time_dimension(regimes, "regimes")
     if regimes.ndim != 1:
-        raise ArgumentError(
-            "regimes are one label for each time",
-            expected="one dimension",
-            found=", ".join(f"{dim}: {regimes.sizes[dim]}" for dim in regimes.dims),
-        )
+        raise wrong_dimensions(regimes, "regimes are one label for each time", "one dimension")
     regimes = regimes.sortby(time).compute()
     shares = _shares(regimes)
     period = period_text(regimes[time]).partition(", ")[2]
     if composites is None:
-        colours = categorical(len(shares)) if cmap is None else _sampled(cmap, len(shares))
-        return _draw_calendar(
-            regimes,
-            shares,
-            colours,
-            ax=ax,
-            figsize=figsize or ((size or 3.0) * (aspect or 1.6), size or 3.0),
-            legend=add_colorbar,
-            legend_options=cbar_kwargs or {},
-            subplot_kws=subplot_kws or {},
-            title=period if title is None else title,
-            **kwargs,
-        )
+        return _draw_calendar(regimes, shares, replace(style, title=period if style.title is None else style.title))
     dim = _regime_dimension(composites, shares)
-    field, _, row, col = arrange(composites, row, col if row == dim else (col or dim))
-    named = field.assign_coords({dim: [f"{label} ({shares[str(label)]:.0%})" for label in field[dim].to_numpy()]})
-    if isinstance(stippling, xr.DataArray) and dim in stippling.dims:
-        stippling = stippling.sel({dim: field[dim].to_numpy()}).assign_coords({dim: named[dim].to_numpy()})
-    style = MapStyle(
-        ax=ax,
-        figsize=figsize,
-        size=size,
-        aspect=aspect,
-        row=row,
-        col=col,
-        col_wrap=col_wrap,
-        cmap=cmap,
-        center=center,
-        robust=robust,
-        levels=levels,
-        vmin=vmin,
-        vmax=vmax,
-        norm=norm,
-        add_colorbar=add_colorbar,
-        cbar_kwargs=cbar_kwargs,
-        subplot_kws=subplot_kws,
-        kind=kind,
-        projection=projection,
-        extent=extent,
-        stippling=stippling,
-        coastlines=coastlines,
-        borders=borders,
-        title=(f"Regimes, {period}" if period else "Regimes") if title is None else title,
-        extra=kwargs,
-    )
+    if style.row != dim and style.col is None:
+        style = replace(style, col=dim)
+    field, _, style = arrange(composites, style)
+    named = field.assign_coords({dim: [f"{label} ({shares[_label(label)]:.0%})" for label in field[dim].to_numpy()]})
+    if isinstance(style.stippling, xr.DataArray) and dim in style.stippling.dims:
+        dots = style.stippling.sel({dim: field[dim].to_numpy()})
+        style = replace(style, stippling=dots.assign_coords({dim: named[dim].to_numpy()}))
+    if style.title is None:
+        style = replace(style, title=f"Regimes, {period}" if period else "Regimes")
     return draw_map(named, style)
 
 
@@ -199,31 +111,24 @@ def _shares(regimes: xr.DataArray) -> dict[str, float]:
 
 
 def _regime_dimension(composites: xr.DataArray, shares: Mapping[str, float]) -> Hashable:
-    horizontal = horizontal_dimensions(composites)
+    horizontal = horizontal_dimensions(composites, "composites")
     others = [dim for dim in composites.dims if dim not in horizontal]
     dim = "regime" if "regime" in others else others[0] if len(others) == 1 else None
     if dim is None or dim not in composites.coords:
-        raise ArgumentError(
-            "composites have no labelled dimension of regimes",
-            expected="dimensions (regime, latitude, longitude) with a coordinate regime",
-            found=f"dimensions {tuple(str(name) for name in composites.dims)}",
-            fix="field.groupby(regimes.rename('regime')).mean()",
-        )
-    unknown = [_label(value) for value in composites[dim].to_numpy() if _label(value) not in shares]
-    if unknown:
-        raise ArgumentError(
-            f"composites have regimes that hold at no time: {', '.join(unknown)}",
-            expected=f"labels among {list(shares)}",
-            found=str([_label(value) for value in composites[dim].to_numpy()]),
-        )
+        expected = "dimensions (regime, latitude, longitude) with a coordinate regime"
+        fix = "field.groupby(regimes.rename('regime')).mean()"
+        raise wrong_dimensions(composites, "composites have no labelled dimension of regimes", expected, fix)
+    labels = [_label(value) for value in composites[dim].to_numpy()]
+    if not set(labels) <= set(shares):
+        problem = "composites have regimes that hold at no time"
+        raise ArgumentError(problem, expected=f"labels among {list(shares)}", found=str(labels))
     return dim
 
 
-def _sampled(cmap: str | Colormap, count: int) -> list[Any]:
-    import matplotlib as mpl
-
-    colours = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
-    return [colours(place) for place in np.linspace(0, 1, count)]
+def _colours(style: MapStyle, count: int) -> list[Any]:
+    if style.cmap is None:
+        return categorical(count)
+    return list(mpl.colormaps.get_cmap(style.cmap)(np.linspace(0, 1, count)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,35 +182,24 @@ def _months_in_order(present: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.roll(present, -int(np.argmax(breaks)))
 
 
-def _draw_calendar(
-    regimes: xr.DataArray,
-    shares: Mapping[str, float],
-    colours: list[Any],
-    *,
-    ax: Any,
-    figsize: tuple[float, float],
-    legend: bool,
-    legend_options: Mapping[str, Any],
-    subplot_kws: Mapping[str, Any],
-    title: str,
-    **kwargs: Any,
-) -> Any:
+def _draw_calendar(regimes: xr.DataArray, shares: Mapping[str, float], style: MapStyle) -> Any:
     """Draw a row for each year, a cell for each day or month."""
     cells, calendar = _calendar(regimes, list(shares))
+    ax: Any = style.ax
     if ax is None:
-        ax = new_figure(*figsize).add_subplot(**subplot_kws)
+        height = style.size or 3.0
+        ax = style.new_figure(height * (style.aspect or 1.6), height, "constrained").add_subplot(
+            **(style.subplot_kws or {})
+        )
     ax.set_facecolor(MISSING)
-    artist = ax.pcolormesh(
-        np.arange(cells.shape[1] + 1),
-        np.append(calendar.years - 0.5, calendar.years[-1] + 0.5),
-        cells,
-        **{
-            "cmap": ListedColormap(colours),
-            "norm": BoundaryNorm(np.arange(len(shares) + 1) - 0.5, len(shares)),
-            "rasterized": cells.size > 20_000,
-            **kwargs,
-        },
-    )
+    colours = _colours(style, len(shares))
+    look = {
+        "cmap": ListedColormap(colours),
+        "norm": BoundaryNorm(np.arange(len(shares) + 1) - 0.5, len(shares)),
+        "rasterized": cells.size > 20_000,
+    }
+    rows = np.append(calendar.years - 0.5, calendar.years[-1] + 0.5)
+    artist = ax.pcolormesh(np.arange(cells.shape[1] + 1), rows, cells, **{**look, **style.extra})
     sizes = sizes_in(ax)
     tidy(ax)
     ends = np.asarray(calendar.ends)
@@ -316,13 +210,10 @@ def _draw_calendar(
     ax.tick_params(axis="x", which="minor", length=0)
     ax.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.invert_yaxis()
-    if title:
-        ax.set_title(title, fontsize=sizes["title"], color=INK)
-    if legend:
-        patches = [
-            Patch(color=colour, label=f"{label} ({share:.0%})")
-            for colour, (label, share) in zip(colours, shares.items(), strict=True)
-        ]
-        options = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handlelength": 1.0}
-        ax.legend(handles=patches, **{**options, "fontsize": sizes["tick"], **legend_options})
+    ax.set_title(style.title, fontsize=sizes["title"], color=INK)
+    if style.add_colorbar:
+        labels = [f"{label} ({share:.0%})" for label, share in shares.items()]
+        patches = [Patch(color=colour, label=label) for colour, label in zip(colours, labels, strict=True)]
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handlelength": 1.0}
+        ax.legend(handles=patches, **{**place, "fontsize": sizes["tick"], **(style.cbar_kwargs or {})})
     return artist

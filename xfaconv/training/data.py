@@ -14,9 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xfaconv.adapt import Conformed, InputSpec, TimeAxis, adapt, recognise
+from xfaconv.adapt import Conformed, InputSpec, Survey, TimeAxis, adapt
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
-from xfaconv.adapt.recognition import as_dataset
+from xfaconv.adapt.survey import survey
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, TimeError, VariableError
 from xfaconv.grid import Grid
@@ -171,6 +171,7 @@ class WindowSource:
             if not partners.size:
                 angles[position] = 0.0
             second.append(int(random.choice(partners)) if partners.size else start)
+        # cos^2 + sin^2 = 1: a sum of two independent anomalies keeps their variances and covariances.
         weights = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
         x, y = torch.from_numpy(weights)[..., None, None, None, None]
         return replace(first, fields=x * first.fields + y * self.read(second, length).fields)
@@ -296,8 +297,8 @@ def training_data(
     fields = [conformed.data[variable.name].data for variable in variables]
     if climatology is None:
         basis = seasonal_basis(axis.year_phase, harmonics)
-        fits = [fit_climatology(field[train], basis[train], grid.row_area) for field in fields]
-        fits = list(dask.compute(*fits))  # type: ignore[attr-defined]
+        lazy = (fit_climatology(field[train], basis[train], grid.row_area) for field in fields)
+        fits = dask.compute(*lazy)  # type: ignore[attr-defined, no-untyped-call]
         for variable, (_, spread) in zip(variables, fits, strict=True):
             if not np.isfinite(spread).any():
                 raise VariableError(
@@ -337,12 +338,10 @@ def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
     files = sorted(folder.glob(recipe.files))
     if not files:
         raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
-    opened = [xr.open_dataset(file, chunks={}) for file in files]
-    ds = opened[0] if len(opened) == 1 else xr.concat(opened, "time", data_vars="minimal", coords="minimal")
-    conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
-    conformed = replace(conformed, data=conformed.data.compute())
-    for each in opened:
-        each.close()
+    one_after_another: dict[str, Any] = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
+    with xr.open_mfdataset(files, **one_after_another, coords="minimal", compat="override") as ds:
+        conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
+        conformed = replace(conformed, data=conformed.data.compute())
     train, test = (_between(conformed.time, *years) for years in (recipe.train, recipe.test))
     return training_data(conformed, recipe.variables, train, test, recipe.harmonics)
 
@@ -386,14 +385,14 @@ def user_data(
         target = InputSpec(card.variables, card.grid, card.step, start.climatology, card.climatology_harmonics)
         conformed = adapt(ds, target, absent=get_options()["absent"])
     else:
-        target = InputSpec(chosen_variables(ds, variables), harmonics=HARMONICS)
-        conformed = adapt(ds, target, regrid=None, climatology=None)
+        found = survey(ds)
+        target = InputSpec(chosen_variables(found, variables), harmonics=HARMONICS)
+        conformed = adapt(found, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
             "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
         )
-    steps = len(conformed.time)
-    held = round(validation * steps)
+    steps, held = len(conformed.time), round(validation * len(conformed.time))
     train = slice(0, steps - held)
     if train.stop <= length:
         raise TimeError(
@@ -418,13 +417,13 @@ def user_data(
     return replace(data, variables=marked)
 
 
-def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
+def chosen_variables(found: Survey, wanted: Sequence[str] | None) -> tuple[VariableSpec, ...]:
     """Describe the variables to train on, in the user's own names and units.
 
     Parameters
     ----------
-    ds : Dataset
-        ERA5-like fields.
+    found : Survey
+        What was found in the user's data.
     wanted : sequence of str, optional
         Their names; by default all that are recognised.
 
@@ -441,23 +440,21 @@ def chosen_variables(ds: xr.Dataset, wanted: Sequence[str] | None) -> tuple[Vari
     Examples
     --------
     >>> ds = xr.Dataset({"gust": ("time", [1.0], {"units": "m s-1"})})
-    >>> chosen_variables(ds, ["gust"])[0].units
+    >>> chosen_variables(Survey(ds), ["gust"])[0].units
     'm s-1'
     """
-    ds = as_dataset(ds)
-    known = [str(name) for name in ds.data_vars]
-    specs: list[VariableSpec] = []
+    ds = found.ds
+    lacking = [name for name in wanted or () if name not in ds]
+    specs = [] if lacking else [_named(ds, name) for name in wanted or ()]
     if wanted is None:
-        for variable in recognise(ds).variables:
+        for variable in found.variables:
             levels = variable.levels if variable.level_coordinate and len(variable.levels) > 1 else ()
             specs += [
                 VariableSpec(f"{variable.key}{level:g}", variable.units, f"{variable.key} at {level:g} hPa", level)
                 for level in levels
             ] or [_named(ds, variable.name)]
-    else:
-        specs = [_named(ds, name) for name in wanted if name in ds]
-    if not specs or (wanted is not None and len(specs) < len(list(wanted))):
-        lacking = [name for name in wanted or () if name not in ds]
+    if not specs:
+        known = [str(name) for name in ds.data_vars]
         raise VariableError(
             f"variables {lacking} are not in the Dataset" if lacking else "no variable of the Dataset is recognised",
             expected="names of the Dataset" if lacking else "variables with time, latitude and longitude",

@@ -346,7 +346,11 @@ def forecast_skill(network: Network, data: TrainingData, *, segment: int, warmup
         for lead in leads:
             truth = data.steps(steps + lead)
             forecast = predicted[:, network.spec.leads.index(lead)]
-            kinds = {MODEL: forecast, "persistence": now, "damped_persistence": damped[lead] * now}
+            kinds: dict[str, NDArray[np.floating]] = {
+                MODEL: forecast,
+                "persistence": now,
+                "damped_persistence": damped[lead] * now,
+            }
             for kind, guess in kinds.items():
                 for units, scale in scales.items():
                     found = verify(guess, truth, data.grid.area, scale).sums.sum(axis=0)
@@ -496,7 +500,7 @@ def hidden_skill(
         truth = np.nan_to_num(truth)
         sums[0] += (weight * (predicted[:, position].numpy() - truth) ** 2).sum(axis=(0, 2, 3))
         sums[1] += (weight * truth**2).sum(axis=(0, 2, 3))
-    return _explained(*sums, data.names)
+    return _explained(sums[0], sums[1], data.names)
 
 
 def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: list[str]) -> dict[str, float]:
@@ -544,6 +548,8 @@ def linear_answer(
         visible = weighted[:, :, ~hidden].reshape(len(weighted), -1)
         past, future = visible[data.train], visible[data.test]
         mean = past.mean(axis=0)
+        # EOFs through the matrix over time, which is the smaller one: X X' = U S^2 U', and the PCs of new steps are
+        # X_new X' U / S. Ridge regression then shrinks each by S^2 / (S^2 + penalty).
         gram = (past - mean) @ (past - mean).T
         variance, left = np.linalg.eigh(gram.astype(np.float64))
         variance, left = variance[::-1], left[:, ::-1][:, : max(_RANKS)]

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import xarray as xr
 
 from xfaconv.arguments import Rule, check_arguments, check_rules
 from xfaconv.engine.guards import resolve_device
-from xfaconv.engine.prepare import Settings
+from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.models import Model, load_model
 from xfaconv.nn import Geometry, Network, build_network
@@ -29,18 +28,14 @@ from xfaconv.training.objective import Objective, training_loss
 
 _VALIDATION_WINDOWS = 8
 # Entries of a network that follow from the data, or from an argument of their own.
-_DECIDED_BY_THE_DATA = ("variables", "leads", "daily_cycle")
+_DECIDED_BY_THE_DATA = ("variables", "leads")
 # Arguments that no other function has.
-_RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "mixed_precision": (lambda value: value in (None, True, False), "True, False or None", "None"),
-        "objective": (
-            lambda value: value is None or isinstance(value, Objective),
-            "an xfaconv.training.Objective, or None",
-            "Objective(sector_share=0.5)",
-        ),
-    }
-)
+_RULES: Mapping[str, Rule] = {
+    "mixed_precision": (lambda v: v in (None, True, False), "True, False or None", "None"),
+    "objective": (
+        lambda v: v is None or isinstance(v, Objective), "an Objective, or None", "Objective(sector_share=0.5)"
+    ),
+}  # fmt: skip
 
 
 def fit(
@@ -159,7 +154,7 @@ def fit(
     seeded = _new_network(data, leads, network, seed) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
-    device = resolve_device(Settings(device=device).filled().device or "auto")
+    device = resolve_device(filled({"device": device})["device"] or "auto")
     card = _card(name, ds, start, data, seeded, window)
     with _network_errors(network):
         # What could not be written after the training is refused now.
@@ -229,11 +224,10 @@ def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, An
         leads=tuple(leads),
         domain=(-90.0, 90.0, 0.0, 360.0) if grid.is_global else (south, north, west, east),
         periodic=grid.periodic,
-        daily_cycle=data.time.step.endswith("h"),
     )
     with torch.random.fork_rng(devices=[]), _network_errors(changes):
         torch.manual_seed(seed)
-        built = build_network(replace(spec, **(changes or {})))
+        built = build_network(replace(spec, **(changes or {})), data.time.step)
     start_from_damped_persistence(built, data.windows(), grid, seed)
     return built
 

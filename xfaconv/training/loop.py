@@ -27,9 +27,18 @@ from xfaconv.training.objective import Objective, training_loss
 
 _CHECKPOINT_EVERY = 50
 _PERSISTENCE_WINDOWS = 64
-_SMALL = 0.1
 
 Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What a checkpoint holds: a network, its averaged weights, those that did best in validation, and the moments."""
+
+    network: Network
+    average: Weights
+    best: Weights
+    optimizer: torch.optim.AdamW
 
 
 @dataclass(frozen=True)
@@ -160,40 +169,44 @@ def train(
     network.to(device).train()
     parameters = _let_learn(network, learning)
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    average, best = ({name: value.detach().clone() for name, value in network.state_dict().items()} for _ in range(2))
+    state = _State(network, average, best, optimizer)
     length = schedule.window + max(network.spec.leads)
     starts = source.starts(length)
-    best = {name: value.clone() for name, value in average.items()}
     first = 0
     history: list[dict[str, float]] = []
     run = _identity(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
     if checkpoint is not None and checkpoint.exists():
-        first, history = _read_checkpoint(checkpoint, network, optimizer, average, best, run)
+        first, history = _read_checkpoint(checkpoint, state, run)
     began = time.perf_counter()
     if _exhausted(_validations(history), patience):
         first = schedule.updates
     for update in range(first, schedule.updates):
+        # A generator for each update, so that a run that goes on needs its number and no state of a generator.
         random = np.random.default_rng([schedule.seed, update])
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(update)
         chosen = random.choice(starts, schedule.batch).tolist()
         batch = source.read_blended(chosen, length, random) if schedule.blend else source.read(chosen, length)
         batch = batch.to(device)
+        # Dropout draws from torch's own generator: it gets a seed of this update, and the user's state comes back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(random.integers(2**31)))
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed_precision):
-                loss, parts = training_loss(network, batch, geometry, grid, _asked(objective, schedule, update), random)
+                wanted = _objective_at(update, objective, schedule)
+                loss, parts = training_loss(network, batch, geometry, grid, wanted, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
         optimizer.step()
+        # The average begins short, over a tenth of the updates so far: the first weights must not linger in it.
         _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))
         entry = {"update": update + 1, "loss": float(loss.detach()), **parts}
         at_checkpoint = (update + 1) % _CHECKPOINT_EVERY == 0 or update + 1 == schedule.updates
         if validate is not None and at_checkpoint:
             entry["validation"] = _validated(network, average, validate)
             if entry["validation"] < min(_validations(history), default=math.inf):
-                best = {name: value.clone() for name, value in average.items()}
+                best.update({name: value.clone() for name, value in average.items()})
         if report is not None:
             report(update + 1, entry)
         if (update + 1) % 10 == 0 or update + 1 == schedule.updates:
@@ -202,7 +215,7 @@ def train(
                 _append(log, history[-1])
         ended = _exhausted(_validations(history), patience) or (stop is not None and stop(update + 1))
         if checkpoint is not None and (at_checkpoint or ended):
-            _write_checkpoint(checkpoint, network, optimizer, average, best, update + 1, history, run)
+            _write_checkpoint(checkpoint, state, update + 1, history, run)
         if ended:
             break
     network.load_state_dict(best if _validations(history) else average)
@@ -237,7 +250,8 @@ def start_from_damped_persistence(network: Network, source: WindowSource, grid: 
     with torch.no_grad():
         network.persistence.copy_(torch.from_numpy(products / np.maximum(squares, 1e-12)))
         for parameter in network.read_out[-1].parameters():
-            parameter.mul_(_SMALL)
+            # Forecasts are persistence plus what the read-out says: small, it starts near the best one without a model.
+            parameter.mul_(0.1)
 
 
 def _identity(
@@ -266,7 +280,7 @@ def _identity(
     }
 
 
-def _asked(objective: Objective, schedule: Schedule, update: int) -> Objective:
+def _objective_at(update: int, objective: Objective, schedule: Schedule) -> Objective:
     """Leave the weight of the input out of the first half: which variables carry information is not known before."""
     return objective if 2 * update >= schedule.updates else replace(objective, input_weight=0.0)
 
@@ -322,20 +336,13 @@ def _append(log: Path, entry: dict[str, float]) -> None:
 
 
 def _write_checkpoint(
-    path: Path,
-    network: Network,
-    optimizer: torch.optim.AdamW,
-    average: Weights,
-    best: Weights,
-    update: int,
-    history: list[dict[str, float]],
-    run: dict[str, Any],
+    path: Path, state: _State, update: int, history: list[dict[str, float]], run: dict[str, Any]
 ) -> None:
     """Write a checkpoint and move it into its place, so that an interruption leaves the former one whole."""
-    kinds = {"network": network.state_dict(), "average": average, "best": best}
+    kinds = {"network": state.network.state_dict(), "average": state.average, "best": state.best}
     tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
-    for name, parameter in network.named_parameters():
-        for key, value in optimizer.state[parameter].items():
+    for name, parameter in state.network.named_parameters():
+        for key, value in state.optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"update": str(update), "history": json.dumps(history), "run": json.dumps(run)}
@@ -353,14 +360,7 @@ def _write_checkpoint(
             partial.unlink(missing_ok=True)
 
 
-def _read_checkpoint(
-    path: Path,
-    network: Network,
-    optimizer: torch.optim.AdamW,
-    average: Weights,
-    best: Weights,
-    run: dict[str, Any],
-) -> tuple[int, list[dict[str, float]]]:
+def _read_checkpoint(path: Path, state: _State, run: dict[str, Any]) -> tuple[int, list[dict[str, float]]]:
     """Put a run back to where a checkpoint was written; gives the updates done and the logged losses."""
     anew = f"Path({str(path)!r}).unlink()  # to begin anew, or another checkpoint="
     try:
@@ -370,13 +370,13 @@ def _read_checkpoint(
         written, present = json.loads(metadata["run"]), json.loads(json.dumps(run))
         others = [name for name in (*present, *written) if written.get(name) != present.get(name)]
         if not others:
-            network.load_state_dict(_part(tensors, "network."))
-            for kind, kept in (("average.", average), ("best.", best)):
+            state.network.load_state_dict(_part(tensors, "network."))
+            for kind, kept in (("average.", state.average), ("best.", state.best)):
                 for name, value in _part(tensors, kind).items():
                     kept[name].copy_(value)
-            for name, parameter in network.named_parameters():
+            for name, parameter in state.network.named_parameters():
                 if parameter.requires_grad:
-                    optimizer.state[parameter] = {
+                    state.optimizer.state[parameter] = {
                         key: tensors[f"optimizer.{key}.{name}"].to(parameter.device if key != "step" else "cpu")
                         for key in ("step", "exp_avg", "exp_avg_sq")
                     }

@@ -72,8 +72,7 @@ def hidden_sector(grid: Grid, random: np.random.Generator, width: tuple[float, f
     ndarray (lat, lon)
         True where hidden.
     """
-    columns = _columns_hidden(grid, random, width)
-    return np.broadcast_to(columns, grid.shape).copy()
+    return np.broadcast_to(_columns_hidden(grid, random, width), grid.shape).copy()
 
 
 def hidden_box(grid: Grid, random: np.random.Generator) -> NDArray[np.bool_]:
@@ -103,6 +102,7 @@ def _columns_hidden(grid: Grid, random: np.random.Generator, width: tuple[float,
     longitude = np.asarray(grid.longitude)
     share = random.uniform(*width) / 360
     if grid.periodic:
+        # The western edge may be anywhere, so that the seam of the array is no edge of the world.
         return np.asarray((longitude - random.uniform(0, 360)) % 360 < 360 * share)
     extent = longitude[-1] - longitude[0]
     west = longitude[0] + random.uniform(-share / 2, 1 - share / 2) * extent
@@ -140,6 +140,7 @@ def draw_masks(
             cells[sample] = hidden_sector(grid, random, objective.sector_width)
         elif draw < objective.sector_share + objective.box_share:
             cells[sample] = hidden_box(grid, random)
+        # Nothing can be learned from a sample without any variable.
         absent[sample, random.integers(variables)] = False
     return torch.from_numpy(cells)[:, None, None], torch.from_numpy(absent)[:, None, :, None, None]
 
@@ -211,6 +212,7 @@ def training_loss(
         target = batch.fields[:, objective.warm_steps + lead : steps + lead]
         present = torch.isfinite(target)
         if lead == 0:
+            # What is seen need not be inferred; the present counts where it is hidden.
             present = present & hide
         error = area_weighted_error(prediction[:, :, position], torch.nan_to_num(target), present.float(), geometry)
         loss = loss + (objective.hidden_weight if lead == 0 else objective.lead_weight) * error

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
@@ -47,7 +46,7 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
     """
     first, whole = recipe.stages[0], data
     torch.manual_seed(first.schedule.seed)
-    network = build_network(replace(recipe.network, **first.changes))
+    network = build_network(replace(recipe.network, **first.changes), recipe.step)
     if recipe.start_from_persistence:
         data = whole.strided(first.stride)
         start_from_damped_persistence(network, data.windows(), data.grid, first.schedule.seed)
@@ -57,7 +56,7 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
             torch.manual_seed(stage.schedule.seed)
             network = taken_over(network, replace(network.spec, **stage.changes)) if stage.changes else network
         if stage.reinitialise_gates and isinstance(network.core, FAConvLSTMCell):
-            network.core.squeeze_excitation.restart()
+            network.core.squeeze_excitation.reinitialise()
         train(
             network,
             data.windows(),
@@ -86,7 +85,7 @@ def taken_over(network: Network, spec: NetworkSpec) -> Network:
     Network
         Weights of the same name and shape are the trained ones, others are new.
     """
-    built, known = build_network(spec), network.state_dict()
+    built, known = build_network(spec, network.step), network.state_dict()
     kept = {name: known[name] for name, new in built.state_dict().items() if name in known}
     shared = {name: value for name, value in kept.items() if value.shape == built.get_parameter(name).shape}
     built.load_state_dict(shared, strict=False)
@@ -205,8 +204,7 @@ def _base_points(grid: Grid) -> list[tuple[int, int]]:
     rows, columns = grid.shape
     if not grid.is_global:
         return [(rows * i // 4, columns * j // 4) for i in (1, 2, 3) for j in (1, 2, 3)]
-    latitude, longitude = np.asarray(grid.latitude), np.asarray(grid.longitude)
-    return [(int(abs(latitude - y).argmin()), int(abs(longitude - x).argmin())) for y, x in _BASE_POINTS]
+    return [nearest_cell(grid, *point) for point in _BASE_POINTS]
 
 
 def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path) -> Model:
@@ -271,8 +269,7 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = RECIPES[arguments.name]
-    data = recipe_data(recipe, arguments.data)
+    recipe, data = RECIPES[arguments.name], recipe_data(RECIPES[arguments.name], arguments.data)
     if arguments.control:
         compared = json.dumps(measure_control(recipe, data, arguments.work), indent=1)
         (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")

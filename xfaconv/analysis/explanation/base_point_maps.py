@@ -1,0 +1,222 @@
+"""Maps of one base point: its attention beside its correlations, and its sensitivity to every input value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+import xarray as xr
+
+from xfaconv.analysis.axes import cell_area, distance_from
+from xfaconv.analysis.explanation.network_probe import cut_windows, density, find_target, gradients
+from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
+from xfaconv.analysis.statistics.seasons import Season, season_months, season_name, steps_of_season
+from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
+from xfaconv.engine.api import attention_of, conformed_of
+from xfaconv.engine.prepare import prepare
+from xfaconv.errors import ArgumentError, VariableError
+
+# Around the base point every field correlates with itself and every network attends: that is no teleconnection.
+_NEAR = 15.0
+
+
+@shared_arguments
+def teleconnection(
+    ds: xr.Dataset,
+    base_point: Place,
+    *,
+    variable: str | None = None,
+    lag: int = 0,
+    season: Season = None,
+    null: Null = "effective",
+    surrogates: int = 999,
+    seed: int = 0,
+    alpha: float = 0.05,
+    **arguments: Unpack[Arguments],
+) -> xr.Dataset:
+    """Compare what a base point attends to with what it correlates with.
+
+    Parameters
+    ----------
+    ds : Dataset
+        ERA5-like fields.
+    base_point : (latitude, longitude)
+        The place [degrees].
+    variable : str, optional
+        The model's name of the variable that is correlated. Default: the model's first.
+    lag : int
+        Steps by which the field comes before the base point in the correlation; negative: after it. Attention has no
+        lag: its map is the same for any.
+    season : str or sequence of int, optional
+        Season of the base point, such as ``"DJF"``.
+    null : {"effective", "phase"}
+        Null of the correlation, see `correlation_map`; with "phase" no p-value is below ``1 / (surrogates + 1)``, and
+        a few linked cells among many cannot pass the false discovery rate unless many surrogates are drawn.
+    surrogates, seed : int
+        Of the phase-randomised null.
+    alpha : float
+        False discovery rate over the domain.
+    **arguments
+        Of `xfaconv.attention`.
+
+    Returns
+    -------
+    Dataset (latitude, longitude)
+        ``attention``: the mean share of attention over the season; ``attention_density``: the same per area, relative
+        to uniform attention; ``correlation``, ``effective_sample_size``, ``p_value``, ``adjusted_p_value``,
+        ``significant`` and ``number_of_tests`` of the standardised anomalies of the variable;
+        ``pattern_correlation``: area-weighted rank correlation of the density with the size of the correlation,
+        farther than 15 degrees from the base point. Attrs give alpha, the domain and its number of cells. Lazy if the
+        data are.
+
+    Raises
+    ------
+    VariableError
+        If the model has no such variable.
+    TimeError
+        If no step of the season has its whole warm-up inside the data.
+    XFaconvError
+        If data or arguments cannot be used.
+
+    Examples
+    --------
+    >>> out = teleconnection(ds, (0, -140), variable="z500", season="DJF")  # doctest: +SKIP
+    >>> float(out.pattern_correlation)  # doctest: +SKIP
+    """
+    point = as_place(base_point)
+    check_arguments(variable=variable, lag=lag, null=null, surrogates=surrogates, seed=seed, alpha=alpha)
+    season_months(season)
+    ready = prepare(ds, arguments)
+    fields = conformed_of(ready)
+    names = [str(name) for name in fields.data_vars]
+    chosen = names[0] if variable is None else variable
+    if chosen not in names:
+        fix = f"variable='{names[0]}'"
+        raise VariableError(f"the model has no variable '{chosen}'", expected=", ".join(names), fix=fix)
+    # First, because it is cheap and refuses what cannot be used: the network has not run by then.
+    correlated = correlation_map(
+        fields[chosen],
+        point,
+        lag=lag,
+        season=season,
+        null=null,
+        surrogates=surrogates,
+        seed=seed,
+        alpha=alpha,
+        deseasonalise=False,
+    )
+    maps = attention_of(ready, *point)
+    time = str(maps["full_warmup"].dims[0])
+    warm = np.asarray(maps["full_warmup"].values, dtype=bool)
+    used = steps_of_season(maps[time], season, warm, among="with its whole warm-up inside the data")
+    mean = maps.isel({time: used}).mean(time)
+    per_area = (density(mean) * cell_area(mean).sum()).astype(np.float32)
+    far = distance_from(mean, point) > _NEAR
+    likeness = pattern_correlation(per_area, abs(correlated.correlation), kind="rank", where=far)
+    out = correlated.assign(
+        attention=mean.assign_attrs(maps.attrs),
+        attention_density=per_area.assign_attrs(
+            long_name="attention per area relative to uniform attention", units="1"
+        ),
+        pattern_correlation=likeness.assign_attrs(
+            long_name="rank correlation of attention density with the size of the correlation, beyond 15 degrees",
+            units="1",
+        ),
+    )
+    own = {"variable": chosen, "lag": lag, "season": season_name(season)}
+    shared = {name: value for name, value in maps.attrs.items() if name not in ("long_name", "units")}
+    out = out.drop_vars(["base_latitude", "base_longitude", "full_warmup"], errors="ignore")
+    return out.assign_attrs({**shared, **correlated.attrs, **own})
+
+
+@shared_arguments
+def influence(
+    ds: xr.Dataset,
+    base_point: Place | None = None,
+    *,
+    target: str | tuple[str, int] = "hidden",
+    lag: int | Sequence[int] | None = None,
+    samples: int | None = None,
+    season: Season = None,
+    **arguments: Unpack[Arguments],
+) -> xr.DataArray:
+    """Sensitivity of a base point to every cell and variable of its input window.
+
+    Attention says what the base point reads in one step; the recurrence and the local mixing carry information too.
+    Influence is their sum to first order: how much the target changes per standard deviation of each input value. Use
+    attention to see which regions the network reads at a time, influence to say what a result depends on.
+
+    Parameters
+    ----------
+    ds : Dataset
+        ERA5-like fields.
+    base_point : (latitude, longitude)
+        The place [degrees]; not needed for ``target="embedding"``.
+    target : "hidden", "embedding" or (variable, lead)
+        Norm of the state of the base point after attention, norm of the embedding, or the forecast of a variable at
+        the base point, such as ``("z500", 3)``, with a lead of the model; the forecast counts in standard
+        deviations of that variable's anomalies at the base point, as the model's climatology has them.
+    lag : int, sequence of int, or None
+        Steps before the target. None: all together, the root of the sum of squares over the window.
+    samples : int, optional
+        Number of times. Default: the last step of each of the model's segments.
+    season : str or sequence of int, optional
+        Season of the target.
+    **arguments
+        Of `xfaconv.embed`.
+
+    Returns
+    -------
+    DataArray (time, [lag,] variable, latitude, longitude), float32
+        With a lag: derivative per standard deviation, signed. Without: its size, non-negative. On the model's grid,
+        labelled as the data are. `xfaconv.plot_attention` draws it, summed over the variables. One backward pass per
+        time; lazy if the data are.
+
+    Raises
+    ------
+    ArgumentError
+        If the target, the base point or the lag cannot be used.
+    TimeError
+        If no window fits into the record.
+
+    Examples
+    --------
+    >>> import xfaconv  # doctest: +SKIP
+    >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
+    """
+    if lag is not None:
+        check_arguments(lag=lag)
+    if base_point is None and not (isinstance(target, str) and target == "embedding"):
+        raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
+    windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
+    wanted = find_target(windows.model, target)
+    derivative = gradients(windows, wanted)
+    longest = derivative.sizes["step"] - 1
+    lags = [] if lag is None else [lag] if isinstance(lag, int) else [int(step) for step in lag]
+    if any(not 0 <= step <= longest for step in lags):
+        raise ArgumentError("lag is outside the window", expected=f"0 to {longest}", found=str(lag), fix="lag=0")
+    if lag is None:
+        out = (derivative.astype(np.float64) ** 2).sum("step") ** 0.5
+    elif isinstance(lag, int):
+        out = derivative.sel(step=-lag, drop=True)
+    else:
+        out = derivative.sel(step=[-step for step in lags]).rename(step="lag").assign_coords(lag=lags)
+    if isinstance(target, tuple):
+        described = f"forecast of {target[0]} at lead {target[1]}"
+    else:
+        described = "norm of the state" if target == "hidden" else "norm of the embedding"
+    out = out.astype(np.float32).rename("influence")
+    out.attrs = {
+        "long_name": f"sensitivity of the {described} per standard deviation of the input",
+        "units": "1",
+        "target": str(target),
+        "lag": "all, root of the sum of squares" if lag is None else str(lag),
+        "model": windows.model.card.name,
+        "weights_sha256": windows.model.sha256,
+    }
+    if wanted.kind != "embedding":
+        # The embedding is of the whole domain: a place among its attributes would be drawn as a star.
+        out.attrs["base_latitude"] = float(windows.grid.latitude[windows.cell[0]])
+        out.attrs["base_longitude"] = float(windows.grid.longitude[windows.cell[1]])
+    return windows.finished(out.to_dataset())["influence"]

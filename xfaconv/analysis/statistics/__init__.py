@@ -1,0 +1,1 @@
+"""Statistics of labelled fields: anomalies, significance with autocorrelation, correlation, composites, EOFs."""
