@@ -1,4 +1,4 @@
-"""What each part of FAConvLSTM is worth: ``python benchmarks/ablation.py --data ../shared/data``.
+"""Ablation of FAConvLSTM: ``python benchmarks/ablation.py --data ../shared/data``.
 
 The same network is trained with one part removed at a time, on the record of benchmarks/skill.py, to forecast the next
 month and to infer hidden sectors, and compared in both, in the scores of k-means clusters of its embeddings, and in
@@ -42,20 +42,21 @@ CLUSTERS = 7
 SEEDS = (0, 1, 2)
 
 TEXT = """\
-# What each part is worth
+# Ablation of the network components
 
 Written by `python benchmarks/ablation.py --data ../shared/data`.
 
-{setting} In half of the windows a sector of the world is hidden, to be inferred from the rest; the windows are
-blended.
+{setting} In half of the windows a sector of the globe is hidden and has to be inferred from the remaining sectors; the
+windows are blended.
 
-One part is removed (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the share
-of the variance of hidden sectors that is explained, with the spread over the seeds. *Error* is the RMSE of the next
-month's standardised fields over all variables relative to the whole network's, with a 95% interval from a bootstrap
-over blocks of {block} months: above 1 the part helps, and clearly so where the whole interval is. The interval is
-that of the test months; so few seeds say little about the randomness of training, so differences of a percent should
-not be trusted. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates
-and peepholes are removed by freezing them where they have no effect; they still count among the parameters.
+One component is removed (or changed) at a time; each row is the mean over its runs (seeds: {seeds}). *Hidden* is the
+explained share of the variance of hidden sectors, with the standard deviation over the seeds. *Error* is the RMSE of
+the standardised fields of the next month over all variables, relative to that of the complete network, with a 95%
+interval from a bootstrap over blocks of {block} months. Values above 1 mean that the component reduces the error,
+significantly if the whole interval is above 1. The interval represents the sampling of the test months only; with so
+few seeds the variability between training runs is not well known, and differences of one percent should be interpreted
+accordingly. Clusters: K = 7, k-means of the embeddings of all months, scored on the standardised anomalies. Gates and
+peepholes are removed by fixing them at values without effect; they are still included in the number of parameters.
 """
 
 
@@ -100,9 +101,9 @@ def without_peepholes(network: Network) -> None:
 
 
 VARIANTS = {
-    "whole": Variant("nothing: the whole network"),
+    "whole": Variant("nothing (complete network)"),
     "attention": Variant("axial attention", spec=replace(SPEC, attention_every=0)),
-    "every": Variant("steps without attention (it is at every step)", spec=replace(SPEC, attention_every=1)),
+    "every": Variant("steps without attention (attention at every step)", spec=replace(SPEC, attention_every=1)),
     "excitation": Variant("squeeze-excitation", prune=without_excitation),
     "scales": Variant("second scale", spec=replace(SPEC, scales=SPEC.scales[:1])),
     "peepholes": Variant("peepholes", prune=without_peepholes),

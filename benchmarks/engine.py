@@ -58,7 +58,7 @@ end = time.perf_counter()
 print(json.dumps([middle - start, end - middle, [name for name in {HEAVY} if name in sys.modules]]))
 """
 Result = dict[str, Any]
-# What, measured, the bar, and whether it is met.
+# Quantity, measured, target, and whether it is met.
 Row = tuple[str, str, str, bool | None]
 
 
@@ -408,15 +408,16 @@ def peak() -> int:
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Give the page in Markdown; parts that were not run are named at its end."""
     lines = [
-        "# Cost of the engine",
+        "# Computational cost",
         "",
         "Written by `python benchmarks/engine.py`: "
         f"{processor()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name.replace("-", "_")))
         + ". Packaged model `amip-daily-5p6deg`, or one of its size with 8 variables and random weights (speed and "
-        "memory do not depend on the values). Ratios are of times taken in turn in one run, the median of the repeats.",
+        "memory do not depend on the values). Each ratio compares times measured alternately in one run and "
+        "is the median over the repetitions.",
         "",
-        "| what | measured | bar | met | date |",
+        "| quantity | measured | target | met | date |",
         "|---|---|---|---|---|",
     ]
     for name, write in ROWS.items():
@@ -428,7 +429,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     if "memory" in results:
         lines += _memory(results["memory"])
     missing = [name for name in (*ROWS, "memory") if name not in results]
-    lines += ["", "## How", "", *HOW]
+    lines += ["", "## Methods", "", *METHODS]
     if missing:
         lines += ["", f"Not run for this page: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
@@ -436,44 +437,46 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 STORED = (
     "- *Stored record*: a travelling wave with noise (seed 0), rounded to 1/200 of a standard deviation, float32, "
-    "written with Zarr's default compression, one file per variable and block. It is read once before the clock "
-    "starts, so it comes from the page cache: a slower disk adds the same time to both sides and brings the ratio "
-    "closer to 1."
+    "written with Zarr's default compression, one file per variable and block. It is read once before the measurement, "
+    "so that it comes from the page cache. A slower disk adds the same time to both sides and brings the ratio closer "
+    "to 1."
 )
 READING = (
-    "- *Reading* is the same dask blocks under the same scheduler, each reduced to one value as soon as it is there."
+    "- *Reading*: the same dask blocks with the same scheduler, each reduced to one value as soon as it has been read."
 )
 XBATCHER = (
     "- *xbatcher*: half of the stored record; windows of 30 days that overlap by 10, loaded by xbatcher, averaged by "
-    "xarray-regrid, standardised by numpy, the same network, one call per window; both in fresh processes, imports not "
-    "counted. It leaves out the tail that does not fill a window."
+    "xarray-regrid, standardised by numpy, and passed to the same network, one call per window. Both run in new "
+    "processes, and imports are not counted. The steps at the end that do not fill a window are left out."
 )
 WORKERS = "- *Workers*: `LocalCluster`, one thread per process, half of the stored record, the better of two runs each."
 MEMORY = (
-    "- *Memory*: the peak resident memory of a process of its own that makes a record block by block, embeds it and "
+    "- *Memory*: the peak resident memory of a separate process that generates a record block by block, embeds it and "
     "writes the result to Zarr, with 2 threads. It includes Python, torch and all imports."
 )
-HOW = (STORED, READING, XBATCHER, WORKERS, MEMORY)
-BARS = "the bars: equal within 15 % for all lengths, under 3 GB, and `plan` right within 30 %."
+METHODS = (STORED, READING, XBATCHER, WORKERS, MEMORY)
+TARGETS = "Targets: equal within 15 % for all lengths of the record, less than 3 GB, and `plan` correct within 30 %."
 
 
 def _overhead(found: Mapping[str, Any]) -> list[Row]:
-    said = f"{found['ratio']:.2f} times ({found['ours_s']:.2f} s against {found['theirs_s']:.2f} s)"
-    what = f"`ds.faconv.embed()` on {found['days']} days in memory, against a loop in plain torch"
+    said = f"{found['ratio']:.2f} times ({found['ours_s']:.2f} s and {found['theirs_s']:.2f} s)"
+    what = f"`ds.faconv.embed()` on {found['days']} days in memory, compared with a loop in plain torch"
     return [(what, said, "at most 1.10", found["ratio"] <= 1.10)]
 
 
 def _disk(found: Mapping[str, Any]) -> list[Row]:
-    said = f"{found['ratio']:.2f} times ({found['ours_s']:.1f} s against {found['theirs_s']:.1f} s)"
+    said = f"{found['ratio']:.2f} times ({found['ours_s']:.1f} s and {found['theirs_s']:.1f} s)"
     size = f"{found['bytes'] / 1e9:.1f} GB, {found['on_disk'] / 1e9:.1f} GB on disk"
-    what = f"{found['days']} days at 0.25 degrees ({size}) from Zarr to embeddings, against reading the same chunks"
+    what = (
+        f"{found['days']} days at 0.25 degrees ({size}) from Zarr to embeddings, compared with reading the same chunks"
+    )
     return [(what, said, "at most 1.5", found["ratio"] <= 1.5)]
 
 
 def _xbatcher(found: Mapping[str, Any]) -> list[Row]:
-    what = f"{found['days']} of these days, against xbatcher, xarray-regrid and torch"
-    said = f"{found['times_faster']:.1f} times faster ({found['ours_s']:.1f} s against {found['theirs_s']:.1f} s)"
-    peak = f"{found['ours_peak_MB']} MB against {found['theirs_peak_MB']} MB"
+    what = f"{found['days']} of these days, compared with xbatcher, xarray-regrid and torch"
+    said = f"{found['times_faster']:.1f} times faster ({found['ours_s']:.1f} s and {found['theirs_s']:.1f} s)"
+    peak = f"{found['ours_peak_MB']} MB and {found['theirs_peak_MB']} MB"
     agree = f"embeddings differ by at most {found['largest_difference']:.1g} in {found['days_that_theirs_gives']} days"
     return [
         (what, f"{said}; {agree}", "at least 3 times", found["times_faster"] >= 3),
@@ -482,8 +485,8 @@ def _xbatcher(found: Mapping[str, Any]) -> list[Row]:
 
 
 def _workers(found: Mapping[str, Any]) -> list[Row]:
-    what = f"{found['days']} of these days: 2 worker processes of one thread each, against 1"
-    said = f"{found['speed_up']:.2f} times faster ({found['two_s']:.1f} s against {found['one_s']:.1f} s)"
+    what = f"{found['days']} of these days: 2 worker processes of one thread each, compared with 1"
+    said = f"{found['speed_up']:.2f} times faster ({found['two_s']:.1f} s and {found['one_s']:.1f} s)"
     return [(what, said, "at least 1.7 times", found["speed_up"] >= 1.7)]
 
 
@@ -495,7 +498,9 @@ def _graph(found: Mapping[str, Any]) -> list[Row]:
 def _regrid(found: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     for name in ("whole", "30% missing"):
-        what = f"one variable ({name}), {found['days']} days at 0.25 degrees, to the model's grid, against reading"
+        what = (
+            f"one variable ({name}), {found['days']} days at 0.25 degrees, to the model's grid, compared with reading"
+        )
         said = f"{found[name]['regrid']:.2f} times, with anomalies {found[name]['anomalies']:.2f} times"
         rows.append((what, said, "", None))
     return rows
@@ -512,7 +517,7 @@ def _memory(found: Mapping[str, Any]) -> list[str]:
         "",
         f"## Memory ({found['date']})",
         "",
-        f"8 variables at 0.25 degrees, generated; {BARS}",
+        f"8 generated variables at 0.25 degrees. {TARGETS}",
         "",
         "| record | blocks of | written by | peak | `plan` | seconds |",
         "|---|---|---|---|---|---|",
@@ -528,7 +533,10 @@ def _memory(found: Mapping[str, Any]) -> list[str]:
         )
         lines.append(f"| {' | '.join(cells)} |")
     peaks = [row["peak"] for row in found["rows"] if row["block"] == 8 and row["way"] == "to_zarr"]
-    lines += ["", f"Largest over smallest peak between the lengths: {max(peaks) / min(peaks):.2f}."]
+    lines += [
+        "",
+        f"Ratio of the largest to the smallest peak over the lengths of the record: {max(peaks) / min(peaks):.2f}.",
+    ]
     return lines
 
 

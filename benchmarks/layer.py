@@ -1,10 +1,10 @@
 """How fast the layer is: ``python benchmarks/layer.py [--quick]`` writes docs/reference/benchmarks-layer.md.
 
-Each number is measured in a process of its own, one after the other, on the same inputs: float32, batch 1, 7 variables,
+Each value is measured in a separate process, one after the other, with the same inputs: float32, batch 1, 7 variables,
 64 hidden channels, kernel 3 against scales ((3, 1), (3, 2), (5, 3)), bottleneck 16, attention at every 4th step with
-width 32 and 4 heads as in three of the packaged models ("narrow": width 16 and 2 heads). A time is the median
-over repeated sequences of 16 steps (721 x 1440 and training: 4 and 8), divided by their steps. Every process has freed
-a large block of memory before, so that no contender's time includes page faults that it could avoid.
+width 32 and 4 heads as in three of the packaged models ("narrow": width 16 and 2 heads). Each time is the median over
+repeated sequences of 16 steps (721 x 1440 and training: 4 and 8), divided by the number of steps. Every process
+allocates and frees a large block of memory first, so that avoidable page faults are not included.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ TRAINING_GRIDS = ((32, 64), (73, 144))
 CLEAN, TUNED, KERAS = "clean torch ConvLSTM", "tuned torch ConvLSTM", "Keras ConvLSTM2D"
 PLAIN, ATTENTIVE = "FAConvLSTM", "FAConvLSTM with attention"
 MEMORY_AND_FLOPS = (
-    "Peak memory is that of the whole process, torch included. FLOPs are counted by `torch.utils.flop_counter`, which "
-    "sees products and convolutions, not activations."
+    "Peak memory is that of the whole process, including torch. FLOPs are counted by `torch.utils.flop_counter`, which "
+    "includes matrix products and convolutions, but not activations."
 )
 LIMITS = (
-    "In the same run a large copy moved {copy:.1f} GB/s (reads and writes), a large product of matrices did "
-    "{products:.0f} GFLOP/s, and {tanh:.2f} thousand million hyperbolic tangents per second were taken in the cache. "
-    "For the step without attention these alone would need:"
+    "In the same run, copying a large array reached {copy:.1f} GB/s (reads and writes), a large matrix product "
+    "{products:.0f} GFLOP/s, and hyperbolic tangents of values in the cache {tanh:.2f} thousand million per second. At "
+    "these rates, the step without attention would need:"
 )
 VARIABLES, HIDDEN, KERNEL, BOTTLENECK = 7, 64, 3, 16
 SCALES = ((3, 1), (3, 2), (5, 3))
@@ -393,7 +393,7 @@ def _page(
 ) -> str:
     clock = "wall-clock time" if options.clock == "wall" else "processor time (the machine was shared)"
     parts = [
-        "# Speed of the layer",
+        "# Computing time of the layer",
         f"Written by `python benchmarks/layer.py` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {options.threads} "
         f"threads, {clock}, Python {platform.python_version()}, torch {torch.__version__}. "
         + " ".join((__doc__ or "").split("\n\n")[1].split()),
@@ -428,9 +428,9 @@ def _page(
                 for name, found in results.items()
             ],
         ),
-        "## The attention map of one base point",
+        "## Attention map of one base point",
         _table(
-            ["grid", "ms", "peak MiB of the process", "of it before, with the hidden state"],
+            ["grid", "ms", "peak MiB of the process", "MiB before the map, with the hidden state"],
             [
                 [
                     _size(grid),
@@ -442,7 +442,7 @@ def _page(
                 if found
             ],
         ),
-        "## How far from the machine's limits",
+        "## Comparison with the limits of the machine",
         LIMITS.format(copy=machine["bandwidth"] / 1e9, products=machine["flops"] / 1e9, tanh=machine["tanh"] / 1e9),
         "\n".join(
             _limits(grid, results[PLAIN], machine)
@@ -464,7 +464,7 @@ def _page(
             ),
         ]
     else:
-        parts.append("No GPU was at hand.")
+        parts.append("No GPU was available.")
     return "\n\n".join(parts) + "\n"
 
 

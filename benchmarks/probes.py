@@ -36,43 +36,43 @@ PENALTIES = tuple(10.0 ** np.arange(-3, 3.1, 0.5))
 INNER_FOLDS = 5
 OURS, EOFS, RANDOM, SEASON = "embedding", "EOF components", "random weights", "time of year alone"
 TEXT = """\
-# Probes of the embeddings
+# Linear probes of the embeddings
 
 Written by `python benchmarks/probes.py --data ../shared/data`.
 
-Features: the embeddings of a packaged model, as many principal components of the same standardised anomalies (EOFs of
-the training years by xeofs, area-weighted), the same network with random weights, and the time of year alone; two
-harmonics of the year are given to all. Ridge regression; {folds} blocks of the record are predicted in turn from the
-steps farther than a gap (and the lead) away from them, the penalty chosen by the same cross-validation among
-these. An embedding has read the steps before its own, an EOF component has not: that is part of what is compared.
-A block of test years may be predicted by a regression on earlier and later years; the network itself has seen
-its training years only.
+Features: the embeddings of a packaged model; the same number of principal components of the same standardised anomalies
+(EOFs of the training years by xeofs, area-weighted); the embeddings of the same network with random weights; and the
+time of year alone. Two harmonics of the year are added to all of them. The targets are predicted by ridge regression.
+Each of {folds} blocks of the record is predicted from the steps that are farther away than a gap (and the lead); the
+penalty is chosen by the same cross-validation within these steps. An embedding contains information on preceding steps,
+an EOF component does not; this difference is part of the comparison. A block of test years may be predicted by a
+regression on earlier and later years; the network itself was trained on its training years only.
 
-*Explained* is the share of the target's variance over the record, *unseen* the same over the years alone that the
-network was not trained on. *Gain* is the explained share less that of the EOFs, with a 95% interval from a bootstrap
-over blocks of time: above 0 the embedding says more than EOFs of equal number, and clearly so where the whole interval
-is. The network was trained to forecast the fields of its training years, so its gain over the record is too favourable;
-the gain over the unseen years is not, but they are few.
+*Explained* is the explained share of the variance of the target over the record, *unseen* the same over the years on
+which the network was not trained. *Gain* is the explained share minus that of the EOFs, with a 95% interval from a
+bootstrap over blocks of time. If it is above 0, the embedding explains more than the same number of EOF components,
+significantly if the whole interval is above 0. The network was trained to predict the fields of its training years, so
+its gain over the record is too optimistic. The gain over the unseen years is not, but these years are few.
 """
 MONTHS = """\
 ## Months
 
-Target: CPC's Nino3.4 (ERSSTv5), NAO and PNA. `{model}` (weights {weights}): {size} numbers a month, {steps} months from
-{first} to {last}, of which {test} unseen. Gap {gap} months, bootstrap over blocks of {block}.
+Target: CPC's Nino3.4 (ERSSTv5), NAO and PNA. `{model}` (weights {weights}): {size} values per month, {steps} months
+from {first} to {last}, of which {test} unseen. Gap {gap} months, bootstrap over blocks of {block}.
 """
 DAYS = """\
 ## Days: {title}
 
 Target: the leading principal component of sea level pressure {where}, training years. `{model}` (weights {weights}):
-{size} numbers a day, {steps} days from {first} to {last}, of which {test} unseen. Gap {gap} days, bootstrap over blocks
-of {block}.
+{size} values per day, {steps} days from {first} to {last}, of which {test} unseen. Gap {gap} days, bootstrap over
+blocks of {block}.
 """
 SMALLER = """\
-## Networks trained alike
+## Networks with equal training
 
-The monthly targets from the networks of [skill](skill.md), the runs that `benchmarks/skill.py` keeps: 10 degrees,
-{size} numbers a month, trained on blended windows to forecast the next month, and to rebuild it and the present one
-from their embedding; seed 0.
+The monthly targets, predicted from the embeddings of the networks of [skill](skill.md), as stored by
+`benchmarks/skill.py`: 10 degrees, {size} values per month, trained on blended windows to forecast the next month and to
+reconstruct the next and the present month from their embedding; seed 0.
 """
 
 
@@ -308,10 +308,10 @@ def verdict(lines: list[str], name: str) -> str:
                 else:
                     held += 1
         words.append(
-            f"{years.capitalize()}, clearly better than EOFs: {', '.join(better) or 'nowhere'}; clearly worse: "
-            f"{', '.join(worse) or 'nowhere'}; the other {held} intervals hold 0."
+            f"{years.capitalize()}, significantly better than EOFs: {', '.join(better) or 'none'}; significantly "
+            f"worse: {', '.join(worse) or 'none'}; intervals that include 0: {held}."
         )
-    return "\n".join([*words, "Of twenty intervals one may miss 0 by chance."])
+    return "\n".join([*words, "One of twenty intervals may exclude 0 by chance."])
 
 
 def section(data: Path, case: Case, model: Model, targets: dict[str, NDArray[np.float64]], text: str) -> list[str]:
@@ -362,8 +362,17 @@ def smaller_daily_networks(data: Path, folder: Path) -> list[str]:
         target = {"pressure": pressure_component(recipe_data(case.recipe, data))}
         eofs = principal_components(record, number)
         table = probe({**others, EOFS: eofs}, target, record.time.year_phase, record.test, case)
-        words = f"The daily target from the networks of [skill](skill.md), {number} numbers a day; seed 0."
-        lines += [f"### {title}", "", words, "", verdict(table, "FAConvLSTM"), "", *table, ""]
+        words = "The daily target, predicted from the embeddings of the networks of [skill](skill.md)"
+        lines += [
+            f"### {title}",
+            "",
+            f"{words}, {number} values per day; seed 0.",
+            "",
+            verdict(table, "FAConvLSTM"),
+            "",
+            *table,
+            "",
+        ]
     return lines
 
 

@@ -36,32 +36,34 @@ WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"
 NETWORKS = ("faconvlstm", "convlstm", "cnn-lstm", "cnn")
 TITLES = {"faconvlstm": "FAConvLSTM", "convlstm": "ConvLSTM", "cnn-lstm": "CNN-LSTM", "cnn": "CNN"}
 WINDOWS = {
-    "plain": "The windows are those of the record.",
-    "blended": "Each window is blended with another one of the same time of year, as the packaged model is trained.",
+    "plain": "The windows are taken from the record without blending.",
+    "blended": "Each window is blended with another window from the same time of year, "
+    "as in the training of the packaged model.",
 }
 
 TEXT = """\
-# One step ahead, on unseen years
+# Forecast skill one step ahead, in unseen years
 
 Written by `python benchmarks/skill.py --data ../shared/data`.
 
-FAConvLSTM beside the paper's baselines, of equal width and trained alike. These are small networks with a short
-training, not the packaged models, which are longer trained and asked for more; their own skill is in their cards.
-The settings of the monthly table were chosen on 2004-2009 held back from training, with a seed that is in no table. The
-regional records take them over, with a lower learning rate. With twelve variables the bottleneck of the monthly network
-was too narrow (10 to 24% behind ConvLSTM on the test years); a wider one, a third scale and the learning rate were
-chosen on 2006-2007 held back, again with a seed that is in no table.
+FAConvLSTM is compared with the baselines of the paper, with equal width and equal training. These are small networks
+with a short training. The packaged models were trained longer and for more tasks; their skill is given in their cards.
+The settings of the monthly table were chosen on the years 2004-2009, withheld from training, with a seed that is not in
+any table. The regional records use the same settings with a lower learning rate. For twelve variables the bottleneck of
+the monthly network was too narrow (errors 10 to 24% larger than those of ConvLSTM in the test years). A wider
+bottleneck, a third scale and the learning rate were chosen on the withheld years 2006-2007, again with a seed that is
+not in any table.
 
-RMSE, and in brackets anomaly correlation, are weighted by area. *Ratio* is the RMSE of FAConvLSTM over that of the row,
-with a 95% interval from a bootstrap over blocks of time (the same blocks for both): below 1 FAConvLSTM is better, and
-clearly so where the whole interval is.
+RMSE and, in brackets, anomaly correlation are weighted by area. *Ratio* is the RMSE of FAConvLSTM divided by that of
+the row, with a 95% interval from a bootstrap over blocks of time (the same blocks for both). Values below 1 mean that
+FAConvLSTM is better, significantly if the whole interval is below 1.
 """
 COST = """\
-## Cost
+## Computational cost
 
-Training is that of the monthly table, blended windows. One month at 2.5 degrees (73 x 144 points) is the state after
-one more month, without gradients, one thread, the least of {repeats} passes over {months} months, the networks taking
-turns.
+The training times refer to the monthly table with blended windows. The time for one month at 2.5 degrees (73 x 144
+points) is that of advancing the state by one month, without gradients, with one thread; it is the minimum of {repeats}
+passes over {months} months, with the networks in alternating order.
 
 | | parameters of core and attention | training [CPU s, one thread] | one month at 2.5 degrees [ms] |
 |---|---|---|---|
@@ -128,14 +130,14 @@ class Case:
     @property
     def setting(self) -> str:
         """Say how the networks were trained and tested."""
-        recipe, unit = self.recipe, "months" if self.recipe.step == "1M" else "days"
+        recipe, unit = self.recipe, "month" if self.recipe.step == "1M" else "day"
         return (
             f"{self.words}; trained on {recipe.train[0]} to {recipe.train[1]}, tested on {recipe.test[0]} to "
-            f"{recipe.test[1]}. Each network has {SPEC.hidden} hidden channels and the same head and read-out, starts "
-            f"at damped persistence, and is trained for {SCHEDULE.updates} updates of {SCHEDULE.batch} windows of "
-            f"{SCHEDULE.window} {unit}, learning rate {self.learning_rate:g}, to forecast the next of them, and to "
-            "rebuild it and the present one from its embedding. FAConvLSTM has attention at every third step, a "
-            f"bottleneck of {self.bottleneck} channels and {len(self.scales)} scales."
+            f"{recipe.test[1]}. Each network has {SPEC.hidden} hidden channels and the same head and read-out, is "
+            f"initialised at the forecast of damped persistence, and is trained for {SCHEDULE.updates} updates of "
+            f"{SCHEDULE.batch} windows of {SCHEDULE.window} {unit}s, learning rate {self.learning_rate:g}, to forecast "
+            f"the next {unit} and to reconstruct the next and the present {unit} from its embedding. FAConvLSTM has "
+            f"attention at every third step, a bottleneck of {self.bottleneck} channels and {len(self.scales)} scales."
         )
 
 
@@ -166,7 +168,7 @@ SCHEDULE = Schedule(updates=400, batch=4, window=6, learning_rate=1e-2, weight_d
 MONTHS = Case(
     RECIPES["ncep-monthly-2p5deg"],
     stride=4,
-    words="NCEP/NCAR reanalysis 1 and OISST v2, monthly means, every 4th point of the 2.5 degree grid (10 degrees)",
+    words="NCEP/NCAR reanalysis 1 and OISST v2, monthly means, grid stride 4 on the 2.5 degree grid (10 degrees)",
     seeds=(0, 1, 2),
     windows=("plain", "blended"),
     learning_rate=1e-2,
@@ -179,7 +181,7 @@ CASES = (
     Case(
         RECIPES["era5-peru-monthly-0p25deg"],
         stride=3,
-        words="ERA5, monthly means, every 3rd point (0.75 degrees)",
+        words="ERA5, monthly means, grid stride 3 (0.75 degrees)",
         segment=12,
         warmup=8,
         block=12,
@@ -188,7 +190,7 @@ CASES = (
     Case(
         RECIPES["amip-daily-5p6deg"],
         stride=2,
-        words="The SIMULATION, daily means, every 2nd point (11.25 degrees)",
+        words="The SIMULATION, daily means, grid stride 2 (11.25 degrees)",
         learning_rate=1.5e-2,
         bottleneck=56,
         scales=((3, 1), (3, 2), (5, 1)),
@@ -340,12 +342,12 @@ def beside_convlstm(table: dict[str, dict[str, Any]]) -> str:
     clearly_behind = [name for name, (_, low, _) in rival.items() if low > 1]
 
     def listed(names: list[str]) -> str:
-        return ", ".join(names) or "nothing"
+        return ", ".join(names) or "none"
 
     return (
-        f"Beside ConvLSTM, FAConvLSTM is clearly better in: {listed(clearly_ahead)}; better, the interval holding 1, "
-        f"in: {listed(ahead)}; worse, the interval holding 1, in: {listed(behind)}; clearly worse in: "
-        f"{listed(clearly_behind)}."
+        f"Compared with ConvLSTM, FAConvLSTM is significantly better in: {listed(clearly_ahead)}; better, but not "
+        f"significantly, in: {listed(ahead)}; worse, but not significantly, in: {listed(behind)}; significantly worse "
+        f"in: {listed(clearly_behind)}."
     )
 
 
@@ -373,10 +375,10 @@ def cost(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(f"| {TITLES[name]} | {rows[0]['parameters']} | {seconds[name]:.0f} | {speed[name]:.1f} |")
     size = runs["faconvlstm"][0]["parameters"] / runs["convlstm"][0]["parameters"]
     words = (
-        f"FAConvLSTM has {size:.2f} of the parameters of ConvLSTM; a month of forecasting at 2.5 degrees takes "
-        f"{speed['faconvlstm'] / speed['convlstm']:.2f} of its time, training at 10 degrees "
-        f"{seconds['faconvlstm'] / seconds['convlstm']:.2f}: on so coarse a grid that is the time of many small "
-        "operations, not of the arithmetic that the layer saves."
+        f"FAConvLSTM has {size:.2f} of the parameters of ConvLSTM; a forecast of one month at 2.5 degrees takes "
+        f"{speed['faconvlstm'] / speed['convlstm']:.2f} of its time, and training at 10 degrees "
+        f"{seconds['faconvlstm'] / seconds['convlstm']:.2f}. On such a coarse grid, the time is dominated by many "
+        "small operations and not by the arithmetic that the layer saves."
     )
     return [*lines, "", words, ""]
 

@@ -86,34 +86,33 @@ PAPER = {
 }
 
 TEXT = """\
-# Table I on real reanalysis
+# Table I of the paper, with reanalysis data
 
-Written by `python benchmarks/table1.py --data ../shared/data`; every number is the mean and the standard deviation
-over seeds {first} to {last}. k-means makes K = {clusters} clusters of the steps of a record.
+Written by `python benchmarks/table1.py --data ../shared/data`; every entry is the mean and the standard deviation over
+seeds {first} to {last}. k-means groups the steps of a record into K = {clusters} clusters.
 
-Four networks of 16 hidden channels, 16 numbers per step, are trained alike: {updates} updates of {batch} windows of
-{window} steps, learning rate {rate:g}, to forecast the next step and to reconstruct the present one from the embedding
-alone. They read the min-max normalised data averaged over boxes (8 x 8 points of ERA5, 2 x 2 of ERA-Interim), seasonal
-cycle included; training on the full grid takes too long for five seeds on a CPU. Settings were chosen on seeds 100 to
-102, which are not in the tables; earlier tables (200 updates, another head, the embeddings' own distances) had
-FAConvLSTM first in none of the scores.
+Four networks with 16 hidden channels and embeddings of 16 components have the same training: {updates} updates of
+{batch} windows of {window} steps, learning rate {rate:g}, to forecast the next step and to reconstruct the present one
+from the embedding alone. They read min-max normalised data averaged over boxes (8 x 8 points of ERA5, 2 x 2 of
+ERA-Interim), including the seasonal cycle; training on the full grid takes too long for five seeds on a CPU. Settings
+were chosen on seeds 100 to 102, which are not in the tables. In earlier tables (200 updates, another head, distances
+between the embeddings themselves) FAConvLSTM was first in none of the scores.
 
-The paper gives its subspace head to FAConvLSTM alone. *As in the paper* the three others end in a global mean of their
-hidden states and a linear map; *same head* gives them FAConvLSTM's, which pools through the patterns that rebuild the
-fields and attends to the step before. Everything else, the patterns that rebuild the fields and the channels of
-position and season included, is the same for all.
+In the paper only FAConvLSTM has the subspace head. In the tables *As in the paper*, the other three networks end with a
+global mean of their hidden states and a linear map. In the tables *Same head*, they have the head of FAConvLSTM, which
+pools through the patterns that reconstruct the fields and attends to the previous step. Everything else is the same for
+all networks, including the patterns that reconstruct the fields and the input channels for position and season.
 
-The distance between two embeddings is that between the fields that they rebuild. Nothing in training makes the
-embeddings' own distances equal to distances of the data, and k-means sees distances only; below each table stands what
-they give.
+The distance between two embeddings is defined as that between the fields reconstructed from them. The training does not
+make distances between the embeddings themselves equal to distances in the data, and k-means depends on distances only.
+The results for these distances are given below each table.
 
-Scores as the paper's group defines them (`cluster_scores` in `benchmarks/table1.py`). *In data space* they depend on
-the labels only: the samples are the min-max normalised data on the full grid. k-means on the data minimises RMSE and so
-maximises CH there by construction, and k-means on EOFs nearly does: no network can be expected to pass these rows in
-RMSE and CH.
-*In embedding space* each row is scored in a space of its own, so scores of scale (RMSE, Var, I-CD) cannot be compared
-between rows, and the others reward a space that is itself made of few clusters: they say little about the climate.
-Bold: best of the four networks.
+The scores are defined as by the authors of the paper (`cluster_scores` in `benchmarks/table1.py`). *In data space* they
+depend on the cluster labels only; the samples are the min-max normalised data on the full grid. There, k-means on the
+data minimises RMSE and thus maximises CH by construction, and k-means on EOFs nearly does. No network can be expected
+to exceed these rows in RMSE and CH. *In embedding space* each row is scored in a different space. Scores that depend on
+scale (RMSE, Var, I-CD) therefore cannot be compared between rows, and the other scores favour spaces that themselves
+consist of few clusters; they contain little information about the climate. Bold: best of the four networks.
 """
 
 
@@ -462,7 +461,7 @@ def verdict(runs: dict[str, list[dict[str, Any]]], networks: Sequence[str], spac
     return (
         f"FAConvLSTM is the best of the four in {len(best)} of 6 ({_listed(best)}); the difference to the best other "
         f"network is at least twice its standard error over the seeds in: {_listed(clear)}; another network is better "
-        f"by as much in: {_listed(lost)}."
+        f"by the same criterion in: {_listed(lost)}."
     )
 
 
@@ -476,11 +475,12 @@ def reasons(runs: dict[str, list[dict[str, Any]]], networks: Sequence[str]) -> s
     floor = _mean(runs["raw"], "data")["rmse"]
     best, _, _ = won(runs, networks, "plain")
     return (
-        f"With the embeddings' own distances instead: best in {len(best)} of 6 ({_listed(best)}). Over the {len(rows)} "
-        f"runs the variance that is not reconstructed correlates {related['rmse']:+.2f} with RMSE in data space and "
-        f"{related['silhouette']:+.2f} with its silhouette. RMSE is {100 * (min(means) / floor - 1):.1f} to "
-        f"{100 * (max(means) / floor - 1):.1f}% above the least that k-means on the data finds; it differs by "
-        f"{np.std(means, ddof=1):.2g} between the means of the networks and by {within:.2g} between seeds of one."
+        f"With distances between the embeddings themselves: best in {len(best)} of 6 ({_listed(best)}). Over the "
+        f"{len(rows)} runs the correlation of the unreconstructed variance is {related['rmse']:+.2f} with RMSE in data "
+        f"space and {related['silhouette']:+.2f} with the silhouette in data space. RMSE is "
+        f"{100 * (min(means) / floor - 1):.1f} to {100 * (max(means) / floor - 1):.1f}% above the minimum found by "
+        f"k-means on the data. Its standard deviation is {np.std(means, ddof=1):.2g} between the means of the networks "
+        f"and {within:.2g} between the seeds of one network."
     )
 
 
@@ -517,7 +517,7 @@ def page(results: dict[str, tuple[str, dict[str, list[dict[str, Any]]]]], update
     lines += [f"| {name} | " + " | ".join(f"{value:g}" for value in row) + " |" for name, row in PAPER.items()]
     lines += [
         "",
-        "Its data and years are not those of the tables above: only the order of the rows can be compared.",
+        "The data and years differ from those of the tables above; only the order of the rows can be compared.",
         "",
     ]
     return "\n".join(lines)
