@@ -124,15 +124,9 @@ def _find(ds: xr.Dataset, role: str) -> FoundCoordinate:
     if chosen:
         raise _refused("ambiguous", ", ".join(map(repr, chosen)), role=role, name=chosen[1])
     if names:
-        dims = tuple(map(str, ds[names[0]].dims))
-        raise _refused(
-            "curvilinear",
-            f"shape {ds[names[0]].shape}",
-            role=role,
-            name=names[0],
-            ndim=len(dims),
-            dims=dims,
-        )
+        first, dims = ds[names[0]], tuple(map(str, ds[names[0]].dims))
+        words = {"role": role, "name": names[0], "ndim": first.ndim, "dims": dims}
+        raise _refused("curvilinear", f"shape {first.shape}", **words)
     bare = next((name for name in rules if name in ds.dims and name not in ds.variables), None)
     if bare is not None:
         raise _refused("without values", f"a dimension of {ds.sizes[bare]} without values", role=role, name=bare)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
@@ -14,8 +13,6 @@ from xfaconv.names.tables import entries, identity
 from xfaconv.names.units import Conversion, conversion, is_depth, parse_units
 from xfaconv.names.variables import RULES, FoundVariable
 from xfaconv.specs import VariableSpec
-
-_LEVEL_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ def _match(
         opposite = entry is not None and entry.opposite == variable.key
         if variable.key != key and not opposite:
             continue
-        index = _level_index(variable, level)
+        index = variable.level_index(level)
         if entry is not None and entry.on_levels and level is not None and index is None:
             continue
         sign = -1.0 if opposite else 1.0
@@ -183,13 +180,6 @@ def _match(
     return best[0]
 
 
-def _level_index(variable: FoundVariable, level: float | None) -> int | None:
-    if level is None or not variable.levels:
-        return None
-    close = np.flatnonzero(np.isclose(variable.levels, level, rtol=_LEVEL_TOLERANCE, atol=0))
-    return int(close[0]) if close.size else None
-
-
 def _match_given(
     ds: xr.Dataset, found: Sequence[FoundVariable], spec: VariableSpec, given: str, level: float | None
 ) -> Match:
@@ -200,9 +190,9 @@ def _match_given(
     coordinate = level_coordinate(array)
     if coordinate is None or level is None:
         return Match(spec, FoundVariable(given, key, (), "", RULES[0], units))
-    levels = tuple(float(value) for value in level_values(array.coords.to_dataset(), coordinate))
+    levels = tuple(float(value) for value in level_values(array, coordinate))
     source = FoundVariable(given, key, levels, coordinate, RULES[0], units)
-    index = _level_index(source, level)
+    index = source.level_index(level)
     if index is None:
         raise CoordinateError(
             f"variable {given!r} has no level {level:g} hPa, which the model reads as {spec.name!r}",

@@ -101,10 +101,8 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     notes: tuple[str, ...] = ()
     if ds[name].chunks is not None:
         lazy, name = name, _start_in_memory(ds, name, usable)
-        values, notes = (
-            ds[name].values + ds["step"].values,
-            (f"valid times are {name!r} plus 'step', since {lazy!r} is lazy",),
-        )
+        values = ds[name].values + ds["step"].values
+        notes = (f"valid times are {name!r} plus 'step', since {lazy!r} is lazy",)
     elif readable:
         values = np.array(ds[name].values)
     else:
