@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -223,7 +224,9 @@ def _stage(schedule: Mapping[str, Any], objective: Mapping[str, Any] | None = No
 
 
 def _with_tuples(value: Any) -> Any:
-    """Put tuples in place of lists, at every depth."""
+    """Put tuples in place of lists at every depth, and text in place of the dates that YAML makes of 2001-01-01."""
+    if isinstance(value, date):
+        return str(value)
     if isinstance(value, Mapping):
         return {name: _with_tuples(part) for name, part in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
