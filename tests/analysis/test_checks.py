@@ -18,9 +18,17 @@ from xfaconv.analysis import (
     regimes,
     teleconnection,
 )
-from xfaconv.analysis.explanation.checks import _claim, attention_maps, check_skill, surrogate_windows
-from xfaconv.analysis.explanation.network_probe import Probe, Window, cut_windows, find_target, shuffled_copy
-from xfaconv.analysis.explanation.occlusion import cut_boxes, partial_rank_correlation
+from xfaconv.analysis.explanation.checks import _claim, check_skill, surrogate_windows
+from xfaconv.analysis.explanation.network_probe import (
+    Probe,
+    Window,
+    attention_maps,
+    cut_windows,
+    find_target,
+    shuffled_copy,
+)
+from xfaconv.analysis.explanation.occlusion import cut_boxes
+from xfaconv.analysis.statistics.correlation import partial_rank_correlation
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ArgumentError, ModelError, TimeError
 from xfaconv.grid import Grid
@@ -191,17 +199,17 @@ def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target:
         found = influence(small, **asked, target=target, lag=[0, 1, 2, 3], samples=3, **options(model))
         found = found.isel(time=1)
         probe, window = window_of(model, small)
-        foretold = np.einsum("lvij,lvij->vij", found.values, window.fields[::-1])
+        predicted_change = np.einsum("lvij,lvij->vij", found.values, window.fields[::-1])
 
         plain = norms(probe, window, window.fields[None], target)[0]
-        change = np.empty_like(foretold)
+        change = np.empty_like(predicted_change)
         for variable in range(3):
             for row in range(GRID.shape[0]):
                 occluded = np.repeat(window.fields[None], GRID.shape[1], axis=0)
                 occluded[np.arange(GRID.shape[1]), :, variable, row, np.arange(GRID.shape[1])] = 0
                 change[variable, row] = plain - norms(probe, window, occluded, target)
-        assert np.corrcoef(foretold.ravel(), change.ravel())[0, 1] > least
-        strongest = np.argsort(-np.abs(foretold), axis=None)[:20]
+        assert np.corrcoef(predicted_change.ravel(), change.ravel())[0, 1] > least
+        strongest = np.argsort(-np.abs(predicted_change), axis=None)[:20]
         assert np.abs(change).ravel()[strongest].mean() > 3 * np.abs(change).mean()
 
 
@@ -385,7 +393,7 @@ def test_partial_correlation_removes_what_a_control_explains() -> None:
     assert np.isnan(partial_rank_correlation(control, y, [control]))
 
 
-def test_the_checks_are_lazy_and_says_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
+def test_the_checks_are_lazy_and_say_what_may_be_claimed(model: Model, data: xr.Dataset, no_computes: Any) -> None:
     with no_computes():
         lazy = check_attention(data.chunk(time=40), (0, 90), samples=3, **options(model))
     out = lazy.compute(scheduler="synchronous")
