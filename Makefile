@@ -80,7 +80,7 @@ bench: $(READY)-bench
 clean:
 	rm -rf demo-output build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find xfaconv tests -name __pycache__ -type d -exec rm -rf {} +
-	@echo "The environment in $(VENV) is kept; remove it yourself to begin anew."
+	@echo "The environment in $(VENV) is kept; remove it yourself to make a new one."
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV_ARGS) $(VENV)
