@@ -1,7 +1,7 @@
 """Whether attention and importance of a network trained for minutes find teleconnections that were planted.
 
     python benchmarks/planted.py                 seeds 1 to 6, about 3 CPU minutes each
-    python benchmarks/planted.py --plain         attention and objective as in the packaged models, 2 CPU minutes
+    python benchmarks/planted.py --plain         without the two settings that the packaged models lack, 2 CPU minutes
     python benchmarks/planted.py --hide --seeds 0   trained as the packaged models are
 
 `xfaconv.tutorial.planted` makes daily fields in which twelve regions drive twelve others one day later: four along a
