@@ -74,13 +74,13 @@ docs: $(READY)-docs
 # Those of speed and of planted data need nothing; those of skill read the training data in the folder DATA.
 DATA ?= ../shared/data
 bench: $(READY)-bench
-	for name in comparison engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
+	for name in engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
 	for name in skill ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done
 
 clean:
 	rm -rf demo-output build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find xfaconv tests -name __pycache__ -type d -exec rm -rf {} +
-	@echo "The environment in $(VENV) is kept; remove it yourself to begin anew."
+	@echo "The environment in $(VENV) is kept; remove it yourself to make a new one."
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV_ARGS) $(VENV)

@@ -269,7 +269,7 @@ def regrid(given: argparse.Namespace) -> Result:
 
 
 def import_cost(given: argparse.Namespace) -> Result:
-    """Import xarray and then xfaconv in fresh processes: milliseconds, and heavy packages that come with xfaconv."""
+    """Import xarray and then xfaconv in new processes: milliseconds, and heavy packages that come with xfaconv."""
     repeats = max(given.repeats, 9)
     runs = [json.loads(subprocess.check_output([sys.executable, "-c", IMPORTS])) for _ in range(repeats)]  # noqa: S603
     xarray, ours = (median(run[place] for run in runs) for place in (0, 1))

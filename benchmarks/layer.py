@@ -215,7 +215,7 @@ def _clock(name: str) -> Callable[[], float]:
 
 
 def _timed(work: Callable[[], object], clock: Callable[[], float], seconds: float, sync: Callable[[], object]) -> float:
-    """Median time of one call, over at least three calls and about so many seconds."""
+    """Median time of one call, over at least three calls and about the given number of seconds."""
     work()
     sync()
     times: list[float] = []
@@ -321,7 +321,7 @@ def measure_machine(options: argparse.Namespace) -> Result:
 
 
 def _in_a_process(arguments: list[str], options: argparse.Namespace) -> Result | None:
-    """Measure in a fresh process; None where it fails, with the reason on the terminal."""
+    """Measure in a new process; None if it fails, with the reason on the terminal."""
     command = [sys.executable, __file__, *arguments, "--threads", str(options.threads), "--clock", options.clock]
     command += ["--seconds", str(options.seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very script

@@ -351,7 +351,7 @@ def embed(
     embedding : ndarray (scored step, number)
         Embeddings of the scored steps.
     measured : ndarray (scored step, number)
-        The same turned and stretched, so that their distances are those of the fields that they rebuild.
+        The same, rotated and scaled so that their distances are those of the fields that they rebuild.
     cost : dict
         What the run cost and reached.
     """
@@ -377,13 +377,13 @@ def embed(
         error = (network.reconstruct(encoded, geometry) - values).square().mean() / values.square().mean()
         patterns = network.reconstruct(torch.eye(network.spec.embedding)[None], geometry)[0].flatten(1).double()
     embedding = encoded[0].numpy().astype(np.float64)[record.scored]
-    stretch, turn = np.linalg.eigh((patterns @ patterns.T).numpy())
+    scaling, rotation = np.linalg.eigh((patterns @ patterns.T).numpy())
     cost = {
         "seconds": seconds,
         "parameters": parameters(network),
         "unexplained": float(error),
     }
-    return embedding, embedding @ turn * np.sqrt(np.maximum(stretch, 0)), cost
+    return embedding, embedding @ rotation * np.sqrt(np.maximum(scaling, 0)), cost
 
 
 def score(record: Record, vectors: NDArray[np.float64], seed: int) -> dict[str, Any]:

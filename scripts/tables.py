@@ -1,20 +1,24 @@
-"""Tables of the packaged models: the README's from their cards, and their importance by each method.
+"""Numbers that stand in pages: the README's table of models, importance by each method, what other packages do.
 
     python scripts/tables.py models [--check]       the table of models in the README; --check only compares
     python scripts/tables.py importance             importance on the embedded samples, printed in Markdown
     python scripts/tables.py importance --data ../shared/data --write    also the regional models, and into the cards
+    python scripts/tables.py comparison             what other packages do, for docs/explanation/comparison.md
 
 Importance is measured for the embedding of each model. Writing changes the cards alone: weights and their hash stay.
+The comparison needs xeofs, xbatcher and Keras (``pip install ".[bench]"``); its data are random with a fixed seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import xfaconv
@@ -145,6 +149,59 @@ def importance(given: argparse.Namespace) -> None:
             model.updated(metrics={**model.card.metrics, "importance": entry}).save(path)
 
 
+def precision_of_xeofs() -> str:
+    """Type of the EOFs that xeofs makes of float32 fields."""
+    import xeofs
+
+    field = xr.DataArray(
+        np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32"),
+        {"time": np.arange(40), "lat": np.linspace(-60, 60, 6), "lon": np.arange(8) * 45.0},
+        ("time", "lat", "lon"),
+    )
+    return str(xeofs.single.EOF(n_modes=2).fit(field, dim="time").components().dtype)
+
+
+def covered_by_xbatcher(steps: int = 1000, window: int = 12) -> int:
+    """Count the steps of a record that are in some batch."""
+    import xbatcher
+
+    record = xr.Dataset({"x": ("time", np.arange(steps))})
+    batches = xbatcher.BatchGenerator(record, {"time": window})
+    return len(set(np.concatenate([batch.x.values for batch in batches]).tolist()))
+
+
+def changes_of_a_convlstm() -> tuple[float, float]:
+    """Give the relative L2 change of a ConvLSTM2D by rolled longitudes, and by a start two steps before the end."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    rows, columns = np.meshgrid(np.linspace(0, np.pi, 32), np.linspace(0, 2 * np.pi, 64, endpoint=False), indexing="ij")
+    waves = sum(random.normal() * np.cos(k * columns + random.normal()) * np.sin(rows) for k in range(1, 6))
+    fields = (waves + 0.3 * random.normal(size=(12, 32, 64)))[None, ..., None].astype("float32")
+    layers = keras.Sequential([keras.layers.ConvLSTM2D(16, 5, padding="same", return_sequences=True) for _ in range(4)])
+    whole = np.asarray(layers.predict(fields, verbose=0))[0, -1]
+    rolled = np.asarray(layers.predict(np.roll(fields, 32, axis=3), verbose=0))[0, -1]
+    restarted = np.asarray(layers.predict(fields[:, 10:], verbose=0))[0, -1]
+    size = np.linalg.norm(whole)
+    by_roll = np.linalg.norm(np.roll(rolled, -32, axis=1) - whole) / size
+    return float(by_roll), float(np.linalg.norm(restarted - whole) / size)
+
+
+def comparison(given: argparse.Namespace) -> None:  # noqa: ARG001 - it has no arguments
+    """Print what docs/explanation/comparison.md says of other packages."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+    import xbatcher
+    import xeofs
+
+    by_roll, by_start = changes_of_a_convlstm()
+    print(f"xeofs {xeofs.__version__}: EOFs of float32 are {precision_of_xeofs()}")
+    print(f"xbatcher {xbatcher.__version__}: windows of 12 cover {covered_by_xbatcher()} of 1000 steps")
+    print(f"Keras {keras.__version__} ConvLSTM2D, four layers, random weights, zero padding:")
+    print(f"  {by_roll:.0%} change by rolling the longitudes, {by_start:.0%} by a start two steps before the end")
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,6 +215,7 @@ def main() -> None:
     command.add_argument("--data", type=Path, help="folder with the fields of the regional models")
     command.add_argument("--write", action="store_true", help="write the numbers into the cards of the packaged models")
     command.set_defaults(run=importance)
+    commands.add_parser("comparison", help="what other packages do").set_defaults(run=comparison)
     given = parser.parse_args()
     given.run(given)
 

@@ -16,7 +16,7 @@ MOST_UNLINKED_AUROC = 0.60
 MOST_NOISE = 0.05
 
 
-@pytest.mark.timeout(1200)  # half a minute of one core, which a busy machine stretches
+@pytest.mark.timeout(1200)  # half a minute of one core, longer on a busy machine
 def test_planted_links_are_found_and_noise_is_least() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

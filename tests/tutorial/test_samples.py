@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts import samples as cutter
 from tests.local_server import LocalServer, local_server
 from xfaconv.errors import ArgumentError, DownloadError
-from xfaconv.tutorial import list_datasets, make_samples, open_dataset, register_dataset, samples
+from xfaconv.tutorial import list_datasets, open_dataset, register_dataset, samples
 
 FOLDER = Path(samples.__file__).parent / "data"
 
@@ -122,8 +123,8 @@ def test_an_embedded_name_cannot_be_taken() -> None:
 
 
 def test_the_samples_are_what_the_script_makes(shared_data: Path, tmp_path: Path) -> None:
-    for name in make_samples.CUTS:
-        made = make_samples.make(name, shared_data, tmp_path)
+    for name in cutter.CUTS:
+        made = cutter.make(name, shared_data, tmp_path)
         with (
             xr.open_dataset(made, mask_and_scale=False) as again,
             xr.open_dataset(FOLDER / f"{name}.nc", mask_and_scale=False) as embedded,
@@ -141,5 +142,5 @@ def test_a_sample_holds_exactly_the_numbers_of_its_source(shared_data: Path) -> 
 
 def test_absent_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="absent") as caught:
-        make_samples.make("amip", tmp_path, tmp_path)
+        cutter.make("amip", tmp_path, tmp_path)
     assert "amip-daily-5p6deg-2008.nc" in caught.value.expected

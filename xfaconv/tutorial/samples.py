@@ -24,7 +24,7 @@ Chunks = Mapping[str, int] | int | Literal["auto"] | None
 
 
 def list_datasets() -> list[str]:
-    """List the names that `open_dataset` knows.
+    """List the names that `open_dataset` accepts.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def open_dataset(name: str, *, chunks: Chunks = AS_STORED) -> xr.Dataset:
     >>> ds.sst.sizes["time"], ds.sst.chunks is not None
     (144, True)
     """
-    # xarray knows a dict when it sees one, and no other mapping.
+    # xarray takes a dict, but no other mapping.
     chunks = dict(chunks) if isinstance(chunks, Mapping) else chunks
     with _LOCK:
         remote = _REGISTERED.get(name) if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""Cut the embedded samples out of the files they come from: ``python -m xfaconv.tutorial.make_samples --data FOLDER``.
+"""Cut the embedded samples out of the files they come from: ``python scripts/samples.py --data FOLDER``.
 
 The packed integers are copied as they are, so that a sample holds exactly the numbers of its source.
 """
@@ -13,12 +13,12 @@ import xarray as xr
 
 from xfaconv.errors import ArgumentError
 
-_HERE = Path(__file__).parent / "data"
+_SAMPLES = Path(__file__).resolve().parents[1] / "xfaconv" / "tutorial" / "data"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One sample: its sources, its span, and what it says of itself."""
+    """One sample: its sources, its years, and its attributes."""
 
     sources: tuple[str, ...]
     start: str
@@ -116,7 +116,7 @@ def main() -> None:
     """Write all samples."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the sources")
-    parser.add_argument("--target", type=Path, default=_HERE, help="folder to write to")
+    parser.add_argument("--target", type=Path, default=_SAMPLES, help="folder to write to")
     arguments = parser.parse_args()
     for name in CUTS:
         path = make(name, arguments.data, arguments.target)
