@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xfaconv.eofs import leading_modes
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
