@@ -67,10 +67,9 @@ def line_of_dates(array: xr.DataArray, name: str) -> str:
     levels = line_of_parts(ds, name, [])
     if levels:
         return levels
-    for dates in _expressions(array, name, units):
-        if _gives_dates(dates, ds):
-            put = dates if dim in (name, "") else f"({dim!r}, {dates})"
-            return f"ds = ds.assign_coords({name}={put})"
+    found = next((dates for dates in _expressions(array, name, units) if _gives_dates(dates, ds)), None)
+    if found is not None:
+        return f"ds = ds.assign_coords({name}={found if dim in (name, '') else f'({dim!r}, {found})'})"
     return f"ds = ds{offer_dates(dim or name, array.size)}"
 
 
@@ -88,14 +87,15 @@ def _expressions(array: xr.DataArray, name: str, units: str) -> Iterator[str]:
     """Give expressions that may make dates, the likeliest first."""
     values = f"ds[{name!r}].values"
     if array.dtype.kind in "OSU":
-        yield f"pd.to_datetime({values}.astype(str), format='%Y-%m-%d_%H:%M:%S')"
-        for form in _DIGITS.values():
-            yield f"pd.to_datetime({values}.astype(str), format={form!r})"
+        for text in ("%Y-%m-%d_%H:%M:%S", *_DIGITS.values()):
+            yield f"pd.to_datetime({values}.astype(str), format={text!r})"
         yield f"pd.to_datetime({values})"
         yield f"pd.to_datetime({values}.astype(str))"
-    if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(np.asarray(array.values, dtype=float)).all():
+    if array.dtype.kind not in "iuf" or array.size == 0:
         return
     numbers = np.atleast_1d(np.asarray(array.values, dtype=np.float64))
+    if not (np.abs(numbers) < _FILL).all():
+        return
     since = re.match(r"\s*(month|mon|year|yr)s?\s+since\s+(\d{1,4})(?:-(\d{1,2}))?", units.lower())
     if since is not None:
         year, month = int(since[2]), int(since[3] or 1)
