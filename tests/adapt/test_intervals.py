@@ -158,7 +158,7 @@ def test_bounds_that_were_guessed_from_the_stamps_say_nothing(step):
 def test_what_lies_in_a_file_is_not_kept_in_memory(tmp_path):
     cut = edges("1M", "standard")
     ds = data(cut[1:]).assign(time_bnds=(("time", "nv"), np.stack([cut[:-1], cut[1:]], axis=1)))
-    ds.time.attrs["bounds"] = "time_bnds"
+    ds.time.attrs["bounds"], ds.time.encoding["units"] = "time_bnds", UNITS
     ds.to_netcdf(tmp_path / "cesm.nc")
     for chunks in (None, {}):
         with xr.open_dataset(tmp_path / "cesm.nc", chunks=chunks) as opened:
@@ -198,3 +198,10 @@ def test_the_embedding_of_the_months_that_bounds_tell():
     np.testing.assert_array_equal(found, month.faconv.embed())
     np.testing.assert_array_equal(found.time, ends)
     assert "the middle of 'time_bnds' says when each step is" in found.attrs["processing"]
+    # Seasons of results are those of the intervals too.
+    by_season = [ds.faconv.importance(method="gate", season="DJF") for ds in (cesm, month)]
+    np.testing.assert_array_equal(*by_season)
+    assert set(by_season[0].time.dt.month.values) == {1, 2, 3}
+    maps = [ds.faconv.teleconnection((0, -140), variable="z500", season="DJF", surrogates=19) for ds in (cesm, month)]
+    np.testing.assert_allclose(maps[0].attention, maps[1].attention)
+    np.testing.assert_allclose(maps[0].correlation, maps[1].correlation)

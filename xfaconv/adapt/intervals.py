@@ -33,6 +33,8 @@ class Intervals:
         Middle of each interval, datetime64 or cftime as the stamps are.
     step : str or None
         Step that the length of the intervals tells, None where it is no step that models have.
+    outside : bool
+        Whether any stamp lies outside its interval, or at its end.
     note : str
         What was read.
     restamp : str
@@ -41,6 +43,7 @@ class Intervals:
 
     middle: NDArray[Any]
     step: str | None
+    outside: bool
     note: str
     restamp: str
 
@@ -87,7 +90,9 @@ def read_intervals(ds: xr.Dataset, found: FoundCoordinate, stamps: NDArray[Any])
             return None, f"{names[0]!r} is not read: its edges are the middles between the stamps"
         kept = f"the middle of {' to '.join(map(repr, names))} says when each step is, not the stamp"
         example = f"{show_stamp(low[0])} to {show_stamp(high[0])} for the stamp {show_stamp(stamps[0])}"
-        return Intervals(middle, _step(_seconds(length)), f"{kept} ({example})", _restamp(ds, names, found)), ""
+        outside = bool(((stamps < low) | (stamps >= high)).any())
+        step, code = _step(_seconds(length)), _restamp(ds, names, found)
+        return Intervals(middle, step, outside, f"{kept} ({example})", code), ""
     return None, note
 
 

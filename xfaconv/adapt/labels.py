@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.horizontal import Horizontal, convention
 from xfaconv.adapt.problems import refusal
+from xfaconv.adapt.time_axis import Stamps
 from xfaconv.grid import SAME_DEGREES, Grid
-from xfaconv.names import FoundCoordinate
+from xfaconv.names import INTERVAL_MIDDLE, FoundCoordinate
 
 _refused = partial(refusal, "result")
 
@@ -141,15 +142,7 @@ def _as_slice(where: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     return where
 
 
-def make_labels(
-    ds: xr.Dataset,
-    axes: Horizontal,
-    time_name: str,
-    time_dim: str,
-    stamps: NDArray[np.generic],
-    member: str | None,
-    grid: Grid,
-) -> Labels:
+def make_labels(ds: xr.Dataset, axes: Horizontal, stamps: Stamps, member: str | None, grid: Grid) -> Labels:
     """Prepare the way back to the user's labels.
 
     Parameters
@@ -158,10 +151,8 @@ def make_labels(
         The user's data.
     axes : Horizontal
         The user's horizontal axes.
-    time_name, time_dim : str
-        The user's time coordinate and its dimension ("" where it is a scalar).
-    stamps : ndarray (time,)
-        Canonical stamps.
+    stamps : Stamps
+        The user's time coordinate, and when its steps are.
     member : str or None
         The user's member dimension.
     grid : Grid
@@ -171,6 +162,7 @@ def make_labels(
     -------
     Labels
     """
+    time_name, time_dim = stamps.coordinate.name, stamps.coordinate.dim
     dim = time_dim or time_name
     own = ds[dim if dim in ds.coords and ds[dim].ndim == 1 else time_name].variable
     time = xr.Variable(("time",), np.atleast_1d(own.values), dict(own.attrs), dict(own.encoding))
@@ -182,6 +174,11 @@ def make_labels(
         latitudes = {axes.latitude.name: _like(ds, axes.latitude, latitude)}
         longitudes = {axes.longitude.name: _like(ds, axes.longitude, longitude)}
     times = {dim if dim in ds.coords or not time_dim else time_name: time}
+    if stamps.outside:
+        # Months and seasons of results are those of the intervals, whatever the user's stamps say.
+        times[INTERVAL_MIDDLE] = xr.Variable(
+            ("time",), stamps.values, {"long_name": "middle of the interval of the step"}
+        )
     return Labels(
         names={
             "time": dim,
@@ -190,7 +187,7 @@ def make_labels(
             **({"member": member} if member else {}),
         },
         coordinates={"time": times, "latitude": latitudes, "longitude": longitudes},
-        stamps=stamps,
+        stamps=stamps.values,
         rows=rows,
         columns=columns,
         grid=grid,

@@ -117,9 +117,8 @@ class Survey:
         """Prepare the way back to the user's labels for results on a canonical grid."""
         if self.axes is None or self.stamps is None:
             raise self.problems[0]
-        time = self.stamps.coordinate
         member = self.member.dim if self.member is not None else None
-        return make_labels(self.ds, self.axes, time.name, time.dim, self.stamps.values, member, grid)
+        return make_labels(self.ds, self.axes, self.stamps, member, grid)
 
     def match(self, specs: Sequence[VariableSpec], given: Mapping[str, str] | None = None) -> tuple[Match, ...]:
         """Match variables of one or more models with these data: see `match_variables`."""

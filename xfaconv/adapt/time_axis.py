@@ -53,6 +53,8 @@ class Stamps:
         Step that the length of the intervals tells.
     restamp : str
         Code that puts the middle of the intervals in place of the stamps; "" where there are no intervals.
+    outside : bool
+        Whether any of the user's stamps lies outside its interval, or at its end.
     """
 
     coordinate: FoundCoordinate
@@ -60,6 +62,7 @@ class Stamps:
     notes: tuple[str, ...] = ()
     step: str | None = None
     restamp: str = ""
+    outside: bool = False
 
 
 def read_stamps(ds: xr.Dataset) -> Stamps:
@@ -123,7 +126,8 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     intervals, said = read_intervals(ds, found, values)
     if intervals is None:
         return Stamps(found, values, (*notes, said) if said else notes)
-    return Stamps(found, intervals.middle, (*notes, intervals.note), intervals.step, intervals.restamp)
+    notes = (*notes, intervals.note)
+    return Stamps(found, intervals.middle, notes, intervals.step, intervals.restamp, intervals.outside)
 
 
 def _without_time(ds: xr.Dataset, bare: dict[str, str]) -> XFaconvError:

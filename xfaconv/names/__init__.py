@@ -1,6 +1,7 @@
 """What coordinates, variables and units may be called: the tables, and the functions that look names up in them."""
 
 from xfaconv.names.coordinates import (
+    INTERVAL_MIDDLE,
     FoundCoordinate,
     axis_values,
     candidates,
@@ -14,6 +15,7 @@ from xfaconv.names.coordinates import (
 from xfaconv.names.variables import FoundVariable, find_variable, recognise_variable
 
 __all__ = [
+    "INTERVAL_MIDDLE",
     "FoundCoordinate",
     "FoundVariable",
     "axis_values",

@@ -17,6 +17,8 @@ from xfaconv.names.units import parse_units, spelled_as
 Data = xr.Dataset | xr.DataArray
 CF_ATTRIBUTES, KNOWN_NAME, DATES = RULES = ("CF attributes", "known name", "dates")
 _HORIZONTAL = ("latitude", "longitude")
+# Coordinate of results along time where the stamps of the data lie outside the intervals that they stand for.
+INTERVAL_MIDDLE = "interval_middle"
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,8 @@ def _base_series(
         raise ArgumentError("base is neither a place nor an index", found=type(base).__name__, fix=fix)
     cell = nearest_point(values, as_place(base, "base"))
     latitude, longitude = (float(cell[found.name]) for found in horizontal_coordinates(values))
-    return cell.reset_coords(drop=True), f"cell at {latitude:g} N, {longitude:g} E"
+    here = [name for name, coord in cell.coords.items() if coord.ndim == 0]
+    return cell.drop_vars(here), f"cell at {latitude:g} N, {longitude:g} E"
 
 
 def correlation_map(

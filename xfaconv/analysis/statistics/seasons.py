@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.arguments import is_whole
 from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.names import INTERVAL_MIDDLE
 
 Season = str | Sequence[int] | None
 
@@ -77,7 +78,7 @@ def in_season(time: xr.DataArray, season: Season) -> NDArray[np.bool_]:
     if season is None:
         return np.ones(time.size, dtype=bool)
     try:
-        return np.isin(time.dt.month.values, season_months(season))
+        return np.isin(_dates(time).dt.month.values, season_months(season))
     except (AttributeError, TypeError) as problem:
         raise TimeError(f"coordinate '{time.name}' holds no dates", found=str(time.dtype)) from problem
 
@@ -129,10 +130,10 @@ def season_years(time: xr.DataArray, season: Season) -> NDArray[np.int64]:
     >>> season_years(times, "DJF")
     array([2000, 2000, 2000])
     """
-    months = season_months(season)
-    years = np.asarray(time.dt.year.values, dtype=np.int64)
+    months, dates = season_months(season), _dates(time)
+    years = np.asarray(dates.dt.year.values, dtype=np.int64)
     if any(later < earlier for earlier, later in pairwise(months)):
-        years = years + (time.dt.month.values >= months[0])
+        years = years + (dates.dt.month.values >= months[0])
     return years
 
 
@@ -209,6 +210,11 @@ def step_numbers(data: xr.DataArray, dim: str) -> NDArray[np.int64]:
     else:
         numbers = np.rint(elapsed / median).astype(np.int64) if median > 0 else even
     return numbers if (np.diff(numbers) > 0).all() else even
+
+
+def _dates(time: xr.DataArray) -> xr.DataArray:
+    """Give the times that tell months and years: the middle of its interval where a stamp stands for another time."""
+    return time.coords.get(INTERVAL_MIDDLE, time)
 
 
 def _has_dates(time: xr.DataArray) -> bool:
