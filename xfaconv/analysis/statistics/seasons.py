@@ -214,7 +214,7 @@ def step_numbers(data: xr.DataArray, dim: str) -> NDArray[np.int64]:
 
 def _dates(time: xr.DataArray) -> xr.DataArray:
     """Give the times that tell months and years: the middle of its interval where a stamp stands for another time."""
-    return time.coords.get(INTERVAL_MIDDLE, time)
+    return time.coords[INTERVAL_MIDDLE] if INTERVAL_MIDDLE in time.coords else time
 
 
 def _has_dates(time: xr.DataArray) -> bool:
