@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xfaconv.eofs import leading_modes
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
@@ -548,12 +549,10 @@ def linear_answer(
         visible = weighted[:, :, ~hidden].reshape(len(weighted), -1)
         past, future = visible[data.train], visible[data.test]
         mean = past.mean(axis=0)
-        # EOFs through the matrix over time, which is the smaller one: X X' = U S^2 U', and the PCs of new steps are
-        # X_new X' U / S. Ridge regression then shrinks each by S^2 / (S^2 + penalty).
-        gram = (past - mean) @ (past - mean).T
-        variance, left = np.linalg.eigh(gram.astype(np.float64))
-        variance, left = variance[::-1], left[:, ::-1][:, : max(_RANKS)]
-        projected = (future - mean) @ ((past - mean).T @ left.astype(np.float32))
+        # With X = U S V' the PCs of new steps are X_new V; ridge regression shrinks each by S^2 / (S^2 + penalty).
+        found = leading_modes(past - mean, max(_RANKS))
+        variance, left = found.variance, found.series
+        projected = (future - mean) @ found.patterns.T * np.sqrt(variance)
         wanted, truth = weighted[data.train][:, :, hidden], weighted[data.test][:, :, hidden]
         total += (truth.astype(np.float64) ** 2).sum(axis=(0, 2))
         cross = np.einsum("tk,tvx->kvx", left, wanted - wanted.mean(axis=0))

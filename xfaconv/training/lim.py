@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xfaconv.eofs import leading_modes
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.training.data import WindowSource
@@ -98,21 +99,13 @@ def fit_linear_inverse_model(
             found=str(modes),
             fix="modes=10",
         )
-    patterns = _eofs(rows, modes)
+    patterns = leading_modes(rows, modes).patterns
     return LinearInverseModel(patterns, _propagator(rows @ patterns.T), weight)
 
 
 def _weighted(anomalies: NDArray[np.floating], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of weighted anomalies (time, variable * lat * lon), 0 where missing."""
     return np.asarray((np.nan_to_num(anomalies) * weight).reshape(len(anomalies), -1), dtype=np.float64)
-
-
-def _eofs(rows: NDArray[np.float64], modes: int) -> NDArray[np.float64]:
-    """Leading orthonormal patterns (mode, feature), through the smaller of the two covariance matrices."""
-    if rows.shape[0] > rows.shape[1]:
-        return np.asarray(np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :modes].T)
-    patterns = np.linalg.eigh(rows @ rows.T)[1][:, ::-1][:, :modes].T @ rows
-    return np.asarray(patterns / np.linalg.norm(patterns, axis=1, keepdims=True))
 
 
 def _propagator(components: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,7 +116,7 @@ def _propagator(components: NDArray[np.float64]) -> NDArray[np.float64]:
 def _best_number(rows: NDArray[np.float64]) -> int:
     split = round(len(rows) * (1 - _HELD_OUT))
     allowed = [modes for modes in _MODES if modes < split // 2] or [1]
-    patterns = _eofs(rows[:split], max(allowed))
+    patterns = leading_modes(rows[:split], max(allowed)).patterns
     components = rows @ patterns.T
     errors = []
     for modes in allowed:
