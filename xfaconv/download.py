@@ -6,12 +6,12 @@ import io
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from xfaconv.errors import ArgumentError, DownloadError
+from xfaconv.errors import ArgumentError, DownloadError, XFaconvError, closest_name
 from xfaconv.options import get_options
 
 CACHE_VARIABLE = "XFACONV_CACHE"
@@ -61,6 +61,54 @@ class Remote:
                 "the address cannot be used", expected="https://... or http://...", found=repr(self.url)
             )
         object.__setattr__(self, "sha256", self.sha256.lower())
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """Files of one kind that are known by names: those in a folder of the package, and those registered on servers.
+
+    Parameters
+    ----------
+    kind : str
+        What such a file is called in errors.
+    folder : Path
+        The folder in the package.
+    suffix : str
+        Ending of the files' names, with the dot.
+    reader : str
+        The function that reads one by its name, for the fix of errors.
+    registered : dict of str to Remote
+        Those on servers.
+    """
+
+    kind: str
+    folder: Path
+    suffix: str
+    reader: str
+    registered: dict[str, Remote] = field(default_factory=dict)
+
+    def packaged(self) -> list[str]:
+        """Names of those in the package."""
+        return [path.stem for path in self.folder.glob(f"*{self.suffix}")]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        # A list of a dict is made at once: another thread may register a file meanwhile.
+        return sorted({*self.packaged(), *list(self.registered)})
+
+    def register(self, name: str, url: str, sha256: str) -> None:
+        """Add a file on a server; raises ArgumentError if an argument is malformed or the package has the name."""
+        remote = Remote(name, url, sha256)
+        if name in self.packaged():
+            raise ArgumentError(f"{name!r} is a {self.kind} of the package", fix="register it under another name")
+        self.registered[name] = remote
+
+    def unknown(self, name: object, error: type[XFaconvError]) -> XFaconvError:
+        """Make the error of a name that is not known, with the most similar one that is."""
+        known = self.names()
+        close = closest_name(str(name).lower(), known, cutoff=0.4) or known[0]
+        problem, fix = f"there is no {self.kind} {name!r}", f"{self.reader}({close!r})"
+        return error(problem, expected=" or ".join(known), found=repr(name), fix=fix)
 
 
 def cache_folder() -> Path:
