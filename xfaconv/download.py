@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from xfaconv.errors import ArgumentError, DownloadError, XFaconvError, closest_name
 from xfaconv.options import get_options
@@ -20,8 +19,12 @@ _TIMEOUT_SECONDS = 30
 _MOST_SECONDS = 3600.0
 _MOST_BYTES = 4 * 2**30
 _RETRIES = 2
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Entries of `Remote`: what each is called, its pattern, and the pattern in words. The name becomes part of a path.
+_PATTERNS = {
+    "name": ("name", r"[a-z0-9][a-z0-9._-]{0,99}", "1 to 100 letters, digits and, but at first, dots, hyphens and _"),
+    "sha256": ("hash", r"[0-9a-f]{64}", "64 hexadecimal digits"),
+    "url": ("address", r"https?://(\[[0-9a-f:.]+\]|[^\s\[\]:/?#]+)([:/?#].*)?", "https://... or http://..."),
+}
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,10 @@ class Remote:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ArgumentError(
-                "the name cannot be used",
-                expected="at most 100 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
-                found=repr(self.name),
-            )
-        if not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
-            raise ArgumentError("the hash cannot be used", expected="64 hexadecimal digits", found=repr(self.sha256))
-        if not _is_web_address(self.url):
-            raise ArgumentError(
-                "the address cannot be used", expected="https://... or http://...", found=repr(self.url)
-            )
+        for entry, (what, pattern, expected) in _PATTERNS.items():
+            value = getattr(self, entry)
+            if not (isinstance(value, str) and re.fullmatch(pattern, value, re.IGNORECASE)):
+                raise ArgumentError(f"the {what} cannot be used", expected=expected, found=repr(value))
         object.__setattr__(self, "sha256", self.sha256.lower())
 
 
@@ -204,13 +199,3 @@ def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
             fix=f"try again, or get the file elsewhere and put it there as {file_name}; "
             f"the environment variable {CACHE_VARIABLE} names another cache folder",
         ) from problem
-
-
-def _is_web_address(url: object) -> bool:
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -71,12 +72,11 @@ class OptionChanges(TypedDict, total=False):
 def _folder(name: str, value: object) -> object:
     if value is None:
         return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise _refused(name, value, "None or the path of a folder", "~/xfaconv-cache")
-    try:
-        return Path(os.fsdecode(value)).expanduser()
-    except RuntimeError as problem:
-        raise _refused(name, value, "the path of a folder of a known user", "~/xfaconv-cache") from problem
+    # "~someone" of a user who is not known raises RuntimeError.
+    with suppress(RuntimeError):
+        if isinstance(value, str | os.PathLike) and os.fspath(value):
+            return Path(os.fsdecode(value)).expanduser()
+    raise _refused(name, value, "None or the path of a folder, of a known user", "~/xfaconv-cache")
 
 
 def _aliases(name: str, value: object) -> object:

@@ -78,7 +78,7 @@ class Network(nn.Module):
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
-        if spec.attention_every and self.has_gates:
+        if spec.attention_every and isinstance(self.core, FAConvLSTMCell):
             sizes = spec.hidden, spec.attention_width, spec.attention_heads
             self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
         self.head = SubspaceHead(
@@ -96,34 +96,6 @@ class Network(nn.Module):
         self.outlook = nn.ModuleDict(
             {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in ahead}
         )
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the network has an axial attention whose maps can be read."""
-        return self.attention_module is not None
-
-    @property
-    def has_gates(self) -> bool:
-        """Whether the network has squeeze-excitation gates whose importance can be read."""
-        return isinstance(self.core, FAConvLSTMCell)
-
-    def initial_state(self, batch: int, geometry: Geometry) -> State:
-        """Zero state.
-
-        Parameters
-        ----------
-        batch : int
-            Batch size.
-        geometry : Geometry
-            The grid.
-
-        Returns
-        -------
-        tuple of Tensor
-        """
-        weight = self.persistence
-        zeros = weight.new_zeros(batch, *geometry.shape, self.spec.hidden)
-        return zeros, zeros, weight.new_zeros(batch, 0, self.spec.embedding)
 
     def encode(
         self,
@@ -168,7 +140,10 @@ class Network(nn.Module):
         Encoded
         """
         steps = fields.shape[1]
-        hidden, cell, history = state or self.initial_state(fields.shape[0], geometry)
+        if state is None:
+            zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
+            state = zeros, zeros, self.persistence.new_zeros(len(fields), 0, self.spec.embedding)
+        hidden, cell, history = state
         run = start_run(self.core, self.attention_module, geometry, hidden, cell, checkpointed=checkpointed)
         kept_hidden, kept_refined, kept_gates = (Collected(steps - keep_from, run.overwrites) for _ in range(3))
         pool_bias = self.head.pool_bias(geometry)
@@ -369,7 +344,7 @@ def build_network(spec: NetworkSpec, step: str = "1D") -> Network:
     Examples
     --------
     >>> network = build_network(NetworkSpec(variables=5, hidden=16, bottleneck=8))
-    >>> network.has_attention, network.has_gates
-    (True, True)
+    >>> network.attention_module is None, network.spec.leads
+    (False, (0, 1, 3))
     """
     return Network(spec, step)

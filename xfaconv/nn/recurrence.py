@@ -127,14 +127,14 @@ class FastRun:
     def __init__(
         self, core: FAConvLSTMCell, attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, cell: Tensor
     ) -> None:
-        self.hidden, self.cell = _copied(hidden), _copied(cell)
+        self.hidden, self.cell = (state.clone(memory_format=torch.contiguous_format) for state in (hidden, cell))
         geometry = geometry.to(hidden.device, hidden.dtype)
         self._cores = [
             FastCell(core, geometry, *states)
             for states in zip(self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True)
         ]
         for fast in self._cores:
-            fast.take_state(uniform=_is_one_number(hidden))
+            fast.take_state()
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
         self._prepared: list[tuple[Tensor, Tensor]] = []
@@ -254,18 +254,6 @@ def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
-
-
-def _copied(state: Tensor) -> Tensor:
-    """Contiguous copy; a state of one number, which any sequence starts from, is filled rather than read."""
-    if _is_one_number(state):
-        return torch.full_like(state, float(state[0, 0, 0, 0]), memory_format=torch.contiguous_format)
-    return state.clone(memory_format=torch.contiguous_format)
-
-
-def _is_one_number(state: Tensor) -> bool:
-    """Whether all of a state is the same place in memory."""
-    return state.numel() > 0 and not any(state.stride())
 
 
 class Collected:
