@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
 from xfaconv.arguments import RULES, check_rules
@@ -165,12 +165,7 @@ class set_options:  # noqa: N801 - a function to its users, as in xarray
     def __enter__(self) -> None:
         """Begin a block; the options hold since the call itself."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give back the values that the options had before."""
         _CURRENT.set({**_CURRENT.get(), **self._previous})
 

@@ -84,6 +84,7 @@ class FastCell:
             _Tile(h, c, target, gates[0, : len(h)], gates[1, : len(h)], normed[: len(h)])
             for h, c, target in zip(*states, self._state.interior.split(self._tile_rows, dim=1), strict=True)
         ]
+        self.take_state()
 
     @property
     def block_steps(self) -> int:

@@ -152,6 +152,7 @@ class Geometry:
                 log_column_width=_tensor(np.log(width / width.mean())),
                 **_features(row_angle, column_angle),
                 periodic=grid.periodic,
+                # Beyond a pole lies the opposite meridian: with an odd number of columns no column is there.
                 south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
                 north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
                 south_pole_point=abs(grid.latitude[0] + 90) < 1e-3,
@@ -209,6 +210,7 @@ def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Any]
     by_row, by_column = _harmonics(row_angle)[:, None], _harmonics(column_angle)[None]
     positions = np.concatenate(np.broadcast_arrays(by_column, by_row), axis=-1)
     latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")
+    # Unlike latitude and longitude, unit vectors have no jump at the date line and no meridians that meet at a pole.
     sphere = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )

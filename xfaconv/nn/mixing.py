@@ -51,6 +51,7 @@ class DepthwiseMixing(nn.Module):
             )
         self.reach = max(_reach(k, d) for k, d in scales)
         self.scales = scales
+        # Taps of variance 1 / (3 k^2 n) in n branches of k^2 taps: the sum has a third of the variance of white input.
         self.kernels = nn.ParameterList(
             nn.Parameter(torch.empty(channels, 1, k, k).uniform_(-1, 1) / (k * math.sqrt(len(scales))))
             for k, _ in scales
@@ -120,6 +121,7 @@ class SqueezeExcitation(nn.Module):
         Tensor (batch, channel)
             Gates between 0 and 1.
         """
+        # Weighted by area: a plain mean over the cells of a regular grid would count polar rows like the equator.
         weights = geometry.normalised_area.to(mixed.dtype).reshape(1, 1, -1)
         pooled = torch.matmul(weights, mixed.flatten(1, 2)).squeeze(1)
         return torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))

@@ -74,6 +74,7 @@ class Network(nn.Module):
         self.spec = spec
         self.step = step
         self.daily_cycle = step.endswith("h")
+        # The variables, the share seen, the unit vector of the cell, cosine and sine of year (and day).
         channels = spec.variables + 1 + SPHERE_FEATURES + (4 if self.daily_cycle else 2)
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
@@ -156,16 +157,19 @@ class Network(nn.Module):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
                 if step >= keep_from:
+                    # H_t before the attention: the attention maps follow from it, and `refine` gives H_t after it.
                     kept_hidden.add(run.hidden)
                     kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
                 if due:
                     run.refine()
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
+                # Every step is pooled: the temporal attention of the first kept steps reads the warm-up.
                 pooled.append(self.head.pool(run.hidden, geometry, pool_bias, self.patterns))
         encoding = seasonal_encoding(year_phase, day_phase, self.spec.embedding, self.daily_cycle)
         sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(run.hidden.dtype)], dim=1)
         embedding = self.head(sequence, kept=steps - keep_from)
+        # E_t reads S + P of the steps t - look_back + 1 ... t: to go on from here takes the last look_back - 1 of them.
         remembered = sequence[:, max(sequence.shape[1] - self.spec.look_back + 1, 0) :]
         return Encoded(
             hidden=kept_hidden.stacked(),
@@ -241,6 +245,7 @@ class Network(nn.Module):
         """
         if not isinstance(self.core, FAConvLSTMCell):
             raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
+        # Importance of variable v: sum over the bottleneck channels c of e_c |W_x|_{c,v}; the input's gates come first.
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
@@ -296,11 +301,13 @@ class Network(nn.Module):
                     fix="reconstruct(embedding, geometry)",
                 )
             embedding = self.outlook[str(lead)](embedding)
+        # x(i, j) = sum over d of E_d P_d(i, j) / sqrt(D), as EOFs rebuild a field; the root keeps its size free of D.
         patterns = self.patterns(geometry).unflatten(-1, (self.spec.variables, self.spec.embedding))
         return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
 
     def _attends(self, index: int) -> bool:
         """Whether the axial attention is due at the step of this absolute index."""
+        # By the absolute index, so that the segments of a record attend at the same steps as the record in one.
         return self.attention_module is not None and index % self.spec.attention_every == 0
 
     def _channels(

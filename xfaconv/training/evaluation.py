@@ -17,7 +17,6 @@ from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
 from xfaconv.training.objective import hidden_sector, network_input
 
-Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 MODEL = "model"
 _BATCH = 4
 _BLOCK_STEPS = 256
@@ -124,11 +123,9 @@ def predict_windows(
     for begin in range(0, len(windows), _BATCH):
         chosen = windows[begin : begin + _BATCH]
         batch = source.read(chosen, length)
-        mask = torch.zeros(1, dtype=torch.bool)
-        if hide is not None:
-            mask = torch.from_numpy(hide[begin : begin + _BATCH])[:, None, None]
+        hidden = np.zeros(1, dtype=bool) if hide is None else hide[begin : begin + _BATCH, None, None]
         with torch.inference_mode():
-            values, seen = network_input(batch.fields, mask)
+            values, seen = network_input(batch.fields, torch.from_numpy(hidden))
             encoded = network.encode(
                 values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=warmup, keep_refined=True
             )
@@ -196,7 +193,7 @@ def verify(
 
 def block_bootstrap(
     series: NDArray[np.floating],
-    statistic: Statistic,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     block: int,
     *,
     repeats: int = 1000,
@@ -497,7 +494,7 @@ def hidden_skill(
         truth = np.nan_to_num(truth)
         sums[0] += (weight * (predicted[:, position] - truth) ** 2).sum(axis=(0, 2, 3))
         sums[1] += (weight * truth**2).sum(axis=(0, 2, 3))
-    return _explained(sums[0], sums[1], data.names)
+    return _explained(*sums, data.names)
 
 
 def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: list[str]) -> dict[str, float]:
@@ -507,11 +504,7 @@ def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: li
 
 
 def linear_answer(
-    data: TrainingData,
-    *,
-    width: tuple[float, float] = (120.0, 200.0),
-    seed: int = 0,
-    sectors: int = 8,
+    data: TrainingData, *, width: tuple[float, float] = (120.0, 200.0), seed: int = 0, sectors: int = 8
 ) -> dict[str, float]:
     """Share of the hidden variance that a linear method explains, its rank and penalty chosen in its own favour.
 
