@@ -53,7 +53,7 @@ class Remote:
     def __post_init__(self) -> None:
         for entry, (what, pattern, expected) in _PATTERNS.items():
             value = getattr(self, entry)
-            if not (isinstance(value, str) and re.fullmatch(pattern, value, re.IGNORECASE)):
+            if not (isinstance(value, str) and re.fullmatch(pattern, value, re.IGNORECASE | re.ASCII)):
                 raise ArgumentError(f"the {what} cannot be used", expected=expected, found=repr(value))
         object.__setattr__(self, "sha256", self.sha256.lower())
 

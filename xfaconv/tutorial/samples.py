@@ -68,7 +68,7 @@ def open_dataset(name: str, *, chunks: Chunks = AS_STORED) -> xr.Dataset:
     """
     # xarray takes a dict, but no other mapping.
     chunks = dict(chunks) if isinstance(chunks, Mapping) else chunks
-    if name in SAMPLES.packaged():
+    if isinstance(name, str) and name in SAMPLES.packaged():
         return xr.open_dataset(SAMPLES.folder / f"{name}{SAMPLES.suffix}", engine="netcdf4", chunks=chunks)
     if not isinstance(name, str) or name not in SAMPLES.registered:
         raise SAMPLES.unknown(name, ArgumentError)
