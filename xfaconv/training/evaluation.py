@@ -344,7 +344,7 @@ def forecast_skill(network: Network, data: TrainingData, *, segment: int, warmup
         for lead in leads:
             truth = data.steps(steps + lead)
             forecast = predicted[:, network.spec.leads.index(lead)]
-            kinds = {MODEL: forecast, "persistence": now, "damped_persistence": damped[lead] * now}
+            kinds: dict[str, Any] = {MODEL: forecast, "persistence": now, "damped_persistence": damped[lead] * now}
             for kind, guess in kinds.items():
                 found = np.stack([verify(guess, truth, data.grid.area, scale).sums.sum(axis=0) for scale in scales])
                 sums[lead, kind] = sums.get((lead, kind), 0) + found
@@ -494,7 +494,7 @@ def hidden_skill(
         truth = np.nan_to_num(truth)
         sums[0] += (weight * (predicted[:, position] - truth) ** 2).sum(axis=(0, 2, 3))
         sums[1] += (weight * truth**2).sum(axis=(0, 2, 3))
-    return _explained(*sums, data.names)
+    return _explained(sums[0], sums[1], data.names)
 
 
 def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: list[str]) -> dict[str, float]:
