@@ -282,4 +282,4 @@ class UnlocatedPatterns(nn.Sequential):
 
     def forward(self, geometry: Geometry) -> Tensor:
         """Evaluate them on a grid, (lat, lon, outputs)."""
-        return super().forward(geometry.positions.to(dtype=next(self.parameters()).dtype))  # type: ignore[no-untyped-call, no-any-return]
+        return super().forward(geometry.positions.to(dtype=next(self.parameters()).dtype))  # type: ignore[no-untyped-call]
