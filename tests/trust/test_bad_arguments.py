@@ -179,7 +179,7 @@ ANALYSIS: list[Row] = [
     ("analysis.nino34", {"data": None}, ArgumentError, "no xarray object"),
     ("analysis.nino34", {"data": world()}, CoordinateError, "its cells are too large"),
     ("analysis.nao", {"data": xr.Dataset()}, VariableError, ""),
-    ("tutorial.planted", {"steps": 1}, ArgumentError, "too few steps"),
+    ("tutorial.planted", {"steps": 1}, ArgumentError, "steps cannot be used"),
     ("tutorial.planted", {"noise": -1}, ArgumentError, "noise cannot be used"),
     ("analysis.importance_agreement", {"a": None}, ArgumentError, "is not a DataArray"),
 ]
