@@ -208,6 +208,8 @@ class Style:
         Passed to the colour bar.
     subplot_kws : mapping
         Passed to the axes.
+    extra : mapping
+        Further keywords of the user, passed to matplotlib.
     """
 
     title: str | None = None
@@ -405,14 +407,16 @@ def _with_shared(text: str, style: Style, further: str) -> str:
     own = {name.strip() for names, _, _ in _entries(text) for name in names.split(",")}
     added = []
     for name, kind, body in entries:
+        if name == "extra":
+            continue
         default = getattr(style, name)
         ending = ", optional" if default is None else f", default {default!r}"
         added += [] if name in own else [f"{name} : {kind}{ending}\n{body}"]
     added.append(f"**{further}\n    Passed to matplotlib.")
     section = _PARAMETERS.search(text)
     if section is None:
-        return "\n".join([text, "", "Parameters", "----------", *added])
-    return "\n".join([text[: section.end()], *added]) + text[section.end() :]
+        return "\n".join([text, "", "Parameters", "----------", *added, ""])
+    return "\n".join([text[: section.end()], *added]) + text[section.end() :] + "\n"
 
 
 # The section of parameters up to the line before the next section, and each entry in it.
