@@ -57,6 +57,10 @@ class Arguments(TypedDict, total=False):
     progress : bool, optional
         Show dask's progress bar while data in memory are computed; by default the option of that name. For lazy results
         put ``with dask.diagnostics.ProgressBar():`` around ``compute`` or ``to_zarr``.
+    time : str, date, slice or sequence, optional
+        Give only these steps: a label such as ``"2016-01"``, a slice of labels, or several, as in `xarray.Dataset.sel`.
+        They have their warm-up from the whole record, and the numbers that they have in its results; only the segments
+        that hold them are computed.
     """
 
     model: str | PathLike[str] | Model | None
@@ -68,11 +72,12 @@ class Arguments(TypedDict, total=False):
     device: str | None
     variables: Mapping[str, str] | None
     progress: bool | None
+    time: Any
 
 
 DEFAULTS: Arguments = {
     "model": None, "regrid": "model", "climatology": "model", "absent": None, "missing": None, "mode": "windowed",
-    "device": None, "variables": None, "progress": None,
+    "device": None, "variables": None, "progress": None, "time": None,
 }  # fmt: skip
 
 
@@ -101,7 +106,7 @@ def shared_arguments(function: F) -> F:
     >>> report(None, modle="mine")
     Traceback (most recent call last):
     xfaconv.errors.ArgumentError: argument 'modle' is unknown
-      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress
+      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress, time
       found:    'modle'
       fix:      model=...
     """

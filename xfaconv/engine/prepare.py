@@ -18,11 +18,12 @@ from xfaconv.adapt.survey import survey
 from xfaconv.arguments import DEFAULTS, Arguments, Place, as_place, check_arguments
 from xfaconv.climatology import Climatology
 from xfaconv.engine.choice import Choice, choose_model, packaged_models
+from xfaconv.engine.dates import Positions, lacking_warmup, show_date, steps_at
 from xfaconv.engine.graph import SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy
 from xfaconv.engine.runtime import Maps, Work
 from xfaconv.engine.segments import Segmentation, cut
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model, load_model
 from xfaconv.options import get_options
@@ -48,6 +49,8 @@ class Prepared:
         All arguments, with defaults and options filled in.
     segments : Segmentation
         The cut.
+    steps : ndarray of int64, optional
+        Positions of the steps that are asked for; None asks for all.
     """
 
     conformed: Conformed
@@ -55,6 +58,7 @@ class Prepared:
     given: Arguments
     settings: Arguments
     segments: Segmentation
+    steps: Positions | None = None
 
     @property
     def model(self) -> Model:
@@ -71,6 +75,25 @@ class Prepared:
         """Number of members, None without that axis."""
         sizes = self.conformed.data.sizes
         return int(sizes["member"]) if "member" in sizes else None
+
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Whether each step of the data is asked for (time,)."""
+        chosen = np.ones(len(self.segments.full_warmup), dtype=bool)
+        return chosen if self.steps is None else np.isin(np.arange(len(chosen)), self.steps)
+
+    @property
+    def cold(self) -> TimeError | None:
+        """What is to be said where no step that is asked for has its whole warm-up inside the data."""
+        if (self.segments.full_warmup & self.asked).any():
+            return None
+        time = self.conformed.time
+        if self.segments.full_warmup.any():
+            first = show_date(time.values[np.argmax(self.segments.full_warmup)])
+            problem, found = "no step of time= has its whole warm-up inside the data", f"the first that has: {first}"
+            return TimeError(problem, found=found, fix=f"time='{first}'")
+        stamps = xr.DataArray(time.values, dims="time", name="time")
+        return lacking_warmup(stamps, [span.stop - span.start for span in time.spans], self.segments.warmup)
 
     @property
     def lazy(self) -> bool:
@@ -181,7 +204,9 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
     )
     time = conformed.time
     segments = cut(time.index, time.spans, segment=card.segment, warmup=card.warmup, mode=settings["mode"])
-    return Prepared(conformed, choice, arguments, settings, segments)
+    asked = settings["time"]
+    steps = None if asked is None else steps_at(time.values, asked)
+    return Prepared(conformed, choice, arguments, settings, segments, steps)
 
 
 def filled(arguments: Arguments) -> Arguments:
@@ -209,8 +234,9 @@ def filled(arguments: Arguments) -> Arguments:
     """
     options: Mapping[str, Any] = get_options()
     settings = {name: options.get(name) if value is None else value for name, value in (DEFAULTS | arguments).items()}
-    # The model is checked where it is loaded, names of variables where they are matched.
-    check_arguments(**{name: value for name, value in settings.items() if name not in ("model", "variables")})
+    # The model is checked where it is loaded, names of variables where they are matched, dates where they are sought.
+    later = ("model", "variables", "time")
+    check_arguments(**{name: value for name, value in settings.items() if name not in later})
     return cast("Arguments", settings)
 
 

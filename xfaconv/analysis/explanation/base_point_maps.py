@@ -58,7 +58,8 @@ def teleconnection(
     alpha : float
         False discovery rate over the domain.
     **arguments
-        Of `xfaconv.attention`.
+        Of `xfaconv.attention`. ``time`` chooses the steps whose attention is averaged; the correlation is that of the
+        whole record.
 
     Returns
     -------
@@ -106,6 +107,8 @@ def teleconnection(
         alpha=alpha,
         deseasonalise=False,
     )
+    if ready.cold is not None:
+        raise ready.cold
     maps = attention_of(ready, *point)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
@@ -160,7 +163,7 @@ def influence(
     lag : int, sequence of int, or None
         Steps before the target. None: all together, the root of the sum of squares over the window.
     samples : int, optional
-        Number of times. Default: the last step of each of the model's segments.
+        Number of times. Default: the last step of each of the model's segments, or each step of ``time``.
     season : str or sequence of int, optional
         Season of the target.
     **arguments

@@ -247,7 +247,8 @@ def importance(
         reads, a variable that nothing follows from included; a forecast holds what follows.
     samples : int, optional
         Number of times, spread evenly. Default: every step for ``"gate"``, the last step of each of the model's
-        segments for the others, each of which costs one run of a window per variable (one backward pass).
+        segments (or each step of ``time``) for the others, each of which costs one run of a window per variable (one
+        backward pass).
     season : str or sequence of int, optional
         Season of those times, such as ``"DJF"``.
     **arguments
