@@ -131,7 +131,7 @@ def _around(stamps: NDArray[Any], label: object) -> list[Any]:
 
 
 def _day(year: int, month: int, day: int) -> float:
-    """Number a day as if all months had 31: enough to tell which of two dates is nearer."""
+    """Give a day a number, as if all months had 31 days: enough to tell which of two dates is nearer."""
     return 372 * year + 31 * month + day
 
 

@@ -253,7 +253,7 @@ def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ..
         return tuple(spec.name for spec in specs if matched[spec.name, spec.level].source is None)
 
     regridded, absent = settings["regrid"] == "model", settings["absent"] or "raise"
-    choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded)
+    choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded, found=found)
     specs = choice.model.card.variables
     check_given(given, specs)
     # Models may read one variable in different units.

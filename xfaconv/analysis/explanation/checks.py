@@ -355,12 +355,11 @@ def _require_several(windows: Windows) -> None:
     count = windows.fields.sizes["time"]
     if windows.ready.steps is None or count >= _LEAST_SAMPLES:
         return
-    stamps, last = windows.ready.conformed.time.values, int(windows.ready.steps[-1])
-    first, *_, end = (show_date(stamps[max(last - back, 0)]) for back in (_LEAST_SAMPLES + 1, 0))
+    stamps, step = windows.ready.conformed.time.values, int(windows.ready.steps[-1])
+    first, last = (show_date(stamps[place]) for place in (max(step - 4, 0), min(step + 4, len(stamps) - 1)))
     expected = f"at least {_LEAST_SAMPLES} steps with a whole window, for standard errors"
-    raise TimeError(
-        "time= leaves too few steps", expected=expected, found=str(count), fix=f"time=slice('{first}', '{end}')"
-    )
+    fix = f"time=slice('{first}', '{last}')"
+    raise TimeError("time= leaves too few steps", expected=expected, found=str(count), fix=fix)
 
 
 @shared_arguments
