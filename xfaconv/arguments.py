@@ -134,6 +134,31 @@ def shared_arguments(function: F) -> F:
     return cast("F", call)
 
 
+def known_arguments(function: F) -> F:
+    """Let a function refuse arguments that it does not have by name, with what may be meant.
+
+    Examples
+    --------
+    >>> @known_arguments
+    ... def train(ds, *, updates=1): ...
+    >>> train(None, update=5)
+    Traceback (most recent call last):
+    xfaconv.errors.ArgumentError: argument 'update' is unknown
+      expected: ds, updates
+      found:    'update'
+      fix:      updates=5
+    """
+    parameters = signature(function).parameters
+
+    @wraps(function)
+    def call(*positional: Any, **given: Any) -> Any:
+        refuse_unknown(given, list(parameters))
+        _refuse_too_many(function.__name__, positional, list(parameters.values()))
+        return function(*positional, **given)
+
+    return cast("F", call)
+
+
 # Words of other libraries for what has another name here, or is no argument.
 _ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
