@@ -408,7 +408,7 @@ def user_data(
             "what is held back is too short to validate on",
             expected=f"at least {length} steps, a window and its longest lead",
             found=f"{held} of {steps} steps",
-            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}  # or validation=0, or a smaller window=",
+            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}  # or 0, or a smaller window=",
         )
     test = slice(train.stop + min(length, max(held - length, 0)), steps)
     data = training_data(conformed, target.variables, train, test)

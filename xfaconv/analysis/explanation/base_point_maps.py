@@ -16,6 +16,7 @@ from xfaconv.arguments import Arguments, Place, as_place, check_arguments, share
 from xfaconv.engine.api import attention_of, conformed_of
 from xfaconv.engine.prepare import prepare
 from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.grid import nearest_cell
 
 # Around the base point every field correlates with itself and every network attends: that is no teleconnection.
 _NEAR = 15.0
@@ -75,6 +76,8 @@ def teleconnection(
     ------
     VariableError
         If the model has no such variable.
+    MissingDataError
+        If the variable has no values at the base point, such as sea surface temperature on land.
     TimeError
         If no step of the season has its whole warm-up inside the data.
     XFaconvError
@@ -95,6 +98,7 @@ def teleconnection(
     if chosen not in names:
         fix = f"variable='{names[0]}'"
         raise VariableError(f"the model has no variable '{chosen}'", expected=", ".join(names), fix=fix)
+    ready.require_values(chosen, nearest_cell(ready.grid, *point))
     # First, because it is cheap and refuses what cannot be used: the network has not run by then.
     correlated = correlation_map(
         fields[chosen],
@@ -194,6 +198,8 @@ def influence(
         raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     wanted = find_target(windows.model, target)
+    if wanted.kind == "forecast":
+        windows.ready.require_values(target[0], windows.cell)
     derivative = gradients(windows, wanted)
     longest = derivative.sizes["step"] - 1
     lags = [] if lag is None else [lag] if isinstance(lag, int) else [int(step) for step in lag]

@@ -95,10 +95,10 @@ def _ends(ready: Prepared, length: int, season: Season) -> NDArray[np.int64]:
     stamps = xr.DataArray(time.values, dims="time", name="time")
     if not whole.any():
         raise lacking_warmup(stamps, [span.stop - span.start for span in time.spans], length - 1)
-    among = f"with a whole window of {length} steps without a gap before it"
+    among = f"that ends a whole window of {length} steps without a gap"
     if (in_season(stamps, season) & whole).any() and not (whole & ready.asked).any():
         near = show_date(time.values[whole][np.abs(np.flatnonzero(whole) - np.flatnonzero(ready.asked)[0]).argmin()])
-        raise TimeError(f"no step of time= is one {among}", found=f"the nearest is {near}", fix=f"time='{near}'")
+        raise TimeError(f"time= has no step {among}", found=f"the nearest is {near}", fix=f"time='{near}'")
     return np.flatnonzero(steps_of_season(stamps, season, whole & ready.asked, among=among))
 
 
@@ -154,7 +154,9 @@ def windows_of(
     """Cut windows of data that are prepared: see `cut_windows`."""
     check_arguments(samples=samples)
     if ready.members is not None:
-        raise ArgumentError("checks take one member", found=f"{ready.members} members", fix="ds.isel(number=0)")
+        member = ready.conformed.labels.names["member"]
+        fix = f"ds = ds.isel({member}=0)"
+        raise ArgumentError("checks take one member", found=f"{ready.members} members", fix=fix)
     grid = ready.grid
     middle = grid.latitude[grid.shape[0] // 2], grid.longitude[grid.shape[1] // 2]
     cell = nearest_cell(grid, *(middle if base_point is None else as_place(base_point)))
@@ -446,7 +448,9 @@ def find_target(model: Model, target: str | tuple[str, int]) -> Target:
     if isinstance(target, tuple) and len(target) == 2 and target[0] in names and target[1] in leads:
         return Target("forecast", names.index(target[0]), leads.index(int(target[1])))
     known = f"'hidden', 'embedding', or (variable, lead) with variables {', '.join(names)} and leads {leads}"
-    raise ArgumentError(f"unknown target {target!r}", expected=known, fix=f"target=('{names[0]}', {leads[-1]})")
+    written = target if isinstance(target, tuple) else (target,)
+    meant = next((name for name in names for part in written if isinstance(part, str) and part == name), names[0])
+    raise ArgumentError(f"unknown target {target!r}", expected=known, fix=f"target=({meant!r}, {leads[-1]})")
 
 
 def _network(model: Model) -> Any:
