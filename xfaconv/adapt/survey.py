@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike, fsdecode
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from xfaconv.adapt.labels import Labels, make_labels
 from xfaconv.adapt.matching import Match, absent_error, match_variables
 from xfaconv.adapt.problems import check_file
 from xfaconv.adapt.regrid import plan_remap
+from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.time_axis import STEP_NAMES, Stamps, TimeAxis, match_step, read_stamps, time_axis
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError, XFaconvError
 from xfaconv.formatting import html_box, html_section
@@ -146,7 +148,8 @@ class Survey:
 
     def _headline(self) -> str:
         count = len(self.problems)
-        state = "ready" if not count else f"{count} problem{'' if count == 1 else 's'}"
+        ready = "ready" if self.variables else "nothing for a model to read"
+        state = ready if not count else f"{count} problem{'' if count == 1 else 's'}"
         return f"faconv: {len(self.variables)} variables recognised, {state}"
 
     def _sections(self) -> list[tuple[str, Sequence[str]]]:
@@ -288,7 +291,8 @@ def recognise(
         return found
     problems: list[XFaconvError] = []
     lines = []
-    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    line = partial(resampling_line, found)
+    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name, line)
     remap = _attempt(problems, plan_remap, axes, spec.grid if regrid == "model" else None)
     if remap is not None and remap.note:
         lines.append(f"grid: {remap.note}")

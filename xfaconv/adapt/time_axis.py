@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -400,7 +401,7 @@ def _step_refused(values: NDArray[Any], steps: NDArray[np.int64], name: str, hin
     return _refused(kind, f"steps of {said}", **words)
 
 
-def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
+def match_step(axis: TimeAxis, wanted: str | None, name: str, line: Callable[[str], str]) -> None:
     """Refuse data of another step than the model's.
 
     Parameters
@@ -411,6 +412,8 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         The model's step, None for any.
     name : str
         Name of the user's coordinate, for messages.
+    line : callable
+        Writes the line that brings the data to a coarser step: see `resampling_line`.
 
     Raises
     ------
@@ -421,6 +424,7 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         return
     order = [*STEP_SECONDS, "1M"]
     kind = "finer" if order.index(axis.step) < order.index(wanted) else "coarser"
-    rule = "1MS" if wanted == "1M" else wanted
-    words = {"name": name, "known": f"{STEP_NAMES.get(wanted, wanted)} ({wanted})", "rule": rule, "step": axis.step}
+    words = {"name": name, "known": f"{STEP_NAMES.get(wanted, wanted)} ({wanted})", "step": axis.step}
+    if kind == "finer":
+        words["line"] = line(wanted)
     raise _refused(f"{kind} than the model", f"{STEP_NAMES[axis.step]} ({axis.step})", **words)

@@ -27,6 +27,7 @@ from xfaconv.arguments import (
     shared_arguments,
 )
 from xfaconv.engine import embed
+from xfaconv.engine.dates import lacking_warmup
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
@@ -299,7 +300,10 @@ def _require_steps(found: int, least: int, what: str) -> None:
 
 def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataArray:
     if isinstance(data, xr.Dataset):
-        return embed(data, **arguments)
+        if "embedding" not in data.dims:
+            return embed(data, **arguments)
+        # What `encode` gives, or embeddings that were read from a file.
+        data = next(field for field in data.data_vars.values() if "embedding" in field.dims)
     if arguments:
         fix = f"leave out {', '.join(arguments)}: the embeddings are made already"
         raise ArgumentError("arguments for the engine were given with embeddings, not with a Dataset", fix=fix)
@@ -328,7 +332,8 @@ def regimes(
     Parameters
     ----------
     data : Dataset or DataArray (time, embedding)
-        Fields, which are embedded with the engine, or embeddings (or principal components).
+        Fields, which are embedded with the engine, or embeddings (or principal components), also in a Dataset as
+        `xfaconv.encode` gives it.
     n : int
         Number of regimes.
     method : {"kmeans", "mixture", "hierarchical"}
@@ -385,6 +390,10 @@ def regimes(
     usable = selected.copy()
     if "full_warmup" in embedding.coords:
         usable &= np.asarray(embedding["full_warmup"].values, dtype=bool)
+        if not embedding["full_warmup"].any() and "warmup" in embedding.attrs:
+            follows = adjacent_steps(embedding, time)
+            spans = np.diff(np.flatnonzero(np.r_[True, ~follows, True]))
+            raise lacking_warmup(embedding[time], spans.tolist(), int(embedding.attrs["warmup"]))
     most = int(usable.sum()) - 1
     _require_steps(most + 1, 3, "steps with their whole warm-up inside the data")
     check_rules({"n": n}, {"n": (lambda value: is_whole(value, 2, most), f"2 to {most}", "4")})

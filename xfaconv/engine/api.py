@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -275,7 +276,8 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     >>> list(xfaconv.conform(ds, model="ncep-monthly-2p5deg"))
     ['sst', 'z500', 'z200', 'v200', 't995']
     """
-    return conformed_of(prepare(ds, arguments))
+    ready = prepare(ds, arguments)
+    return _of_steps(ready, conformed_of(ready))
 
 
 def conformed_of(ready: Prepared) -> xr.Dataset:
@@ -345,12 +347,27 @@ def _finish(
         in_time = ready.model.card.metrics.get("attention_variance_in_time") if kind == "attention" else None
         measured = {"variance_in_time": in_time} if isinstance(in_time, float) else {}
         output.attrs = {**_ATTRIBUTES[kind], **measured, **shared}
-    result = xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"})
+    result = _of_steps(ready, xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"}))
+    if ready.cold is not None:
+        words = ready.cold
+        warnings.warn(f"{words.problem}: {words.found}; {words.fix}", UserWarning, stacklevel=4)
     if ready.lazy:
         return result
     with ProgressBar() if ready.settings["progress"] else nullcontext():  # type: ignore[no-untyped-call]
         (computed,) = compute(result, scheduler="synchronous")  # type: ignore[no-untyped-call]
     return cast("xr.Dataset", computed)
+
+
+def _of_steps(ready: Prepared, data: xr.Dataset) -> xr.Dataset:
+    """Cut out the steps that are asked for; dask then runs only the segments that hold them."""
+    if ready.steps is None:
+        return data
+    first, last = int(ready.steps[0]), int(ready.steps[-1])
+    in_a_row = np.array_equal(ready.steps, np.arange(first, last + 1))
+    time = ready.conformed.labels.names["time"]
+    chosen = data.isel({time: slice(first, last + 1) if in_a_row else ready.steps})
+    # Zarr wants all chunks but the last of one size.
+    return chosen.chunk({time: ready.segments.length}) if chosen.chunks else chosen
 
 
 def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -375,7 +392,8 @@ def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = No
         "step": card.step,
         "segment": ready.segments.length,
         "warmup": ready.segments.warmup,
-        "mode": ready.segments.mode,
+        # Not "mode": scipy's writer of NetCDF files has an attribute of its own by that name.
+        "run_mode": ready.segments.mode,
         "missing_values": str(ready.settings["missing"]),
         "normalisation": f"standardised anomalies from the {normalisation}",
         "processing": "; ".join(ready.conformed.notes),
@@ -391,6 +409,8 @@ def _typed(ready: Prepared) -> list[str]:
         value = value.card.name if isinstance(value, Model) else value
         if isinstance(value, xr.Dataset):
             parts.append(f"{name}=<Dataset>")
+        elif name == "time" and value is not None:
+            parts.append(f"time={value!r}" if isinstance(value, str | slice) else "time=<dates>")
         elif name != "progress" and value != default:
             parts.append(f"{name}={value!r}")
     return parts

@@ -220,6 +220,18 @@ def is_depth(unit: pint.Unit) -> bool:
     return _is(unit, "m") or _is(unit, "kg/m**2")
 
 
+def is_amount(units: str) -> bool:
+    """Whether units are those of what is added up over a step: water, or energy per area.
+
+    Examples
+    --------
+    >>> is_amount("mm"), is_amount("J m-2"), is_amount("mm/day"), is_amount("K")
+    (True, True, False, False)
+    """
+    unit = parse_units(units)
+    return unit is not None and (is_depth(unit) or _is(unit, "J/m**2"))
+
+
 def _to_metres(unit: pint.Unit) -> float:
     """Factor from a depth or mass per area to metres, or from a rate of either to metres per second."""
     known = (("m", 1.0), ("m/s", 1.0), ("kg/m**2", WATER_DENSITY), ("kg/m**2/s", WATER_DENSITY))

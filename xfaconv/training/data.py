@@ -107,7 +107,7 @@ class WindowSource:
                 "the record is too short to train on",
                 expected=f"at least {length} steps without a gap",
                 found=f"{longest} steps",
-                fix="use a longer record, or a smaller window= and smaller leads",
+                fix="window=4, leads=(0, 1)  # or a longer record",
             )
         return starts
 
@@ -390,7 +390,9 @@ def user_data(
         conformed = adapt(found, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
-            "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
+            "fit takes one member",
+            found=f"{conformed.data.sizes['member']} members",
+            fix=f"ds = ds.isel({conformed.labels.names['member']}=0)",
         )
     steps, held = len(conformed.time), round(validation * len(conformed.time))
     train = slice(0, steps - held)
@@ -399,14 +401,14 @@ def user_data(
             "the record is too short to train on",
             expected=f"more than {length} steps besides the {held} that are held back",
             found=f"{steps} steps",
-            fix="a smaller window=, smaller leads=, or validation=0",
+            fix="validation=0  # or a smaller window= and smaller leads=, or a longer record",
         )
     if validation and held < length:
         raise TimeError(
             "what is held back is too short to validate on",
             expected=f"at least {length} steps, a window and its longest lead",
             found=f"{held} of {steps} steps",
-            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}, a smaller window=, or validation=0",
+            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}  # or 0, or a smaller window=",
         )
     test = slice(train.stop + min(length, max(held - length, 0)), steps)
     data = training_data(conformed, target.variables, train, test)

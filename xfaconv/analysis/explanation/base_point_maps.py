@@ -16,6 +16,7 @@ from xfaconv.arguments import Arguments, Place, as_place, check_arguments, share
 from xfaconv.engine.api import attention_of, conformed_of
 from xfaconv.engine.prepare import prepare
 from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.grid import nearest_cell
 
 # Around the base point every field correlates with itself and every network attends: that is no teleconnection.
 _NEAR = 15.0
@@ -58,7 +59,8 @@ def teleconnection(
     alpha : float
         False discovery rate over the domain.
     **arguments
-        Of `xfaconv.attention`.
+        Of `xfaconv.attention`. ``time`` chooses the steps whose attention is averaged; the correlation is that of the
+        whole record.
 
     Returns
     -------
@@ -74,6 +76,8 @@ def teleconnection(
     ------
     VariableError
         If the model has no such variable.
+    MissingDataError
+        If the variable has no values at the base point, such as sea surface temperature on land.
     TimeError
         If no step of the season has its whole warm-up inside the data.
     XFaconvError
@@ -94,6 +98,7 @@ def teleconnection(
     if chosen not in names:
         fix = f"variable='{names[0]}'"
         raise VariableError(f"the model has no variable '{chosen}'", expected=", ".join(names), fix=fix)
+    ready.require_values(chosen, nearest_cell(ready.grid, *point))
     # First, because it is cheap and refuses what cannot be used: the network has not run by then.
     correlated = correlation_map(
         fields[chosen],
@@ -106,6 +111,8 @@ def teleconnection(
         alpha=alpha,
         deseasonalise=False,
     )
+    if ready.cold is not None:
+        raise ready.cold
     maps = attention_of(ready, *point)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
@@ -160,7 +167,7 @@ def influence(
     lag : int, sequence of int, or None
         Steps before the target. None: all together, the root of the sum of squares over the window.
     samples : int, optional
-        Number of times. Default: the last step of each of the model's segments.
+        Number of times. Default: the last step of each of the model's segments, or each step of ``time``.
     season : str or sequence of int, optional
         Season of the target.
     **arguments
@@ -191,6 +198,8 @@ def influence(
         raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     wanted = find_target(windows.model, target)
+    if wanted.kind == "forecast":
+        windows.ready.require_values(target[0], windows.cell)
     derivative = gradients(windows, wanted)
     longest = derivative.sizes["step"] - 1
     lags = [] if lag is None else [lag] if isinstance(lag, int) else [int(step) for step in lag]

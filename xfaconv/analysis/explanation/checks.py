@@ -23,6 +23,8 @@ from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
 from xfaconv.arguments import Arguments, Place, check_rules, is_whole, shared_arguments
+from xfaconv.engine.dates import show_date
+from xfaconv.errors import TimeError
 
 # Pass marks, fixed before any model was looked at.
 LEAST_GAIN_ERRORS = 2.0
@@ -37,6 +39,7 @@ CASCADE = (
 )
 # A Fourier transform takes at most so many steps around the samples: 1,024 daily maps of 2.5 degrees are 43 MB each.
 _SURROGATE_STEPS = 1024
+_LEAST_SAMPLES = 3
 _ERRORS = {"long_name": "mean over times in standard errors", "units": "1"}
 
 Verdict = tuple[bool, str]
@@ -347,6 +350,18 @@ def _claim(faithful: float, skilful: float, learned: float, data: float, gradien
     )
 
 
+def _require_several(windows: Windows) -> None:
+    """Refuse dates that leave too few windows for standard errors."""
+    count = windows.fields.sizes["time"]
+    if windows.ready.steps is None or count >= _LEAST_SAMPLES:
+        return
+    stamps, step = windows.ready.conformed.time.values, int(windows.ready.steps[-1])
+    first, last = (show_date(stamps[place]) for place in (max(step - 4, 0), min(step + 4, len(stamps) - 1)))
+    expected = f"at least {_LEAST_SAMPLES} steps with a whole window, for standard errors"
+    fix = f"time=slice('{first}', '{last}')"
+    raise TimeError("time= leaves too few steps", expected=expected, found=str(count), fix=fix)
+
+
 @shared_arguments
 def check_attention(
     ds: xr.Dataset,
@@ -399,9 +414,11 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140)).compute()  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
-    enough = (lambda value: is_whole(value, 3), "a whole number from 3, for standard errors", "4")
+    expected = f"a whole number from {_LEAST_SAMPLES}, for standard errors"
+    enough = (lambda value: is_whole(value, _LEAST_SAMPLES), expected, "4")
     check_rules({"samples": samples}, {"samples": enough})
     windows = cut_windows(ds, base_point, samples=samples, season=season, **arguments)
+    _require_several(windows)
     faithful = check_faithfulness(windows, seed=seed)
     parts = {
         "faithfulness": faithful,

@@ -89,9 +89,12 @@ class ImportanceRequest:
         """The output that is asked about."""
         if self.forecast is not None:
             if not self.of_place:
-                fix = "importance(ds, method='occlusion', base_point=(0, -140), target=('z500', 1))"
+                fix = "base_point=(0, -140)"
                 raise ArgumentError("a forecast is one of a place", fix=fix)
-            return find_target(self.ready.model, self.forecast)
+            found = find_target(self.ready.model, self.forecast)
+            if self.base_point is not None:
+                self.ready.require_values(self.forecast[0], self.windows.cell)
+            return found
         return Target("hidden" if self.of_place else "embedding")
 
     @cached_property
@@ -185,7 +188,7 @@ def _by_gates(request: ImportanceRequest) -> xr.DataArray:
     """Take the gates of the engine, at every step unless samples are asked for."""
     if request.of_place or request.forecast is not None:
         problem = "gates are the same everywhere: they know no place and no forecast"
-        raise ArgumentError(problem, fix="importance(ds, method='occlusion', region=(-10, 10, 160, 270))")
+        raise ArgumentError(problem, fix="method='occlusion'")
     found = importance_of(request.ready)
     time = time_axis(found)
     chosen = np.flatnonzero(steps_of_season(found[time], request.season))
@@ -247,7 +250,8 @@ def importance(
         reads, a variable that nothing follows from included; a forecast holds what follows.
     samples : int, optional
         Number of times, spread evenly. Default: every step for ``"gate"``, the last step of each of the model's
-        segments for the others, each of which costs one run of a window per variable (one backward pass).
+        segments (or each step of ``time``) for the others, each of which costs one run of a window per variable (one
+        backward pass).
     season : str or sequence of int, optional
         Season of those times, such as ``"DJF"``.
     **arguments
