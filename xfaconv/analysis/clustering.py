@@ -342,7 +342,8 @@ def regimes(
     Parameters
     ----------
     data : Dataset or DataArray (time, embedding)
-        Fields, which are embedded with the engine, or embeddings (or principal components).
+        Fields, which are embedded with the engine, or embeddings (or principal components weighted by their variance,
+        as `leading_eofs` gives them in ``components``).
     n : int
         Number of regimes.
     method : {"kmeans", "mixture", "hierarchical"}
