@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 _SHORTEST_ABBREVIATION = 3
 
@@ -37,23 +38,12 @@ class XFaconvError(Exception):
         self.expected = expected
         self.found = found
         self.fix = fix
-        lines = [problem]
-        lines += [
-            f"  {label:<9} {text}"
-            for label, text in (("expected:", expected), ("found:", found), ("fix:", fix))
-            if text
-        ]
-        super().__init__("\n".join(lines))
+        parts = {"expected:": expected, "found:": found, "fix:": fix}
+        super().__init__("\n".join([problem, *(f"  {label:<9} {text}" for label, text in parts.items() if text)]))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the parts when the error travels between processes."""
-        return _rebuild, (type(self), self.problem, self.expected, self.found, self.fix)
-
-
-def _rebuild(
-    kind: type[XFaconvError], problem: str, expected: str | None, found: str | None, fix: str | None
-) -> XFaconvError:
-    return kind(problem, expected=expected, found=found, fix=fix)
+        return partial(type(self), self.problem, expected=self.expected, found=self.found, fix=self.fix), ()
 
 
 def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -84,7 +84,7 @@ ROWS: dict[str, Row] = {
     "map outside the season": (
         lambda: analysis.correlation_map(field(), (0, 0), season="OND"),
         TimeError,
-        "none of them in it",
+        "is in the season OND",
         "season=None",
     ),
     "regimes outside the season": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -272,7 +273,7 @@ def test_baselines_have_neither_gates_nor_maps():
 
 
 def test_no_fitting_model_lists_why(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "MODELS", replace(registry.MODELS, registered={}))
     packaged = xfaconv.list_models()
     xfaconv.register_model("ours-6-hourly", url="https://example.org/a.safetensors", sha256=64 * "0")
     with pytest.raises(ModelError, match="no packaged model fits") as caught:

@@ -26,7 +26,8 @@ from xfaconv.training.recipes import RECIPES
 def test_every_recipe_has_its_packaged_model(name: str) -> None:
     recipe, card = RECIPES[name], load_model(name).card
     assert name in list_models()
-    assert card.network == recipe.last_network
+    changes = {entry: value for stage in recipe.stages for entry, value in stage.changes.items()}
+    assert card.network == replace(recipe.network, **changes)
     assert card.metrics["updates"] == recipe.updates()
     assert (card.known_failures, card.description) == (recipe.words.known_failures, recipe.words.description)
     assert card.variables == recipe.variables

@@ -98,7 +98,7 @@ def test_the_control_differs_in_its_attention_alone(data: TrainingData, tmp_path
     control = control_recipe(RECIPE)
     assert replace(control, name=RECIPE.name, network=RECIPE.network) == RECIPE
     network = train_recipe(control, data, tmp_path, stages=1)
-    assert not network.has_attention
+    assert network.attention_module is None
     assert network.spec == replace(RECIPE.network, attention_every=0)
     assert (tmp_path / "tiny-control-1.jsonl").exists()
 

@@ -13,6 +13,7 @@ import torch
 
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
+from xfaconv.models.registry import MODELS
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.specs import ModelCard, NetworkSpec
@@ -22,7 +23,6 @@ from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
 from xfaconv.training.recipes import Recipe, read_recipes
 
-_WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 _BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
 
 
@@ -87,9 +87,9 @@ def taken_over(network: Network, spec: NetworkSpec) -> Network:
         Weights of the same name and shape are the trained ones, others are new.
     """
     built, known = build_network(spec, network.step), network.state_dict()
-    kept = {name: known[name] for name, new in built.state_dict().items() if name in known}
-    shared = {name: value for name, value in kept.items() if value.shape == built.get_parameter(name).shape}
-    built.load_state_dict(shared, strict=False)
+    new = built.state_dict()
+    shared = [name for name, value in known.items() if name in new and value.shape == new[name].shape]
+    built.load_state_dict({name: known[name] for name in shared}, strict=False)
     return built
 
 
@@ -266,7 +266,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", type=Path, help="file of recipes, by default those of the packaged models")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("training-runs"), help="folder of checkpoints and logs")
-    parser.add_argument("--out", type=Path, default=_WEIGHTS, help="folder of the model file")
+    parser.add_argument("--out", type=Path, default=MODELS.folder, help="folder of the model file")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--control", action="store_true", help="train the same network without attention instead")
     arguments = parser.parse_args(words)

@@ -152,13 +152,8 @@ class Recipe:
             raise ArgumentError(
                 "the years of testing must follow those of training", found=f"train {self.train}, test {self.test}"
             )
-        _ = self.last_network
-
-    @property
-    def last_network(self) -> NetworkSpec:
-        """The network of the last stage."""
-        changes = {name: value for stage in self.stages for name, value in stage.changes.items()}
-        return replace(self.network, **changes)
+        for stage in self.stages:
+            replace(self.network, **stage.changes)
 
     def updates(self, stages: int | None = None) -> int:
         """Count the updates of the weights in all stages, or in the first of them.

@@ -92,7 +92,7 @@ def _ends(ready: Prepared, length: int, season: Season) -> NDArray[np.int64]:
         whole[span.start + length - 1 : span.stop] = True
     whole &= time.index % max(ready.model.card.network.attention_every, 1) == 0
     stamps = xr.DataArray(time.values, dims="time", name="time")
-    among = f"with a whole window of {length} steps without a gap before it"
+    among = f"that ends a whole window of {length} steps without a gap"
     return np.flatnonzero(steps_of_season(stamps, season, whole, among=among))
 
 

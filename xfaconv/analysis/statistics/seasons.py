@@ -115,8 +115,9 @@ def steps_of_season(
     """
     chosen = in_season(time, season) & usable
     if not chosen.any():
-        problem, found = f"no step {among} is in the season {season or 'all'}", f"{time.size} steps, none of them in it"
-        raise TimeError(problem, found=found, fix="season=None for all months, or give a longer record")
+        problem = f"no step {among}" + ("" if season is None else f" is in the season {season}")
+        fix = "season=None for all months, or give a longer record"
+        raise TimeError(problem, found=f"{time.size} steps", fix=fix)
     return chosen
 
 
