@@ -231,7 +231,7 @@ def test_a_fine_tuned_card_keeps_the_words_of_the_first_model_apart() -> None:
     )
     card = trained(ds, start).card
     assert card.description.startswith("Fine-tuned by its user on: planted waves.")
-    assert "Of the model that it began with: Nothing in it has seen an observation." in card.description
+    assert "Initial model: Nothing in it has seen an observation." in card.description
     assert "Known failure of the initial model: It knows little." in card.known_failures
     assert any("2000-01-01 to 2005-04-01" in text for text in card.known_failures), "years that are not new to it"
 

@@ -260,9 +260,8 @@ def _card(
     if data.test.start < data.test.stop:
         years["validation"] = f"{str(data.time.values[data.test.start])[:10]} to {dates[2]}"
         years["gap"] = f"{data.test.start - data.train.stop} steps between training and validation"
-        failures = (
-            "The weights with the best scores in the validation years were kept; its scores in these years are too optimistic.",
-        )
+        said = "The weights with the best scores in the validation years were kept; its scores in these years are too"
+        failures = (f"{said} optimistic.",)
     title = str(ds.attrs.get("title", "the user's own data"))
     if start is not None:
         before = start.card
