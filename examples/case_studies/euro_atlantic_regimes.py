@@ -70,9 +70,7 @@ def main() -> None:
     height = analysis.anomalies(ds.z500) / GRAVITY
     height.attrs = {"units": "m", "long_name": "anomaly of 500 hPa height"}
     eofs = analysis.leading_eofs(height, COMPONENTS)
-    # Components weigh by their variance, as distances between maps of height do.
-    scaled = eofs.series * eofs.variance_share**0.5
-    vectors = {"EOFs of z500": scaled, "embeddings": xfaconv.embed(ds, model=model)}
+    vectors = {"EOFs of z500": eofs.components, "embeddings": xfaconv.embed(ds, model=model)}
     found = {name: analysis.regimes(part, COUNT, season=SEASON) for name, part in vectors.items()}
     maps = {}
     for name, one in found.items():

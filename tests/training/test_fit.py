@@ -204,7 +204,7 @@ def test_validation_stands_behind_a_gap_that_the_card_tells() -> None:
         held = round(validation * steps)
         assert card.years["gap"] == f"{gap} steps between training and validation"
         assert card.years["validation"].startswith(str(time[steps - held + gap])[:10])
-        assert any("flatter" in text for text in card.known_failures)
+        assert any("optimistic" in text for text in card.known_failures)
     with pytest.raises(TimeError, match="what is held back is too short to validate on"):
         trained(waves(60), validation=0.05)
 
@@ -231,8 +231,8 @@ def test_a_fine_tuned_card_keeps_the_words_of_the_first_model_apart() -> None:
     )
     card = trained(ds, start).card
     assert card.description.startswith("Fine-tuned by its user on: planted waves.")
-    assert "Of the model that it began with: Nothing in it has seen an observation." in card.description
-    assert "The model that it began with: It knows little." in card.known_failures
+    assert "Initial model: Nothing in it has seen an observation." in card.description
+    assert "Known failure of the initial model: It knows little." in card.known_failures
     assert any("2000-01-01 to 2005-04-01" in text for text in card.known_failures), "years that are not new to it"
 
 

@@ -67,8 +67,8 @@ def fit(
 
     Windows are read as they are needed, so a lazy record never has to fit into memory. The last part of the record is
     held back for validation behind a gap of one window and its leads, or of as much of it as leaves room for one
-    window; the card says how many steps. The weights that did best there are kept, so that scores of these years
-    flatter them.
+    window; the card says how many steps. The weights with the best scores there are kept, so that scores in these years
+    are too optimistic.
 
     Parameters
     ----------
@@ -283,29 +283,31 @@ def _card(
     if data.test.start < data.test.stop:
         years["validation"] = f"{str(data.time.values[data.test.start])[:10]} to {dates[2]}"
         years["gap"] = f"{data.test.start - data.train.stop} steps between training and validation"
-        failures = ("The weights that did best on the validation years were kept: its scores of them flatter it.",)
+        said = "The weights with the best scores in the validation years were kept; its scores in these years are too"
+        failures = (f"{said} optimistic.",)
     title = str(ds.attrs.get("title", "the user's own data"))
     if start is not None:
         before = start.card
         if failures:
             known = before.years.get("train", "years that its card does not name")
-            failures += (
-                f"The model it began with learned from {known}: validation years among them are not new to it.",
-            )
+            failures += (f"The initial model was trained on {known}; validation years among them are not independent.",)
         return before.updated(
             name=name,
             source="user",
             title=f"{before.title}, fine-tuned",
-            description=f"Fine-tuned by its user on: {title}. Of the model that it began with: {before.description}",
+            description=f"Fine-tuned by its user on: {title}. Initial model: {before.description}",
             data=f"{before.data}; then {title}",
             years={**years, "before": before.years.get("train", "")},
             grid=data.grid,
-            known_failures=(*failures, *(f"The model that it began with: {text}" for text in before.known_failures)),
+            known_failures=(
+                *failures,
+                *(f"Known failure of the initial model: {text}" for text in before.known_failures),
+            ),
         )
     return ModelCard(
         name=name,
         title=f"Trained by its user on {title}",
-        description="Trained by its user; nothing is known of it but what stands here.",
+        description="Trained by its user. This card contains all that is known about it.",
         source="user",
         data=title,
         years=years,
