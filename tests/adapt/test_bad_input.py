@@ -79,6 +79,7 @@ def level(**changes: Any) -> xr.Dataset:
 def two_dimensional() -> xr.Dataset:
     ds = base().rename(latitude="y", longitude="x")
     south, east = np.meshgrid(np.arange(8.0), np.arange(16.0), indexing="ij")
+    south = south + east / 10
     return ds.drop_vars(["y", "x"]).assign_coords(lat=(("y", "x"), south), lon=(("y", "x"), east))
 
 
@@ -232,7 +233,20 @@ LATITUDES = [
         "latitude 'lat' has 2 dimensions ('y', 'x'): the grid is curvilinear",
         "xesmf",
     ),
-    Case("unstructured", unstructured(), GridError, "share dimension 'cell': the grid is unstructured", "cdo remapcon"),
+    Case(
+        "points of a grid in a row",
+        unstructured(),
+        GridError,
+        "share dimension 'cell': the points of a grid are in a row",
+        "ds.set_index({'cell': ['lat', 'lon']}).unstack('cell')",
+    ),
+    Case(
+        "stations",
+        unstructured().isel(cell=slice(3, 90, 7)).rename(cell="station"),
+        GridError,
+        "share dimension 'station': the grid is unstructured, or these are stations",
+        "cdo remapcon",
+    ),
     Case(
         "rotated",
         base().drop_vars(["latitude", "longitude"]).rename(latitude="rlat", longitude="rlon"),
@@ -348,7 +362,7 @@ LATITUDES = [
     ),
     Case("one row", base().isel(latitude=[3]), GridError, "latitude 'latitude' has too few values", "box"),
     Case("one column", base().isel(longitude=[3]), GridError, "longitude 'longitude' has too few values", "box"),
-    Case("a point", base().isel(latitude=3, longitude=3), CoordinateError, "no latitude was found", "rename"),
+    Case("a point", base().isel(latitude=3, longitude=3), GridError, "latitude 'latitude' is a single value", "a box"),
     Case(
         "no coordinates at all",
         xr.Dataset({"t2m": (("a", "b", "c"), np.zeros((2, 3, 4)))}),

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
-from xfaconv.adapt.horizontal import read_horizontal
+from xfaconv.adapt.horizontal import read_horizontal, with_axes
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import plan_remap
@@ -58,7 +58,7 @@ def seasonal_of(
     VariableError
         If a variable, its standard deviation or its units are missing.
     """
-    table = squeeze(climatology)
+    table, _ = with_axes(squeeze(climatology))
     axes = read_horizontal(table)
     remap = plan_remap(axes, grid)
     if not remap.grid.matches(grid):

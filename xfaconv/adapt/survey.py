@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-from xfaconv.adapt.horizontal import Horizontal, read_horizontal
+from xfaconv.adapt.horizontal import Horizontal, read_horizontal, with_axes
 from xfaconv.adapt.labels import Labels, make_labels
 from xfaconv.adapt.matching import Match, absent_error, match_variables
 from xfaconv.adapt.problems import check_file
@@ -154,7 +154,8 @@ class Survey:
 
     def _sections(self) -> list[tuple[str, Sequence[str]]]:
         """Arrange what was found under headings; those without lines are left out."""
-        time = [self.time.describe()] if self.time is not None else []
+        unread = ["not read: see the problems"] if self.problems else []
+        time = [self.time.describe()] if self.time is not None else unread
         if self.time is not None and len(self.time.spans) > 1:
             longest = max(span.stop - span.start for span in self.time.spans)
             steps = f"{longest} {STEP_NAMES[self.time.step]} steps"
@@ -162,7 +163,7 @@ class Survey:
         out: list[tuple[str, Sequence[str]]] = [
             ("Variables", [variable.describe() for variable in self.variables]),
             ("Not recognised", self.unknown),
-            ("Grid", [self.grid.describe()] if self.grid is not None else []),
+            ("Grid", [self.grid.describe()] if self.grid is not None else unread),
             ("Time", time),
             ("Coordinates", [f"{found.role}: {found.name} by {found.rule}" for found in self.coordinates]),
             ("Notes", self.notes),
@@ -196,7 +197,7 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
     >>> survey(xr.Dataset({"t2m": 3.0})).problems[0].problem
     'no latitude was found'
     """
-    ds = squeeze(_as_dataset(ds))
+    ds, said = with_axes(squeeze(_as_dataset(ds)))
     problems: list[XFaconvError] = []
     axes = _attempt(problems, read_horizontal, ds)
     stamps = _attempt(problems, read_stamps, ds)
@@ -205,7 +206,7 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
         time = _attempt(problems, time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
     member = find_coordinate(ds, "member")
     versions = find_coordinate(ds, "expver")
-    notes = [*(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
+    notes = [*said, *(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
         if ds.sizes[member.dim] == 0:
