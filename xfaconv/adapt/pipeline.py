@@ -19,6 +19,7 @@ from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.labels import Labels
 from xfaconv.adapt.matching import Match, absent_error
 from xfaconv.adapt.plausible import Subject
+from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
 from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.survey import Survey, check_decoded, survey
@@ -28,13 +29,16 @@ from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate
-from xfaconv.names.units import Conversion
+from xfaconv.names.tables import entries, identity
+from xfaconv.names.units import STEP_SECONDS, Conversion
 from xfaconv.options import get_options
 from xfaconv.specs import InputSpec, VariableSpec
 
 _FEW_TILES = 16
 _BLOCK_BYTES = 128e6
 _CHUNK_BYTES = 64e6
+# The weather of a day is another after so many seconds; that of a longer step after two steps.
+_WEATHER = 5 * 86400
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +162,7 @@ def adapt(
     for match in present:
         name = match.spec.name
         field = _select(found.ds, match, axes, stamps, found.member)
-        subject = _subject(match, remap.grid, climatology)
+        subject = _subject(match, found, remap.grid, axes, time, climatology)
         arrays[name] = _standardise(field.data, time, remap, conversions[name], baseline, name, subject)
     if missing:
         names = [match.spec.name for match in missing]
@@ -214,13 +218,46 @@ def _baseline(
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
-def _subject(match: Match, grid: Grid, climatology: str | xr.Dataset | None) -> Subject | None:
-    """Say how the values are checked for plausible units; against the data's own climatology nothing would be seen."""
+def _subject(
+    match: Match,
+    found: Survey,
+    grid: Grid,
+    axes: Horizontal,
+    time: TimeAxis,
+    climatology: str | xr.Dataset | None,
+) -> Subject | None:
+    """Say how the values are checked; against the data's own climatology nothing would be seen."""
     action = get_options()["implausible"]
     own = climatology is None or (isinstance(climatology, str) and climatology == "data")
     if action == "ignore" or match.source is None or own:
         return None
-    return Subject(match.source.name, match.spec.units, grid.is_global, action)
+    name, wanted = match.source.name, entries().get(identity(match.spec.name, match.spec.level)[0])
+    if isinstance(climatology, str):
+        _check_not_anomalies(found.ds[name], name, action)
+    source = entries().get(match.source.key)
+    return Subject(
+        name=name,
+        units=match.spec.units,
+        grid=grid,
+        action=action,
+        kind="" if source is None else source.kind,
+        persistence=max(2.0, _WEATHER / STEP_SECONDS.get(time.step, _WEATHER)),
+        never_negative=wanted is not None and wanted.never_negative,
+        dims=(axes.latitude.dim, axes.longitude.dim),
+    )
+
+
+def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
+    """Refuse a variable that is called anomalies, or warn of it; the model would take them for the values."""
+    words = {"name": name, **{key: str(array.attrs.get(key, "")) for key in ("long_name", "standard_name")}}
+    said = next((key for key, text in words.items() if "anomal" in text.lower()), None)
+    if said is None:
+        return
+    line = f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: ...}})"
+    problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
+    if action == "raise":
+        raise problem
+    warnings.warn(str(problem), UserWarning, stacklevel=4)
 
 
 def _standardise(
