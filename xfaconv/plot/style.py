@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cartopy import crs as ccrs
     from matplotlib.figure import Figure
 
-    from xfaconv.plot.coastlines import Resolution
     from xfaconv.plot.projections import Extent
 
 MapKind = Literal["pcolormesh", "contourf"]
@@ -35,6 +34,7 @@ DIVERGING = "RdBu_r"
 INK = "0.15"
 FAINT = "0.35"
 COASTLINE = "0.25"
+Resolution = Literal["110m", "50m", "10m"]
 MISSING = "0.88"
 POSITIVE = "#b2182b"
 NEGATIVE = "#2166ac"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
@@ -23,9 +22,6 @@ from xfaconv.grid import Grid
 from xfaconv.models import Model
 from xfaconv.options import get_options
 from xfaconv.specs import VariableSpec
-
-if TYPE_CHECKING:
-    from xfaconv.training.recipes import Recipe
 
 HARMONICS = 2
 # Windows are blended when they start less than half a month of the year apart.
@@ -314,42 +310,6 @@ def training_data(
         coefficients, spreads = (np.stack(part).astype(np.float32) for part in zip(*fits, strict=True))
         climatology = Climatology(coefficients, spreads)
     return TrainingData(variables, tuple(fields), axis, grid, climatology, train, test)
-
-
-def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
-    """Read the data of a recipe into memory.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What to read.
-    folder : Path
-        Folder of the data.
-
-    Returns
-    -------
-    TrainingData
-
-    Raises
-    ------
-    VariableError
-        If the files are not there.
-    """
-    files = sorted(folder.glob(recipe.files))
-    if not files:
-        raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
-    one_after_another: dict[str, Any] = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
-    with xr.open_mfdataset(files, **one_after_another, coords="minimal", compat="override") as ds:
-        conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
-        conformed = replace(conformed, data=conformed.data.compute())
-    train, test = (_between(conformed.time, *years) for years in (recipe.train, recipe.test))
-    return training_data(conformed, recipe.variables, train, test, recipe.harmonics)
-
-
-def _between(axis: TimeAxis, first: str, last: str) -> slice:
-    """Positions from a first to a last date, to the day or the month, both included."""
-    inside = np.flatnonzero((axis.values >= np.datetime64(first)) & (axis.values < np.datetime64(last) + 1))
-    return slice(int(inside[0]), int(inside[-1]) + 1)
 
 
 def user_data(

@@ -152,13 +152,13 @@ def register_importance(name: str) -> Callable[[Method], Method]:
 
     Examples
     --------
-    >>> @register_importance("variance")
+    >>> @register_importance("mean-square")
     ... def of_variance(request):
     ...     fields = request.windows.fields.fillna(0)
     ...     return request.shares((fields**2).mean(["step", "latitude", "longitude"]))
-    >>> importance_methods()
-    ('gate', 'occlusion', 'gradient', 'variance')
-    >>> del _METHODS["variance"]
+    >>> "mean-square" in importance_methods()
+    True
+    >>> del _METHODS["mean-square"]
     """
 
     def register(function: Method) -> Method:
@@ -177,8 +177,8 @@ def importance_methods() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> importance_methods()
-    ('gate', 'occlusion', 'gradient')
+    >>> {"gate", "occlusion", "gradient"} <= set(importance_methods())
+    True
     """
     return tuple(_METHODS)
 
