@@ -57,7 +57,8 @@ def resampling_line(found: Survey, wanted: str) -> str:
         if entries()[variable.key].kind in ("water", "energy", "flux") and is_amount(variable.units)
     ]
     mean = f".resample({dim}={rule!r}).mean(keep_attrs=True)"
-    line = f"ds = ds{mean}"
+    # Where the intervals of the data say when a step is, the stamps have to say it too before they are grouped.
+    line = (f"ds = ds{time.restamp}; " if time.restamp else "") + f"ds = ds{mean}"
     # Monthly means hold the amount of a day, as ERA5's do: daily amounts are averaged, finer ones summed to days first.
     day = "1D" if wanted == "1M" else rule
     if summed and time.step != day:

@@ -17,6 +17,7 @@ from xfaconv.adapt.problems import check_file
 from xfaconv.adapt.regrid import plan_remap
 from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.time_axis import STEP_NAMES, Stamps, TimeAxis, match_step, read_stamps, time_axis
+from xfaconv.adapt.undated import with_valid_times
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError, XFaconvError
 from xfaconv.formatting import html_box, html_section
 from xfaconv.grid import Grid
@@ -198,15 +199,17 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
     'no latitude was found'
     """
     ds, said = with_axes(squeeze(_as_dataset(ds)))
+    ds, valid = with_valid_times(ds)
     problems: list[XFaconvError] = []
     axes = _attempt(problems, read_horizontal, ds)
     stamps = _attempt(problems, read_stamps, ds)
     time = None
     if stamps is not None:
-        time = _attempt(problems, time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
+        name, known = stamps.coordinate.dim or stamps.coordinate.name, step or stamps.step
+        time = _attempt(problems, partial(time_axis, restamp=stamps.restamp), stamps.values, name, known)
     member = find_coordinate(ds, "member")
     versions = find_coordinate(ds, "expver")
-    notes = [*said, *(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
+    notes = [*said, *valid, *(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
         if ds.sizes[member.dim] == 0:

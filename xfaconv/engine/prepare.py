@@ -13,11 +13,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt import Conformed, InputSpec, Survey, adapt
+from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.matching import Match, check_given
 from xfaconv.adapt.survey import survey
+from xfaconv.adapt.time_axis import Stamps, TimeAxis
 from xfaconv.arguments import DEFAULTS, Arguments, Place, as_place, check_arguments
 from xfaconv.climatology import Climatology
-from xfaconv.engine.choice import Choice, choose_model, packaged_models
+from xfaconv.engine.choice import Choice, choose_model, misfit, packaged_models
 from xfaconv.engine.dates import Positions, lacking_warmup, show_date, steps_at
 from xfaconv.engine.graph import SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy
@@ -275,7 +277,7 @@ def filled(arguments: Arguments) -> Arguments:
 
 def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ...]]:
     """Choose among the packaged models by one matching of all their variables together."""
-    axes, _, time = found.usable()
+    axes, _, time = _usable(found)
     wanted = {(spec.name, spec.level): spec for model in packaged_models() for spec in model.card.variables}
     names, given = {name for name, _ in wanted}, settings["variables"]
     # Names given by the caller are of the variables of one model, which is not known yet.
@@ -291,6 +293,21 @@ def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ..
     check_given(given, specs)
     # Models may read one variable in different units.
     return choice, tuple(replace(matched[spec.name, spec.level], spec=spec) for spec in specs)
+
+
+def _usable(found: Survey) -> tuple[Horizontal, Stamps, TimeAxis]:
+    """Give the axes; of a single stamp, whose step nothing tells, the error names a model whose step can be taken."""
+    try:
+        return found.usable()
+    except TimeError as problem:
+        if found.axes is None or found.stamps is None or len(found.stamps.values) != 1:
+            raise
+        for card in (model.card for model in packaged_models()):
+            absent = [match.spec.name for match in found.match(card.variables) if match.source is None]
+            if misfit(card, found.axes.grid, card.step, lambda _, absent=absent: absent, absent="raise") is None:
+                fix = f"emb = ds.faconv.embed(model={card.name!r})  # the step of the model is taken"
+                raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
+        raise
 
 
 @dataclass(frozen=True)
