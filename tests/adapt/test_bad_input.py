@@ -718,11 +718,11 @@ UNITS = (
         ),
         Case(
             "energy for a flux",
-            base().rename(t2m="ttr").assign(ttr=lambda d: d.ttr.assign_attrs(units="J m-2")),
+            attrs(times(pd.date_range("2001", periods=9, freq="MS")).rename(tp="ttr"), "ttr", units="J m-2"),
             UnitsError,
-            "variable 'ttr' has units that are not those",
-            "3600 for hourly ERA5",
-            only("ttr", "W m-2"),
+            "variable 'ttr' is accumulated: the time over which it is summed is not known",
+            "86400 in ERA5's monthly means",
+            only("ttr", "W m-2", step="1M"),
             {"climatology": None},
         ),
         Case(

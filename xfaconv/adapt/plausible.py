@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xfaconv.adapt.problems import refusal
+from xfaconv.climatology import SPREAD_FLOOR
 from xfaconv.grid import Grid
 from xfaconv.names.units import likely_changes
 from xfaconv.options import Implausible
@@ -52,6 +53,7 @@ OFFERED = 0.6
 ANOMALOUS = 2.0
 # So many steps of a block, evenly spaced, tell its pattern.
 _STEPS = 24
+_UNEXPLAINED = {"size": "other size", "negative": "other sign"}
 _TINY = float(np.finfo(np.float64).tiny)
 
 Field = NDArray[np.float64]
@@ -136,10 +138,10 @@ class _Likeness:
         if self.cells < CELLS:
             return ""
         if self.judged and self.slope < SLOPE:
-            return "pattern" if self.agreement < 0.5 else "amplitude"
+            return "pattern" if self.agreement < 0.5 else "size"
         small = self.share >= SMALL_FROM and 0 < self.amplitude < 1 / AMPLITUDE
         large = self.share >= LARGE_FROM and self.amplitude > AMPLITUDE
-        return "amplitude" if small or large else self.turned
+        return "size" if small or large else self.turned
 
     @property
     def fits(self) -> bool:
@@ -207,14 +209,11 @@ def check_plausible(values: Field, mean: Field, scale: NDArray[Any], subject: Su
     found, usual = values[known], mean[known]
     words = {"name": subject.name, "units": subject.units, "low": f"{usual.min():.4g}", "high": f"{usual.max():.4g}"}
     seen = f"{found.min():.4g} to {found.max():.4g} {subject.units} (median {np.median(found):.4g})"
-    likeness = likeness or _compare(values, mean, scale, subject)
+    seen = seen if likeness is None else f"{likeness.describe()}; {seen}"
     row, line = _line_that_fits(values, mean, scale, subject, fault)
-    if not line and likeness.is_anomaly:
-        row = "anomalies"
-    if row not in ("size", "negative"):
-        seen = f"{likeness.describe()}; {seen}"
-    if not line and row != "anomalies":
-        row = f"{'pattern' if row in TURNS else row} unexplained"
+    if not line:
+        is_anomaly = (likeness or _compare(values, mean, scale, subject)).is_anomaly
+        row = "anomalies" if is_anomaly else _UNEXPLAINED.get(row, "other pattern")
     problem = refusal("values", row, seen, line=line, **words)
     if subject.action == "raise":
         raise problem
@@ -260,12 +259,14 @@ def _compare(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) 
     values, mean = values[every], mean[every]
     known = np.isfinite(values) & np.isfinite(mean) & (scale > 0)
     values, mean = (np.where(known, one, 0.0) for one in (values, mean))
-    variance = np.where(scale > 0, scale, 1.0).astype(np.float64) ** 2
+    variance = np.where(scale > 0, scale, 0.0).astype(np.float64) ** 2
     area = np.outer(subject.grid.row_area / 2, np.diff(subject.grid.longitude_edges) / 360)
     area = area * (2 * known.sum(axis=0) >= len(known))
     cells, share = int((area > 0).sum()), float(area.sum())
     if cells < CELLS:
-        return _Likeness(steps, cells, share, False, 0.0, 0.0, 0.0, 0.0, 0.0, "")
+        return _Likeness(steps, cells, 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0, "")
+    # One cell of a given climatology that hardly varies would outweigh all others.
+    variance = np.maximum(variance, SPREAD_FLOOR**2 * float((area * variance).sum()) / share)
     count = np.maximum(known.sum(axis=0), 1)
     maps = values.sum(axis=0) / count, mean.sum(axis=0) / count
     # So many maps that know nothing of each other, in time and in space.
