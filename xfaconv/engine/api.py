@@ -11,7 +11,6 @@ from typing import Any, Unpack, cast
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
 from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, shared_arguments
@@ -362,7 +361,7 @@ def _finish(
 
 
 def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: int) -> xr.Dataset:
-    """Compute a result of data in memory; say beforehand what a long call takes, and how far it is where that is asked for.
+    """Compute a result of data in memory; say beforehand what a long call takes, and show how far it is if asked to.
 
     Parameters
     ----------
@@ -383,8 +382,7 @@ def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: 
     seconds = seconds_for(ready.model.card.network, ready.grid.shape, steps)
     announce(call, f"{runs:,} runs of the network over {steps:,} steps in all", seconds, shown=shown)
     with ProgressBar() if shown else nullcontext():  # type: ignore[no-untyped-call]
-        (computed,) = compute(result, scheduler="synchronous")  # type: ignore[no-untyped-call]
-    return cast("xr.Dataset", computed)
+        return result.compute(scheduler="synchronous")
 
 
 def _of_steps(ready: Prepared, data: xr.Dataset) -> xr.Dataset:

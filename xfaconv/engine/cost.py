@@ -11,8 +11,8 @@ from typing import TypeVar
 from xfaconv.specs import NetworkSpec
 
 T = TypeVar("T")
-# Multiplications and additions a second: measured with the packaged models on one core of a cloud machine, until a network
-# has run in this process. The network is bound by memory, so that this is far below what the core can do.
+# Multiplications and additions a second, measured with the packaged models on one core of a cloud machine; used until
+# a network has run in this process. The network is bound by memory: this is far below what the core can do.
 _USUAL_RATE = 8e9
 # A shorter call needs no announcement.
 _LONG_SECONDS = 10.0
