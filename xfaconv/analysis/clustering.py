@@ -28,7 +28,9 @@ from xfaconv.arguments import (
     shared_arguments,
 )
 from xfaconv.engine import embed
+from xfaconv.engine.cost import watched
 from xfaconv.engine.dates import lacking_warmup
+from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
@@ -278,6 +280,7 @@ def _regimes(
     seed: int,
     repeats: int,
     surrogates: int,
+    shown: bool | None,
 ) -> tuple[NDArray[Any], ...]:
     """Labels, centres, frequency, chances, stays and scores of one record, as arrays."""
     vectors = np.asarray(embedding, dtype=np.float64)
@@ -292,7 +295,9 @@ def _regimes(
     silhouette, davies, calinski = separation(sample, found.labels)
     by_seed, by_half = stability(sample, found, method, seed, repeats)
     null = []
-    for number in range(surrogates):
+    numbers = range(surrogates)
+    # Inside a graph nobody waits for this one task: nothing is said.
+    for number in numbers if shown is None else watched(numbers, "regimes", "surrogates", shown=shown):
         # A Fourier transform needs even steps: the surrogate is made of the whole record, then cut to the season. 7919
         # is a prime, so that surrogates of neighbouring seeds differ.
         turned = surrogate_vectors(vectors[complete], seed + 7919 * (number + 1))[usable[complete]]
@@ -318,8 +323,10 @@ def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataAr
             return embed(data, **arguments)
         # What `encode` gives, or embeddings that were read from a file.
         data = next(field for field in data.data_vars.values() if "embedding" in field.dims)
-    if arguments:
-        fix = f"leave out {', '.join(arguments)}: the embeddings are made already"
+    defaults = cast("dict[str, Any]", DEFAULTS)
+    strange = [name for name, value in arguments.items() if name != "progress" and value is not defaults[name]]
+    if strange:
+        fix = ", ".join(f"{name}={defaults[name]!r}" for name in strange) + "  # the embeddings are made already"
         raise ArgumentError("arguments for the engine were given with embeddings, not with a Dataset", fix=fix)
     return data
 
@@ -396,6 +403,7 @@ def regimes(
     """
     check_arguments(seed=seed, repeats=repeats, surrogates=surrogates)
     check_choice("method", method, METHODS)
+    shown = bool(filled({"progress": arguments.get("progress")})["progress"])
     embedding = _vectors(data, arguments)
     time = time_axis(embedding)
     if embedding.ndim != 2:
@@ -436,6 +444,7 @@ def regimes(
             "seed": seed,
             "repeats": repeats,
             "surrogates": surrogates,
+            "shown": shown if embedding.chunks is None else None,
         },
     )
     for part in (labels, centres, frequency, chance, stay, scores):
@@ -514,7 +523,8 @@ def choose_count(
     own = {name: options.pop(name) for name in _OPTIONS if name in options}
     check_rules({name: own[name] for name in _NEEDED if name in own}, _NEEDED)
     embedding = _vectors(data, cast("Arguments", options))
-    parts = [regimes(embedding, number, **own)[list(_SCORES)] for number in numbers]
+    shown: Arguments = {"progress": cast("Arguments", options).get("progress")}
+    parts = [regimes(embedding, number, **own, **shown)[list(_SCORES)] for number in numbers]
     out = xr.concat(parts, xr.Variable("n", numbers), join="exact", combine_attrs="drop_conflicts")
     out = out.assign_coords(n=numbers)
     # One-sided normal quantile at 5% over the number of candidates (Bonferroni): 2.4 for seven of them.

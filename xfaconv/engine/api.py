@@ -11,11 +11,11 @@ from typing import Any, Unpack, cast
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
 from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, shared_arguments
 from xfaconv.engine.choice import has_gates, require_ability
+from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
 from xfaconv.engine.runtime import Maps
@@ -353,9 +353,36 @@ def _finish(
         warnings.warn(f"{words.problem}: {words.found}; {words.fix}", UserWarning, stacklevel=4)
     if ready.lazy:
         return result
-    with ProgressBar() if ready.settings["progress"] else nullcontext():  # type: ignore[no-untyped-call]
-        (computed,) = compute(result, scheduler="synchronous")  # type: ignore[no-untyped-call]
-    return cast("xr.Dataset", computed)
+    runs = ready.segments.holding(ready.steps)
+    members = ready.members or 1
+    return in_memory(
+        ready, result, call, int(runs.sum()) * members, int(ready.segments.steps_read[runs].sum()) * members
+    )
+
+
+def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: int) -> xr.Dataset:
+    """Compute a result of data in memory; say beforehand what a long call takes, and show how far it is if asked to.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data and the model.
+    result : Dataset
+        Lazy.
+    call : str
+        Name of the function.
+    runs, steps : int
+        Runs of the network, and the steps of all of them.
+
+    Returns
+    -------
+    Dataset
+    """
+    shown = bool(ready.settings["progress"])
+    seconds = seconds_for(ready.model.card.network, ready.grid.shape, steps)
+    announce(call, f"{runs:,} runs of the network over {steps:,} steps in all", seconds, shown=shown)
+    with ProgressBar() if shown else nullcontext():  # type: ignore[no-untyped-call]
+        return result.compute(scheduler="synchronous")
 
 
 def _of_steps(ready: Prepared, data: xr.Dataset) -> xr.Dataset:

@@ -108,35 +108,37 @@ class Prepared:
         rows, columns = self.grid.shape
         return int(4 * rows * columns) * self.model.card.network.hidden * self.segments.length
 
-    def require_values(self, variable: str, cell: tuple[int, int]) -> None:
-        """Refuse a cell in which a variable has no values at any time, such as sea surface temperature on land.
+    def lacks_values(self, variable: str) -> NDArray[np.bool_]:
+        """Mark the cells in which a variable has no values at any time, such as sea surface temperature on land.
 
         Lazy data without a climatology of the model are not looked at.
+        """
+        field = self.conformed.data[variable].transpose(..., "latitude", "longitude")
+        masks = _always_missing(self.conformed.climatology)
+        if masks is not None:
+            return masks[[entry.name for entry in self.model.card.variables].index(variable)]
+        if isinstance(field.data, da.Array):
+            return np.zeros(self.grid.shape, dtype=bool)
+        return np.asarray(np.isnan(field.values).all(axis=tuple(range(field.ndim - 2))))
+
+    def require_values(self, variable: str, cell: tuple[int, int]) -> None:
+        """Refuse a cell in which a variable has no values at any time.
 
         Raises
         ------
         MissingDataError
             Naming the nearest cell that has values.
         """
-        field = self.conformed.data[variable].transpose(..., "latitude", "longitude")
-        masks = _always_missing(self.conformed.climatology)
-        names = [entry.name for entry in self.model.card.variables]
-        if masks is not None:
-            masked = masks[names.index(variable)]
-        elif isinstance(field.data, da.Array):
-            return
-        else:
-            masked = np.isnan(field.values).all(axis=tuple(range(field.ndim - 2)))
+        masked = self.lacks_values(variable)
         if not masked[cell] or masked.all():
             return
         latitude, longitude = (np.asarray(axis) for axis in (self.grid.latitude, self.grid.longitude))
         place = float(latitude[cell[0]]), float(longitude[cell[1]])
         distance = great_circle_degrees(latitude[:, None], longitude[None, :], place)
         row, column = np.unravel_index(np.where(masked, np.inf, distance).argmin(), masked.shape)
-        other = next((name for name in names if name != variable), None)
         raise MissingDataError(
             f"the base point has no values of {variable!r}: it is masked there",
-            expected=f"a cell with values, or another variable{'' if other is None else f', such as {other!r}'}",
+            expected="a cell with values, or another variable",
             found=f"the cell at {place[0]:g} N, {place[1]:g} E is missing at all times",
             fix=f"base_point=({latitude[row]:g}, {longitude[column]:g})  # the nearest with values",
         )

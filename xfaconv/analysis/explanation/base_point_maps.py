@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area, distance_from
-from xfaconv.analysis.explanation.network_probe import cut_windows, density, find_target, gradients
+from xfaconv.analysis.explanation.network_probe import GRADIENT_RUNS, cut_windows, density, find_target, gradients
 from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season, season_months, season_name, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
@@ -45,7 +45,7 @@ def teleconnection(
     base_point : (latitude, longitude)
         The place [degrees].
     variable : str, optional
-        The model's name of the variable that is correlated. Default: the model's first.
+        The model's name of the variable that is correlated. Default: the model's first that has values there.
     lag : int
         Steps by which the field comes before the base point in the correlation; negative: after it. Attention has no
         lag: its map is the same for any.
@@ -94,11 +94,13 @@ def teleconnection(
     ready = prepare(ds, arguments)
     fields = conformed_of(ready)
     names = [str(name) for name in fields.data_vars]
-    chosen = names[0] if variable is None else variable
+    cell = nearest_cell(ready.grid, *point)
+    with_values = [name for name in names if not ready.lacks_values(name)[cell]] if variable is None else []
+    chosen = next(iter(with_values or names)) if variable is None else variable
     if chosen not in names:
         fix = f"variable='{names[0]}'"
         raise VariableError(f"the model has no variable '{chosen}'", expected=", ".join(names), fix=fix)
-    ready.require_values(chosen, nearest_cell(ready.grid, *point))
+    ready.require_values(chosen, cell)
     # First, because it is cheap and refuses what cannot be used: the network has not run by then.
     correlated = correlation_map(
         fields[chosen],
@@ -228,4 +230,4 @@ def influence(
         # The embedding is of the whole domain: a place among its attributes would be drawn as a star.
         out.attrs["base_latitude"] = float(windows.grid.latitude[windows.cell[0]])
         out.attrs["base_longitude"] = float(windows.grid.longitude[windows.cell[1]])
-    return windows.finished(out.to_dataset())["influence"]
+    return windows.finished(out.to_dataset(), "influence", GRADIENT_RUNS)["influence"]

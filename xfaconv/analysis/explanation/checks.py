@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.explanation.network_probe import (
+    GRADIENT_RUNS,
     Target,
     Windows,
     attention_maps,
@@ -18,7 +19,7 @@ from xfaconv.analysis.explanation.network_probe import (
     density,
     gradients,
 )
-from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes
+from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes, runs_to_hide
 from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
@@ -392,8 +393,8 @@ def check_attention(
     Returns
     -------
     Dataset
-        ``passed`` and ``verdict`` along ``check`` (faithfulness, skill, parameters, data, gradients), ``claim`` in
-        words, and what the checks measured: ``deletion``, ``insertion``, ``effect``, ``skill``, ``attention``,
+        ``claim`` in words, ``passed`` and ``verdict`` along ``check`` (faithfulness, skill, parameters, data,
+        gradients), and what the checks measured: ``deletion``, ``insertion``, ``effect``, ``skill``, ``attention``,
         ``parameter_similarity``, ``data_similarity``, ``gradient_agreement``. ``insertion`` is measured for attention,
         least and random alone, and NaN for the trivial orders. Lazy if the data are: compute the whole once, since
         everything that is asked of a lazy report runs all checks again. Each time costs about 130 runs of the
@@ -436,6 +437,7 @@ def check_attention(
     out["data_similarity"] = parts["data"].mean_similarity
     out["gradient_agreement"] = parts["gradients"].agreement
     out["claim"] = with_verdict(xr.Dataset(), [part["passed"] for part in parts.values()], _claim).verdict
+    measured = [name for name in out.data_vars if name not in ("claim", "passed", "verdict")]
     out.attrs = {
         "base_latitude": float(windows.grid.latitude[windows.cell[0]]),
         "base_longitude": float(windows.grid.longitude[windows.cell[1]]),
@@ -443,4 +445,6 @@ def check_attention(
         "weights_sha256": windows.model.sha256,
         "seed": seed,
     }
-    return windows.finished(out)
+    # Maps of the weights as they are and of each stage of shuffled ones, of surrogates twice, and the gradients.
+    runs = runs_to_hide(windows.grid, windows.cell) + 1 + len(CASCADE) + 2 + 1 + GRADIENT_RUNS
+    return windows.finished(out[["claim", "passed", "verdict", *measured]], "check_attention", runs)

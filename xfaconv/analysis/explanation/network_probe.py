@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xfaconv.analysis.axes import cell_area
 from xfaconv.analysis.statistics.seasons import Season, in_season, spread_evenly, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
+from xfaconv.engine.api import in_memory
 from xfaconv.engine.choice import require_ability
 from xfaconv.engine.dates import lacking_warmup, show_date
 from xfaconv.engine.prepare import Prepared, prepare
@@ -35,6 +36,8 @@ _LOCK = threading.Lock()
 _NETWORKS: OrderedDict[str, Any] = OrderedDict()
 # What the clock of a window holds of each step.
 _CLOCK = ("year_phase", "day_phase", "index")
+# A backward pass costs about twice a forward one.
+GRADIENT_RUNS = 3
 _WINDOW = ("step", "variable", "latitude", "longitude")
 
 
@@ -69,12 +72,29 @@ class Windows:
         """The grid that the network runs on."""
         return self.ready.grid
 
-    def finished(self, data: xr.Dataset) -> xr.Dataset:
-        """Give maps the user's names and directions; compute at once where the user's data are in memory."""
+    def finished(self, data: xr.Dataset, call: str, runs: int) -> xr.Dataset:
+        """Give maps the user's names and directions; compute at once where the user's data are in memory.
+
+        Parameters
+        ----------
+        data : Dataset
+            Lazy results.
+        call : str
+            Name of the function that asks.
+        runs : int
+            Runs of the network in each window, for what is said beforehand of a long call.
+
+        Returns
+        -------
+        Dataset
+        """
         labels = self.ready.conformed.labels
         restored = {name: _restore_map(labels, values) for name, values in data.data_vars.items()}
         found = xr.Dataset(restored, attrs=data.attrs)
-        return found if self.ready.lazy else found.compute(scheduler="synchronous")
+        if self.ready.lazy:
+            return found
+        windows, steps = self.fields.sizes["time"], self.fields.sizes["step"]
+        return in_memory(self.ready, found, call, windows * runs, windows * runs * steps)
 
 
 def _restore_map(labels: Any, values: xr.DataArray) -> xr.DataArray:

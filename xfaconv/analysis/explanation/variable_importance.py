@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area, check_arrays, time_axis
 from xfaconv.analysis.explanation.network_probe import (
+    GRADIENT_RUNS,
     Probe,
     Target,
     Windows,
@@ -112,13 +113,15 @@ class ImportanceRequest:
             raise ArgumentError(problem, found=repr(self.region), fix="region=(-10, 10, 160, 270)")
         return np.asarray(weights / weights.sum(), dtype=np.float32)
 
-    def shares(self, sizes: xr.DataArray) -> xr.DataArray:
+    def shares(self, sizes: xr.DataArray, runs: int = 1) -> xr.DataArray:
         """Divide non-negative sizes (time, variable) of the windows by their sum, labelled as the data are.
 
         Parameters
         ----------
         sizes : DataArray (time, variable)
             Measured in `windows`.
+        runs : int, default 1
+            Runs of the network in each window, for what is said beforehand of a long call.
 
         Returns
         -------
@@ -129,7 +132,7 @@ class ImportanceRequest:
         out = (sizes / total.where(total > 0)).astype(np.float32).rename("importance")
         model = self.ready.model
         out.attrs = {"model": model.card.name, "weights_sha256": model.sha256}
-        return self.windows.finished(out.to_dataset())["importance"]
+        return self.windows.finished(out.to_dataset(), "importance", runs)["importance"]
 
 
 Method = Callable[[ImportanceRequest], xr.DataArray]
@@ -200,7 +203,8 @@ def _by_gates(request: ImportanceRequest) -> xr.DataArray:
 def _by_occlusion(request: ImportanceRequest) -> xr.DataArray:
     """Relative change of the answer when one variable is left out of the whole window."""
     measure, target, where = Probe.without_variables, request.target, request.where
-    return request.shares(over_windows(request.windows, measure, ["variable"], target=target, where=where))
+    sizes = over_windows(request.windows, measure, ["variable"], target=target, where=where)
+    return request.shares(sizes, 1 + sizes.sizes["variable"])
 
 
 @register_importance("gradient")
@@ -208,7 +212,7 @@ def _by_gradient(request: ImportanceRequest) -> xr.DataArray:
     """Size of gradient times input, the first-order effect of removing it; squares keep signs from cancelling."""
     slope = gradients(request.windows, request.target, request.where).astype(np.float64)
     effect = slope * request.windows.fields.fillna(0)
-    return request.shares((effect**2).sum(["step", "latitude", "longitude"]) ** 0.5)
+    return request.shares((effect**2).sum(["step", "latitude", "longitude"]) ** 0.5, GRADIENT_RUNS)
 
 
 @shared_arguments
