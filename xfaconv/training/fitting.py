@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from xfaconv.options import get_options
 from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.data import HARMONICS, TrainingData, user_data
 from xfaconv.training.evaluation import forecast_skill
-from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
+from xfaconv.training.loop import Schedule, kept_scores, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
 
 _VALIDATION_WINDOWS = 8
@@ -103,13 +104,15 @@ def fit(
         short record less. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
         File to go on from after an interruption; it is written every 50 updates, and one of another run is refused.
+        That of a finished run gives its model back without training, or extends the run where ``updates`` is larger.
     device : str, optional
         Torch device, by default the option ``device``.
     mixed_precision : bool, optional
         Multiply matrices in bfloat16 where torch's autocast finds that safe, by default on a CUDA device only. Weights
         and the sums of the loss stay in single precision.
     progress : bool, optional
-        Show a progress bar, by default the option ``progress``.
+        Show a progress bar with the losses of training and validation and the time that remains, by default the option
+        ``progress``.
 
     Returns
     -------
@@ -154,7 +157,10 @@ def fit(
     wanted = objective or Objective(warm_steps=min(4, window - 1))
     length = window + max(start.card.network.leads if start else leads)
     data = user_data(ds, start, variables, validation, length)
-    seeded = _new_network(data, leads, network, seed) if start is None else start.trainable_network()
+    file = None if checkpoint is None else Path(checkpoint)
+    # The weights of a checkpoint take the place of first ones, so the windows need not be read for these.
+    fresh = file is None or not file.exists()
+    seeded = _new_network(data, leads, network, seed, fresh=fresh) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(filled({"device": device})["device"] or "auto")
@@ -169,7 +175,7 @@ def fit(
             data.grid,
             schedule,
             wanted,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
+            checkpoint=file,
             identity={
                 "variables": ", ".join(data.names),
                 "years": str(dict(card.years)),
@@ -192,8 +198,11 @@ def fit(
         "updates": int(history[-1]["update"]),
         "history": history,
     }
+    if len(planned := sorted({int(entry["of"]) for entry in history})) > 1:
+        metrics["extended"] = planned
     if validation and data.test.stop - data.test.start >= card.segment + max(seeded.spec.leads):
-        metrics["forecast"] = forecast_skill(seeded, data, segment=card.segment, warmup=card.warmup)
+        measure = partial(forecast_skill, seeded, data, segment=card.segment, warmup=card.warmup)
+        metrics["forecast"] = measure() if file is None else kept_scores(file, measure)
     return Model.from_network(card.updated(metrics=metrics), seeded, data.climatology)
 
 
@@ -230,7 +239,9 @@ def _entries_that_fit(changes: dict[str, Any], blamed: str | None) -> dict[str, 
     return kept
 
 
-def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
+def _new_network(
+    data: TrainingData, leads: Sequence[int], changes: dict[str, Any] | None, seed: int, *, fresh: bool
+) -> Network:
     known = [entry.name for entry in fields(NetworkSpec) if entry.name not in _DECIDED_BY_THE_DATA]
     strange = sorted(set(changes or {}) - set(known))
     if strange:
@@ -251,7 +262,8 @@ def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, An
     with torch.random.fork_rng(devices=[]), _network_errors(changes):
         torch.manual_seed(seed)
         built = build_network(replace(spec, **(changes or {})), data.time.step)
-    start_from_damped_persistence(built, data.windows(), grid, seed)
+    if fresh:
+        start_from_damped_persistence(built, data.windows(), grid, seed)
     return built
 
 
@@ -331,9 +343,14 @@ def _progress(updates: int, wanted: bool) -> Iterator[Callable[[int, dict[str, f
     from tqdm.auto import tqdm
 
     with tqdm(total=updates, unit="update") as bar:
+        shown: dict[str, str] = {}
 
         def report(update: int, parts: dict[str, float]) -> None:
+            if not shown:
+                # What a checkpoint held was not trained now: it must not count in the speed and the remaining time.
+                bar.initial = bar.n = update - 1
+            shown.update({name: f"{parts[name]:.3f}" for name in ("loss", "validation") if name in parts})
+            bar.set_postfix(shown, refresh=False)
             bar.update(update - bar.n)
-            bar.set_postfix(loss=f"{parts['loss']:.3f}")
 
         yield report
