@@ -89,8 +89,8 @@ def _expressions(array: xr.DataArray, name: str, units: str) -> Iterator[str]:
     values = f"ds[{name!r}].values"
     if array.dtype.kind in "OSU":
         yield f"pd.to_datetime({values}.astype(str), format='%Y-%m-%d_%H:%M:%S')"
-        for form in _DIGITS.values():
-            yield f"pd.to_datetime({values}.astype(str), format={form!r})"
+        for digits_form in _DIGITS.values():
+            yield f"pd.to_datetime({values}.astype(str), format={digits_form!r})"
         yield f"pd.to_datetime({values})"
         yield f"pd.to_datetime({values}.astype(str))"
     if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(np.asarray(array.values, dtype=float)).all():

@@ -50,7 +50,7 @@ def steps_at(stamps: NDArray[Any], label: Any) -> Positions:
         ends = (one.start, one.stop) if isinstance(one, slice) else (one,)
         known = [None if end is None and isinstance(one, slice) else _as_label(end, stamps, label) for end in ends]
         try:
-            chosen = numbers.sel(time=slice(*known, one.step) if isinstance(one, slice) else known[0])
+            chosen = numbers.sel(time=slice(known[0], known[1], one.step) if isinstance(one, slice) else known[0])
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as problem:
             raise _absent(stamps, one, ends) from problem
         if not chosen.size:

@@ -116,7 +116,7 @@ class Prepared:
         field = self.conformed.data[variable].transpose(..., "latitude", "longitude")
         masks = _always_missing(self.conformed.climatology)
         if masks is not None:
-            return masks[[entry.name for entry in self.model.card.variables].index(variable)]
+            return np.asarray(masks[[entry.name for entry in self.model.card.variables].index(variable)])
         if isinstance(field.data, da.Array):
             return np.zeros(self.grid.shape, dtype=bool)
         return np.asarray(np.isnan(field.values).all(axis=tuple(range(field.ndim - 2))))
@@ -306,7 +306,7 @@ def _usable(found: Survey) -> tuple[Horizontal, Stamps, TimeAxis]:
             raise
         for card in (model.card for model in packaged_models()):
             absent = [match.spec.name for match in found.match(card.variables) if match.source is None]
-            if misfit(card, found.axes.grid, card.step, lambda _, absent=absent: absent, absent="raise") is None:
+            if not absent and misfit(card, found.axes.grid, card.step, lambda _: (), absent="raise") is None:
                 fix = f"emb = ds.faconv.embed(model={card.name!r})  # the step of the model is taken"
                 raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
         raise

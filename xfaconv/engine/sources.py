@@ -62,7 +62,7 @@ def sources_of(result: da.Array, data: Iterable[da.Array]) -> Sources:
     arrays = {array.name: array for array in data}
     # Blocks of each part of the graph behind the data, by the name that begins their keys.
     blocks = {name: len(layer) for array in arrays.values() for name, layer in array.dask.layers.items()}
-    keys = list(flatten(result.__dask_keys__()))
+    keys = list(flatten(result.__dask_keys__()))  # type: ignore[no-untyped-call]
     part = keys
     if (tasks := len(result.dask)) > _MOST_TASKS:
         length = max(1, len(keys) * _MOST_TASKS // tasks)
@@ -77,7 +77,7 @@ def sources_of(result: da.Array, data: Iterable[da.Array]) -> Sources:
         elif whole:
             size = _bytes(whole[0]) // blocks[name]
         elif not needs and name in arrays:
-            size = arrays[name].nbytes // blocks[name]
+            size = int(arrays[name].nbytes) // blocks[name]
         else:
             hidden += [] if needs or _is_source(value) else [name.partition("-")[0]]
             continue
@@ -145,4 +145,4 @@ def _is_source(value: Any) -> bool:
 
 
 def _bytes(array: Any) -> int:
-    return prod(array.shape) * np.dtype(array.dtype).itemsize
+    return int(prod(array.shape) * np.dtype(array.dtype).itemsize)
