@@ -325,7 +325,9 @@ def _longitude_order(found: FoundCoordinate, values: Degrees) -> tuple[Indexer, 
     order = np.argsort(wrapped, kind="stable")
     ordered = wrapped[order]
     first = np.concatenate([[True], np.diff(ordered) > same])
-    columns, unique = order[first], ordered[first]
+    # Of a meridian that is there twice the user's first column is read, whichever way rounding put them.
+    columns = np.minimum.reduceat(order, np.flatnonzero(first))
+    unique = wrapped[columns]
     if unique.size < 2:
         raise _refused("one meridian", "1", **words)
     _refuse_repeated(found, values, ordered, step, allowed=1)
