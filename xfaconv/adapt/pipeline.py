@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
+from xfaconv.adapt.arrays import without_mask
 from xfaconv.adapt.given import seasonal_of
 from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.labels import Labels
@@ -163,7 +164,7 @@ def adapt(
         name = match.spec.name
         field = _select(found.ds, match, axes, stamps, found.member)
         subject = _subject(match, found, remap.grid, axes, time, climatology)
-        arrays[name] = _standardise(field.data, time, remap, conversions[name], baseline, name, subject)
+        arrays[name] = _standardise(without_mask(field.data), time, remap, conversions[name], baseline, name, subject)
     if missing:
         names = [match.spec.name for match in missing]
         listed = ", ".join(names)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
+from xfaconv.adapt.arrays import check_plain, read_quantities
 from xfaconv.adapt.horizontal import Horizontal, read_horizontal, with_axes
 from xfaconv.adapt.labels import Labels, make_labels
 from xfaconv.adapt.matching import Match, absent_error, match_variables
@@ -334,7 +335,7 @@ def _as_dataset(ds: Any) -> xr.Dataset:
                 found=type(unnamed[0]).__name__,
                 fix=f"ds = ds.rename({{{unnamed[0]!r}: {str(unnamed[0])!r}}})",
             )
-        return ds
+        return read_quantities(ds)
     if isinstance(ds, xr.DataArray):
         fix = f"ds = da.to_dataset(name={'t2m' if ds.name is None else ds.name!r})"
     elif isinstance(ds, (str, bytes, PathLike)):
@@ -396,8 +397,9 @@ def check_decoded(array: xr.DataArray, name: str) -> None:
     Raises
     ------
     VariableError
-        If the field is still packed or not a real number.
+        If the field is still packed, not a real number, or in no plain array.
     """
+    check_plain(array, name)
     packed = [key for key in ("scale_factor", "add_offset", "_FillValue", "missing_value") if key in array.attrs]
     if packed:
         raise VariableError(
