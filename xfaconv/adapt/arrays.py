@@ -7,7 +7,6 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from xfaconv.adapt.problems import refusal
 
