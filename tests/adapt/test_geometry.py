@@ -1,3 +1,4 @@
+# ruff: noqa: PD011, PD013
 """Axes as they are: holes are named, whatever the grid; rounding, order and convention change nothing."""
 
 from __future__ import annotations

@@ -206,8 +206,12 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
     stamps = _attempt(problems, read_stamps, ds)
     time = None
     if stamps is not None:
-        name, known = stamps.coordinate.dim or stamps.coordinate.name, step or stamps.step
+        found_time, known = stamps.coordinate, step or stamps.step
+        unlabelled = found_time.dim and found_time.dim not in ds.coords
+        name = found_time.name if unlabelled or not found_time.dim else found_time.dim
         time = _attempt(problems, partial(time_axis, restamp=stamps.restamp), stamps.values, name, known)
+        if time is None and unlabelled:
+            problems[-1] = _after(problems[-1], f"ds = ds.swap_dims({{{found_time.dim!r}: {name!r}}})")
     member = find_coordinate(ds, "member")
     versions = find_coordinate(ds, "expver")
     notes = [*said, *valid, *(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
@@ -322,6 +326,12 @@ def _attempt(problems: list[XFaconvError], function: Callable[..., T], *argument
     except XFaconvError as problem:
         problems.append(problem)
         return None
+
+
+def _after(problem: XFaconvError, line: str) -> XFaconvError:
+    """Put a line before the one that fixes a problem, where that is code."""
+    fix = f"{line}; {problem.fix}" if str(problem.fix).startswith("ds = ds") else problem.fix
+    return type(problem)(problem.problem, expected=problem.expected, found=problem.found, fix=fix)
 
 
 def _as_dataset(ds: Any) -> xr.Dataset:

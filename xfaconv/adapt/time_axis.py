@@ -372,7 +372,7 @@ def _step_of(clock: _Clock, steps: NDArray[np.int64], hint: str | None) -> str |
     if steps.size == 0:
         return hint
     shortest, months = int(steps.min()), np.diff(clock.months)
-    if shortest >= 28 * _DAY and months.min() == 1:
+    if 28 * _DAY <= shortest <= _LONGEST_MONTH and months.min() == 1:
         return "1M"
     if _six_days(steps) and shortest == 5 * _DAY and (np.diff(_pentads(clock)) == 1).all():
         return "5D"
@@ -417,7 +417,8 @@ def _step_refused(values: NDArray[Any], steps: NDArray[np.int64], hint: str | No
     kind = "irregular" if (steps % steps.min()).any() else "unknown step"
     kind = "coarser than monthly" if usual > _LONGEST_MONTH else kind
     # Never to a step that is finer than the data's: that would leave most steps empty.
-    return _refused(kind, f"steps of {said}", rule="1D" if usual < 2 * _DAY else "1MS", **words)
+    rule = "1D" if steps.min() <= _DAY and usual < 2 * _DAY else "1MS"
+    return _refused(kind, f"steps of {said}", rule=rule, **words)
 
 
 def match_step(axis: TimeAxis, wanted: str | None, name: str, line: Callable[[str], str]) -> None:
