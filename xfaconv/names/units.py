@@ -91,7 +91,7 @@ def parse_units(text: str) -> pint.Unit | None:
         # udunits writes powers as m2 or s-1; pint wants two stars
         squeezed = " ".join(text.split()).replace("·", " ")
         powered = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)(?![\w*])", r"**\1", squeezed)
-        if not re.fullmatch(r"[A-Za-z0-9 %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
+        if not re.fullmatch(r"[A-Za-z0-9_ %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
             return None
         return _registry().Unit(powered)
     except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
