@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
 from xfaconv.engine.runtime import Maps
+from xfaconv.errors import warn_user
 from xfaconv.models import Model
 
 _WAYS = {"latitude": "north", "longitude": "east"}
@@ -350,7 +350,7 @@ def _finish(
     result = _of_steps(ready, xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"}))
     if ready.cold is not None:
         words = ready.cold
-        warnings.warn(f"{words.problem}: {words.found}; {words.fix}", UserWarning, stacklevel=4)
+        warn_user(f"{words.problem}: {words.found}; {words.fix}")
     if ready.lazy:
         return result
     runs = ready.segments.holding(ready.steps)
