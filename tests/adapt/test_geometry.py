@@ -187,7 +187,7 @@ def test_coordinates_of_more_dimensions_that_are_axes(drawn):
     two = {"lat": north.transpose(*order), "lon": east.transpose(*order)}
     if extra:
         two = {name: values.expand_dims(time=ds.time) for name, values in two.items()}
-    ds = ds.drop_vars(["y", "x"]).assign_coords({name: (v.dims, v.values.astype(dtype)) for name, v in two.items()})  # noqa: PD011
+    ds = ds.drop_vars(["y", "x"]).assign_coords({name: (v.dims, v.values.astype(dtype)) for name, v in two.items()})
     ds = ds if drawn.draw(st.booleans()) else ds.reset_coords(["lat", "lon"])
     before = ds.copy(deep=True)
     found = adapt(ds, SPEC, climatology=None)
@@ -209,7 +209,7 @@ def test_coordinates_of_more_dimensions_that_are_axes(drawn):
 
 def test_points_in_a_row_and_stations():
     ds = data(np.linspace(-80, 80, 9), np.arange(0, 360, 20.0), lat="lat", lon="lon")
-    row = ds.stack(cell=("lat", "lon"))  # noqa: PD013
+    row = ds.stack(cell=("lat", "lon"))
     for stacked in (row, row.reset_index("cell"), row.reset_index("cell").assign_coords(cell=np.arange(162))):
         problem = recognise(stacked).problems[0]
         assert "points of a grid are in a row" in problem.problem
