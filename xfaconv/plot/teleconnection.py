@@ -31,7 +31,7 @@ def plot_teleconnection(
     great_circles : int, default 0
         Draw the great circles to this many of the strongest places at least 2,500 km away.
     title : str, optional
-        By default the base point and the dates.
+        By default the base point, the dates and what the dots mean. One of your own takes the place of the first line.
     row, col : hashable, optional
         Dimensions to make panels of; "season" makes them of time.
     robust : bool, default False
@@ -74,7 +74,6 @@ def plot_teleconnection(
         # Its long name fills two lines beside a bar; the sign and the unit are what the bar needs.
         field, what = field.assign_attrs(long_name="influence per standard deviation"), "Influence on"
         style = replace(style, robust=style.robust or (style.vmin is None and style.vmax is None))
-    if style.title is None:
-        style = replace(style, title=map_title(what, points, period, panels=style.panels))
+    style = replace(style, title=map_title(what, points, period, style))
     # A norm says itself what is in the middle.
     return draw_map(field, replace(style, center=style.center if style.norm is None else None), points, great_circles)
