@@ -70,6 +70,9 @@ def plot_teleconnection(
     field, period, style = arrange(teleconnection.drop_vars("significant", errors="ignore"), style)
     name = quantity_name(teleconnection, "teleconnection")
     what = f"{name[:1].upper()}{name[1:]} with"
+    if not points and "base" in field.attrs:
+        # Correlation with an index has no place, but a name. The word that follows is left out where no place does.
+        what = f"{what} {field.attrs['base']} at"
     if is_influence(teleconnection):
         # Its long name fills two lines beside a bar; the sign and the unit are what the bar needs.
         field, what = field.assign_attrs(long_name="influence per standard deviation"), "Influence on"
