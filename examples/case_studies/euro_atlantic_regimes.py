@@ -53,7 +53,7 @@ def described(name: str, found: xr.Dataset) -> None:
     """Print the numbers that say how far the regimes are to be believed."""
     print(f"\n{name}: {COUNT} regimes, {SEASON}")
     for score in ("silhouette", "surrogate_silhouette", "p_value", "seed_stability", "half_stability"):
-        print(f"  {score:<22}{float(found[score]):6.2f}")
+        print(f"  {score:<22}{float(found[score]):7.3f}")
     print("  frequency   " + " ".join(f"{value:6.2f}" for value in found.frequency.to_numpy()))
     print("  persistence " + " ".join(f"{value:6.1f}" for value in found.persistence.to_numpy()) + " days")
 
