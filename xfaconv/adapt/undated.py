@@ -86,7 +86,7 @@ def _can_be_decoded(array: xr.DataArray) -> bool:
 
 
 def _candidates(array: xr.DataArray, name: str, units: str) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Give expressions that may make dates, the likeliest first, each with the function of the values that it writes."""
+    """Give expressions that may make dates, the likeliest first, each with the function of the values that it is."""
     values = f"ds[{name!r}].values"
     if array.dtype.kind in "OSU":
         for form in ("%Y-%m-%d_%H:%M:%S", *_DIGITS.values()):
@@ -192,7 +192,7 @@ def line_of_parts(ds: xr.Dataset, name: str, dims: list[str]) -> str:
         return ""
     parts.setdefault("day", "1")
     dates = f"pd.to_datetime({{{', '.join(f'{part!r}: {value}' for part, value in parts.items())}}})"
-    numbers = {part: 1 if value == "1" else ds[along[part]].values for part, value in parts.items()}
+    numbers = {part: 1 if value == "1" else ds[along[part]].to_numpy() for part, value in parts.items()}
     if not _gives_dates(pd.to_datetime, numbers):
         return ""
     indexed = f".reset_index({name!r})" if getattr(ds.indexes.get(name), "nlevels", 1) > 1 else ""
