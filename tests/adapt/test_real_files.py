@@ -256,7 +256,8 @@ def test_no_time_axis_is_refused(shared_data):
         f"  found:    dimensions {', '.join(map(str, ds.dims))}",
         (
             "  fix:      ds = ds.rename({'month': 'time'})"
-            ".assign_coords(time=xr.date_range('2000-01-01', periods=2, freq='MS'))  # the true dates"
+            ".assign_coords(time=xr.date_range('the true first date', periods=2, freq='the true step'))"
+            "  # the true dates, e.g. from '1979-01-01' in steps of 'MS' or 'D'"
         ),
     ]
     with ds:
@@ -387,7 +388,7 @@ def test_the_simulation(shared_data):
         "time axis 'time' has another step than the model",
         "  expected: monthly (1M)",
         "  found:    daily (1D)",
-        "  fix:      ds = ds.resample(time='1MS').mean()  # sums for precipitation",
+        "  fix:      ds = ds.resample(time='1MS').mean(keep_attrs=True)",
     ]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from xfaconv.adapt.problems import refusal
 
@@ -97,11 +96,11 @@ def without_mask(data: Any) -> Any:
     """
     if isinstance(data, da.Array):
         masked = isinstance(getattr(data, "_meta", None), np.ma.MaskedArray)
-        return data.map_blocks(without_mask, dtype=_floating(data.dtype)) if masked else data  # type: ignore[no-untyped-call]
+        lazy: Any = data
+        return lazy.map_blocks(without_mask, dtype=_floating(data.dtype)) if masked else data
     if not isinstance(data, np.ma.MaskedArray):
         return data
-    filled: NDArray[Any] = data.astype(_floating(data.dtype)).filled(np.nan)
-    return filled
+    return np.ma.filled(data.astype(_floating(data.dtype)), np.nan)
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:

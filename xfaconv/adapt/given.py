@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
 from xfaconv.adapt.arrays import check_plain, read_quantities, without_mask
-from xfaconv.adapt.horizontal import read_horizontal
+from xfaconv.adapt.horizontal import read_horizontal, with_axes
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import plan_remap
@@ -59,7 +59,7 @@ def seasonal_of(
     VariableError
         If a variable, its standard deviation or its units are missing.
     """
-    table = squeeze(read_quantities(climatology))
+    table, _ = with_axes(squeeze(read_quantities(climatology)))
     axes = read_horizontal(table)
     remap = plan_remap(axes, grid)
     if not remap.grid.matches(grid):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -21,6 +22,7 @@ from xfaconv.adapt.matching import Match, absent_error
 from xfaconv.adapt.plausible import Subject
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
+from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.survey import Survey, check_decoded, survey
 from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
 from xfaconv.arguments import check_arguments
@@ -138,7 +140,7 @@ def adapt(
     _check_spec(spec, climatology, min_valid)
     found = ds if isinstance(ds, Survey) else survey(ds, spec.step)
     axes, stamps, time = found.usable()
-    match_step(time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    match_step(time, spec.step, stamps.coordinate.dim or stamps.coordinate.name, partial(resampling_line, found))
     matches = found.match(spec.variables, variables) if matches is None else matches
     present = [match for match in matches if match.source is not None]
     missing = [match for match in matches if match.source is None]

@@ -283,7 +283,8 @@ def _compare(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) 
         if name == "half round" and (not subject.grid.is_global or scale.shape[1] % 2):
             continue
         odd = ((one - turn(one)) / 2 for one in maps)
-        wrong, *_, uneven = _regress(*odd, area * (turn(area) > 0), (variance + turn(variance)) / 2)
+        left, right = odd
+        wrong, *_, uneven = _regress(left, right, area * (turn(area) > 0), (variance + turn(variance)) / 2)
         turned = name if wrong < TURNED and uneven * np.sqrt(independent) >= SURE else turned
     weight = area / variance
     total = np.einsum("tyx,yx->t", known, weight)

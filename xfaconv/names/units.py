@@ -209,7 +209,7 @@ def likely_changes(kind: str, units: str) -> tuple[Change, ...]:
     Examples
     --------
     >>> [change.describe() for change in likely_changes("water", "m") if change.words][:2]
-    ['* 24', '* 8']
+    ['* 24', '* -24']
     """
     table, unit = read_table("units"), parse_units(units)
     likes = [like for like in ("K", "m/s") if unit is not None and _is(unit, like)]
@@ -268,6 +268,18 @@ def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -
 def is_depth(unit: pint.Unit) -> bool:
     """Whether units are a depth of water or its mass per area."""
     return _is(unit, "m") or _is(unit, "kg/m**2")
+
+
+def is_amount(units: str) -> bool:
+    """Whether units are those of what is added up over a step: water, or energy per area.
+
+    Examples
+    --------
+    >>> is_amount("mm"), is_amount("J m-2"), is_amount("mm/day"), is_amount("K")
+    (True, True, False, False)
+    """
+    unit = parse_units(units)
+    return unit is not None and (is_depth(unit) or _is(unit, "J/m**2"))
 
 
 def _to_metres(unit: pint.Unit) -> float:
