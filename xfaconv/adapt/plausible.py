@@ -213,13 +213,13 @@ def check_plausible(values: Field, mean: Field, scale: NDArray[Any], subject: Su
     found, usual = values[known], mean[known]
     words = {"name": subject.name, "units": subject.units, "low": f"{usual.min():.4g}", "high": f"{usual.max():.4g}"}
     seen = f"{found.min():.4g} to {found.max():.4g} {subject.units} (median {np.median(found):.4g})"
-    seen = seen if likeness is None else f"{likeness.describe()}; {seen}"
     unread = likeness is None
     likeness = likeness or _compare(values, mean, scale, subject)
     near_zero = unread and not likeness.judged and np.median((np.abs(values) / scale)[known]) < NEAR_ZERO
     row, line = ("near zero", "") if near_zero else _line_that_fits(values, mean, scale, subject, fault)
     if not line and not near_zero:
         row = "anomalies" if likeness.is_anomaly else _UNEXPLAINED.get(row, "other pattern")
+    seen = f"{likeness.describe()}; {seen}" if row == "anomalies" or not unread else seen
     problem = refusal("values", row, seen, line=line, **words)
     if subject.action == "raise":
         raise problem
