@@ -6,12 +6,11 @@ import io
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from xfaconv.errors import ArgumentError, DownloadError
+from xfaconv.errors import ArgumentError, DownloadError, XFaconvError, closest_name
 from xfaconv.options import get_options
 
 CACHE_VARIABLE = "XFACONV_CACHE"
@@ -20,8 +19,12 @@ _TIMEOUT_SECONDS = 30
 _MOST_SECONDS = 3600.0
 _MOST_BYTES = 4 * 2**30
 _RETRIES = 2
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Entries of `Remote`: what each is called, its pattern, and the pattern in words. The name becomes part of a path.
+_PATTERNS = {
+    "name": ("name", r"[a-z0-9][a-z0-9._-]{0,99}", "1 to 100 letters, digits and, but at first, dots, hyphens and _"),
+    "sha256": ("hash", r"[0-9a-f]{64}", "64 hexadecimal digits"),
+    "url": ("address", r"https?://(\[[0-9a-f:.]+\]|[^\s\[\]:/?#]+)([:/?#].*)?", "https://... or http://..."),
+}
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,59 @@ class Remote:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ArgumentError(
-                "the name cannot be used",
-                expected="at most 100 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
-                found=repr(self.name),
-            )
-        if not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
-            raise ArgumentError("the hash cannot be used", expected="64 hexadecimal digits", found=repr(self.sha256))
-        if not _is_web_address(self.url):
-            raise ArgumentError(
-                "the address cannot be used", expected="https://... or http://...", found=repr(self.url)
-            )
+        for entry, (what, pattern, expected) in _PATTERNS.items():
+            value = getattr(self, entry)
+            if not (isinstance(value, str) and re.fullmatch(pattern, value, re.IGNORECASE | re.ASCII)):
+                raise ArgumentError(f"the {what} cannot be used", expected=expected, found=repr(value))
         object.__setattr__(self, "sha256", self.sha256.lower())
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """Files of one kind that are known by names: those in a folder of the package, and those registered on servers.
+
+    Parameters
+    ----------
+    kind : str
+        What such a file is called in errors.
+    folder : Path
+        The folder in the package.
+    suffix : str
+        Ending of the files' names, with the dot.
+    reader : str
+        The function that reads one by its name, for the fix of errors.
+    registered : dict of str to Remote
+        Those on servers.
+    """
+
+    kind: str
+    folder: Path
+    suffix: str
+    reader: str
+    registered: dict[str, Remote] = field(default_factory=dict)
+
+    def packaged(self) -> list[str]:
+        """Names of those in the package."""
+        return [path.stem for path in self.folder.glob(f"*{self.suffix}")]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        # A list of a dict is made at once: another thread may register a file meanwhile.
+        return sorted({*self.packaged(), *list(self.registered)})
+
+    def register(self, name: str, url: str, sha256: str) -> None:
+        """Add a file on a server; raises ArgumentError if an argument is malformed or the package has the name."""
+        remote = Remote(name, url, sha256)
+        if name in self.packaged():
+            raise ArgumentError(f"{name!r} is a {self.kind} of the package", fix="register it under another name")
+        self.registered[name] = remote
+
+    def unknown(self, name: object, error: type[XFaconvError]) -> XFaconvError:
+        """Make the error of a name that is not known, with the most similar one that is."""
+        known = self.names()
+        close = closest_name(str(name).lower(), known, cutoff=0.4) or known[0]
+        problem, fix = f"there is no {self.kind} {name!r}", f"{self.reader}({close!r})"
+        return error(problem, expected=" or ".join(known), found=repr(name), fix=fix)
 
 
 def cache_folder() -> Path:
@@ -156,13 +199,3 @@ def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
             fix=f"try again, or get the file elsewhere and put it there as {file_name}; "
             f"the environment variable {CACHE_VARIABLE} names another cache folder",
         ) from problem
-
-
-def _is_web_address(url: object) -> bool:
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
 from xfaconv.arguments import RULES, check_rules
@@ -68,21 +69,14 @@ class OptionChanges(TypedDict, total=False):
     aliases: Mapping[str, str | Iterable[str]]
 
 
-def _by_rule(name: str, value: object) -> object:
-    """Check an option by the rule of the argument of that name."""
-    check_rules({name: value}, RULES, fix="xfaconv.set_options({})")
-    return value
-
-
 def _folder(name: str, value: object) -> object:
     if value is None:
         return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise _refused(name, value, "None or the path of a folder", "~/xfaconv-cache")
-    try:
-        return Path(os.fsdecode(value)).expanduser()
-    except RuntimeError as problem:
-        raise _refused(name, value, "the path of a folder of a known user", "~/xfaconv-cache") from problem
+    # "~someone" of a user who is not known raises RuntimeError.
+    with suppress(RuntimeError):
+        if isinstance(value, str | os.PathLike) and os.fspath(value):
+            return Path(os.fsdecode(value)).expanduser()
+    raise _refused(name, value, "None or the path of a folder, of a known user", "~/xfaconv-cache")
 
 
 def _aliases(name: str, value: object) -> object:
@@ -113,30 +107,18 @@ def _refused(name: str, value: object, expected: str, example: object) -> Argume
     )
 
 
-_VALIDATORS: Mapping[str, Callable[[str, object], object]] = MappingProxyType(
-    {
-        "device": _by_rule,
-        "threads": _by_rule,
-        "missing": _by_rule,
-        "absent": _by_rule,
-        "implausible": _by_rule,
-        "progress": _by_rule,
-        "cache": _folder,
-        "aliases": _aliases,
-    }
-)
-_DEFAULTS: Mapping[str, object] = MappingProxyType(
-    {
-        "device": "auto",
-        "threads": None,
-        "missing": "fill",
-        "absent": "raise",
-        "implausible": "raise",
-        "progress": False,
-        "cache": None,
-        "aliases": MappingProxyType({}),
-    }
-)
+# The other options are checked by the rules of the arguments of the same names.
+_READERS: dict[str, Callable[[str, object], object]] = {"cache": _folder, "aliases": _aliases}
+_DEFAULTS: Mapping[str, object] = {
+    "device": "auto",
+    "threads": None,
+    "missing": "fill",
+    "absent": "raise",
+    "implausible": "raise",
+    "progress": False,
+    "cache": None,
+    "aliases": MappingProxyType({}),
+}
 _CURRENT: ContextVar[Mapping[str, object]] = ContextVar("xfaconv_options", default=_DEFAULTS)
 
 
@@ -178,19 +160,14 @@ class set_options:  # noqa: N801 - a function to its users, as in xarray
         changes = {name: _validated(name, value) for name, value in options.items()}
         current = _CURRENT.get()
         self._previous = {name: current[name] for name in changes}
-        _CURRENT.set(MappingProxyType({**current, **changes}))
+        _CURRENT.set({**current, **changes})
 
     def __enter__(self) -> None:
         """Begin a block; the options hold since the call itself."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give back the values that the options had before."""
-        _CURRENT.set(MappingProxyType({**_CURRENT.get(), **self._previous}))
+        _CURRENT.set({**_CURRENT.get(), **self._previous})
 
 
 def get_options() -> Options:
@@ -210,12 +187,15 @@ def get_options() -> Options:
 
 
 def _validated(name: str, value: Any) -> object:
-    if name not in _VALIDATORS:
-        close = closest_name(name, _VALIDATORS)
+    if name not in _DEFAULTS:
+        close = closest_name(name, _DEFAULTS)
         raise ArgumentError(
             f"option {name!r} is unknown",
-            expected=", ".join(_VALIDATORS),
+            expected=", ".join(_DEFAULTS),
             found=repr(name),
             fix=f"xfaconv.set_options({close}=...)" if close else "xfaconv.get_options() lists the options",
         )
-    return _VALIDATORS[name](name, value)
+    if name in _READERS:
+        return _READERS[name](name, value)
+    check_rules({name: value}, RULES, fix="xfaconv.set_options({})")
+    return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ModelFileError
-from xfaconv.formatting import Row, html_box, html_section, text_section
+from xfaconv.formatting import Row, html_box, html_section, html_table, text_section, text_table
 from xfaconv.grid import Grid
 
 FORMAT_VERSION = 2
@@ -142,6 +142,12 @@ class NetworkSpec:
     attention_places: Literal["harmonics", "products"] = "harmonics"
 
 
+_RATIO = "standardised_rmse_to_damped_persistence"
+_SKILL = (
+    "skill (RMSE relative to damped persistence: below 1 is better; share of hidden variance explained: 1 is perfect)"
+)
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Everything that a user must know before believing a model.
@@ -268,7 +274,7 @@ class ModelCard:
         return replace(self, **changes)
 
     def as_text(self, kind: str = "ModelCard") -> str:
-        """Say in some lines what the model is, without its measurements.
+        """Say in some lines what the model is and how well it does, without the other measurements.
 
         Parameters
         ----------
@@ -280,25 +286,42 @@ class ModelCard:
         str
             Lines of up to 120 characters, long texts folded.
         """
-        failures = [("known failure", failure) for failure in self.known_failures]
-        rows = [("title", self.title), *self._facts(), ("data", self.data), *self._years(), *failures, *self._terms()]
+        rows = [("title", self.title), *self._facts(), ("data", self.data), *self._years(), *_training(self.metrics)]
+        rows += [
+            ("known failures" if not number else "", f"- {text}") for number, text in enumerate(self.known_failures)
+        ]
+        rows += self._terms()
         width = _LINE - 4 - max(len(label) for label, _ in rows)
-        folded = [(label, "\n".join(textwrap.wrap(value, width, break_on_hyphens=False))) for label, value in rows]
-        return text_section(f"<xfaconv.{kind} {self.name}>", folded)
+        folded = [
+            (
+                label,
+                "\n".join(
+                    textwrap.wrap(value, width, subsequent_indent="  " * value.startswith("- "), break_on_hyphens=False)
+                ),
+            )
+            for label, value in rows
+        ]
+        parts = [text_section(f"<xfaconv.{kind} {self.name}>", folded)]
+        columns, skill = _skill(self.metrics, (variable.name for variable in self.variables))
+        if skill:
+            parts += [f"{_SKILL}:", text_table(columns, skill)]
+        return "\n".join([parts[0], *(textwrap.indent(part, "  ") for part in parts[1:])])
 
-    def __str__(self) -> str:
-        """Say in some lines what the model is; the repr holds every entry."""
+    def __repr__(self) -> str:
+        """Say in some lines what the model is; `to_dict` gives every entry."""
         return self.as_text()
 
     def _repr_html_(self) -> str:
         about = [("description", self.description), ("data", self.data), *self._years(), *self._facts()]
         failures = [(str(number), failure) for number, failure in enumerate(self.known_failures, start=1)]
         network = [(name, str(value)) for name, value in self.to_dict()["network"].items()]
+        columns, skill = _skill(self.metrics, (variable.name for variable in self.variables))
         sections = [
             html_section("what it is", about),
             html_section("known failures", failures),
+            *([html_section(_SKILL, (), below=html_table(columns, skill))] if skill else []),
             html_section("variables", [(variable.name, str(variable)) for variable in self.variables], is_open=False),
-            html_section("measured", _metrics(self.metrics), is_open=False),
+            _measured("measured", self.metrics),
             html_section("network", network, is_open=False),
             html_section("terms", self._terms(), is_open=False),
         ]
@@ -323,13 +346,72 @@ class ModelCard:
         return [("licence", self.licence or "none stated"), ("cite", self.citation or "nothing stated")]
 
 
-def _metrics(metrics: Mapping[str, Any], prefix: str = "") -> list[Row]:
-    """Nested measurements as rows, the path of each joined by a stroke."""
-    rows: list[Row] = []
+def _training(metrics: Mapping[str, Any]) -> list[Row]:
+    """Give the first and last losses of a training as a line."""
+    history = metrics.get("history")
+    if not isinstance(history, list) or not all(isinstance(entry, Mapping) and "loss" in entry for entry in history):
+        return []
+    checked = [entry for entry in history if "validation" in entry]
+    if not history:
+        return []
+    words = f"loss {_number(history[0]['loss'])} at first, {_number(history[-1]['loss'])} at the end"
+    if checked:
+        best = min(checked, key=lambda entry: float(entry["validation"]))
+        words += f"; validation {_number(best['validation'])}, best at update {best.get('update')}"
+    return [("losses", words)]
+
+
+def _skill(metrics: Mapping[str, Any], variables: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """Give the main scores: a row for each variable, a column for each lead and for hidden sectors."""
+    forecast = metrics.get("forecast")
+    columns: dict[str, dict[str, Any]] = {}
+    for lead, entries in forecast.items() if isinstance(forecast, Mapping) else ():
+        if isinstance(entries, Mapping):
+            ratios = {name: entry.get(_RATIO) for name, entry in entries.items() if isinstance(entry, Mapping)}
+            columns[f"{lead}: RMSE ratio"] = ratios
+    for name, heading in (("hidden_sectors", "hidden, explained"), ("hidden_sectors_linear", "by linear regression")):
+        if isinstance(metrics.get(name), Mapping):
+            columns[heading] = metrics[name]
+    # Beside the variables stands what all of them give together, and settings, which are no scores.
+    names = [name for name in (*variables, "all") if any(name in values for values in columns.values())]
+    rows = [
+        [
+            str(name),
+            *(f"{value:.2f}" if isinstance(value := values.get(name), float) else "" for values in columns.values()),
+        ]
+        for name in names
+    ]
+    return ["variable", *columns], rows
+
+
+def _measured(title: str, metrics: Mapping[str, Any], *, is_open: bool = False) -> str:
+    """Give nested measurements as sections that fold; entries of one form become a table."""
+    plain = [(str(name), value) for name, value in metrics.items() if not isinstance(value, Mapping)]
+    rows = [(name, _number(value)) for name, value in plain if not _is_table(value)]
+    below = "".join(_tabulated(name, dict(enumerate(value))) for name, value in plain if _is_table(value))
     for name, value in metrics.items():
-        label = f"{prefix} / {name}" if prefix else str(name)
-        rows += _metrics(value, label) if isinstance(value, Mapping) else [(label, _number(value))]
-    return rows
+        if isinstance(value, Mapping):
+            below += _tabulated(str(name), value) if _is_table(list(value.values())) else _measured(str(name), value)
+    return html_section(title.replace("_", " "), rows, is_open=is_open, below=below)
+
+
+def _is_table(entries: object) -> bool:
+    """Whether entries are mappings of single values, so that each is a row."""
+    return (
+        isinstance(entries, list)
+        and bool(entries)
+        and all(
+            isinstance(entry, Mapping) and not any(isinstance(value, Mapping | list) for value in entry.values())
+            for entry in entries
+        )
+    )
+
+
+def _tabulated(title: str, entries: Mapping[Any, Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(str(name) for entry in entries.values() for name in entry))
+    rows = [[str(name), *(_number(entry.get(column, "")) for column in columns)] for name, entry in entries.items()]
+    headings = ["", *(column.replace("_", " ") for column in columns)]
+    return html_section(title.replace("_", " "), (), is_open=False, below=html_table(headings, rows))
 
 
 def _number(value: object) -> str:

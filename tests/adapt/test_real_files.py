@@ -218,7 +218,7 @@ def test_degrees_celsius_and_a_rate_of_rain(shared_data):
             "  expected: m",
             "  found:    kg/m2/s, step 1M",
             (
-                "  fix:      ds['tp'] = (ds['tp'] * seconds * 0.001).assign_attrs(units='m')  "
+                "  fix:      ds['tp'] = (ds['tp'] * 86400 * 0.001).assign_attrs(units='m')  "
                 "# seconds of the sum, 86400 for daily totals"
             ),
         ]
@@ -388,7 +388,7 @@ def test_the_simulation(shared_data):
         "time axis 'time' has another step than the model",
         "  expected: monthly (1M)",
         "  found:    daily (1D)",
-        "  fix:      ds = ds.resample(time='1MS').mean()  # sums for precipitation",
+        "  fix:      ds = ds.resample(time='1MS').mean(keep_attrs=True)",
     ]
 
 

@@ -124,6 +124,39 @@ def test_choice_of_n_is_the_planted_one_or_none() -> None:
     assert int(choose_count(noise, (2, 3, 4), repeats=3, surrogates=19).suggested) == 0
 
 
+def test_the_suggested_number_weighs_stability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two numbers that stand out alike, the one whose clusters come back is suggested."""
+    import xfaconv.analysis.clustering as module
+
+    def scored(_: Any, number: int, **__: Any) -> xr.Dataset:
+        excess, seeds, halves = {3: (0.30, 0.4, 0.6), 4: (0.25, 0.9, 0.8), 5: (0.40, 0.9, 0.3)}[number]
+        values = dict.fromkeys(module._SCORES, 0.5) | {
+            "silhouette": excess, "surrogate_silhouette": 0.0, "surrogate_deviation": 0.01,
+            "seed_stability": seeds, "half_stability": halves,
+        }  # fmt: skip
+        return xr.Dataset({name: ((), value) for name, value in values.items()})
+
+    monkeypatch.setattr(module, "regimes", scored)
+    found = choose_count(chain(50)[0], (3, 4, 5))
+    assert int(found.suggested) == 4
+    np.testing.assert_allclose(found.support, [0.30 * 0.4 * 0.6, 0.25 * 0.9 * 0.8, 0.40 * 0.9 * 0.3])
+
+
+def test_the_limit_of_the_surrogates_is_said() -> None:
+    data, _ = chain(120)
+    out = regimes(data, 4, repeats=0, surrogates=20).p_value
+    assert float(out) == pytest.approx(1 / 21)
+    assert out.smallest_possible == pytest.approx(1 / 21)
+    assert "0.048 is the limit of 20 surrogates" in out.comment
+    usual = regimes(data, 4, repeats=0)
+    assert usual.surrogates >= 199
+    assert float(usual.p_value) == pytest.approx(usual.p_value.smallest_possible)
+    assert "not tested" in regimes(data, 4, repeats=0, surrogates=0).p_value.comment
+    for option in ({"repeats": 0}, {"surrogates": 1}):
+        with pytest.raises(ArgumentError, match="cannot be used"):
+            choose_count(data, (2, 3), **option)
+
+
 def test_transitions_by_hand() -> None:
     labels = np.array([0, 0, 1, -1, 1, 1, 0, 0])
     follows = np.array([True, True, True, True, True, True, False])
@@ -218,7 +251,7 @@ def test_bad_input_is_refused() -> None:
         regimes(data, 3, model="ncep")
     with pytest.raises(ArgumentError, match="lazy DataArray"):
         regime_composites(gridded(autoregressive(4, 100), 2, 2, "D"), regimes(data.chunk(), 3).label)
-    with pytest.raises(TimeError, match="no steps in the season"):
+    with pytest.raises(TimeError, match="in the season JJA"):
         regimes(data, 3, season="JJA")
     with pytest.raises(MissingDataError, match="whole warm-up"):
         regimes(data.assign_coords(full_warmup=("time", np.zeros(100, dtype=bool))), 3)

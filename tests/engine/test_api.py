@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_attributes_say_how_it_was_made():
     assert json.loads(json.dumps(found)) == found
     assert found["weights_sha256"] == model.sha256
     assert found["model"] == model.card.name
-    assert (found["segment"], found["warmup"], found["mode"]) == (8, 5, "windowed")
+    assert (found["segment"], found["warmup"], found["run_mode"]) == (8, 5, "windowed")
     assert found["periodic"] == "yes"
     assert found["grid"].startswith("global, 8 x 16")
     assert found["history"].startswith("made for a test\n")
@@ -272,7 +273,7 @@ def test_baselines_have_neither_gates_nor_maps():
 
 
 def test_no_fitting_model_lists_why(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "MODELS", replace(registry.MODELS, registered={}))
     packaged = xfaconv.list_models()
     xfaconv.register_model("ours-6-hourly", url="https://example.org/a.safetensors", sha256=64 * "0")
     with pytest.raises(ModelError, match="no packaged model fits") as caught:

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import xfaconv
+import xfaconv.training  # before its functions are counted
 from tests.engine import worlds
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.survey import survey
@@ -30,7 +31,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "check_attention": lambda ds, **more: xfaconv.check_attention(ds, POINT, samples=3, **more),
     "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, **more),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, repeats=0, surrogates=0, **more),
-    "choose_count": lambda ds, **more: xfaconv.analysis.choose_count(ds, (2, 3), repeats=0, surrogates=1, **more),
+    "choose_count": lambda ds, **more: xfaconv.analysis.choose_count(ds, (2, 3), repeats=1, surrogates=2, **more),
     "fit from a model": lambda ds, model="ncep-monthly-2p5deg": xfaconv.fit(ds, model, updates=1, batch=1, window=4),
 }
 OF_ANY_MODEL: dict[str, Callable[..., Any]] = {

@@ -202,9 +202,9 @@ def oracle(
             state = encoded.state
             out["embedding"].append(encoded.embedding[0].numpy())
             out["hidden"].append(encoded.refined[0].movedim(-1, 1).numpy())
-            if network.has_gates:
+            if encoded.gates.shape[-1]:
                 out["importance"].append(network.importance(encoded.gates)[0].numpy())
-            if network.has_attention:
+            if network.attention_module is not None:
                 maps = network.attention(encoded.hidden, geometry, [base_point])
                 out["attention"].append(maps[0, :, 0].mean(dim=1).numpy())
         out["full"].append(np.array(full))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -260,8 +261,42 @@ def test_a_printed_card_is_short_whole_and_folded(tiny_model: Model) -> None:
         assert said in text
     assert citation in " ".join(text.split())
     assert "history" not in text
+    assert "loss 0.5 at first, 0.5 at the end" in text
     assert repr(changed).splitlines()[1:] == lines[1:]
-    assert "metrics=" in repr(changed.card), "the repr of a card keeps every entry"
+    assert repr(changed.card) == text
+    assert changed.card.to_dict()["metrics"] == {"history": history}
+
+
+def _scores(ratio: float) -> dict[str, float]:
+    return {"rmse": 12.5, "standardised_rmse_to_damped_persistence": ratio}
+
+
+def test_scores_are_a_table_in_text_and_html(tiny_model: Model) -> None:
+    forecast = {"lead 1": {"sst": _scores(0.91), "z500": _scores(0.8)}, "lead 3": {"sst": _scores(1.02)}}
+    hidden = {"sst": 0.25, "z500": 0.5, "all": 0.375}
+    history = [{"update": 10, "loss": 0.9, "validation": 0.8}, {"update": 20, "loss": 0.7, "validation": 0.85}]
+    changed = tiny_model.updated(metrics={"forecast": forecast, "hidden_sectors": hidden, "history": history})
+    lines = [line.split() for line in str(changed.card).splitlines()]
+    assert ["sst", "0.91", "1.02", "0.25"] in lines
+    assert ["z500", "0.80", "0.50"] in lines
+    assert ["all", "0.38"] in lines
+    assert "validation 0.8, best at update 10" in str(changed.card)
+    rows = re.findall(r"<tr.*?</tr>", changed._repr_html_())
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    assert ["variable", "lead 1: RMSE ratio", "lead 3: RMSE ratio", "hidden, explained"] in cells
+    assert ["sst", "12.5", "0.91"] in cells, "every measurement stands in a table of its own"
+    assert ["0", "10", "0.9", "0.8"] in cells
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{"forecast": "none"}, {"forecast": {"lead 1": 3}}, {"history": [1, 2]}, {"hidden_sectors": [0.1]}, {"history": []},
+     {"a": {"b": {}}}, {"forecast": {"lead 1": {"sst": 0.9}}}],
+)  # fmt: skip
+def test_a_card_with_other_measurements_is_shown(metrics: dict[str, object], tiny_model: Model) -> None:
+    changed = tiny_model.updated(metrics=metrics)
+    assert str(changed.card).startswith("<xfaconv.ModelCard")
+    assert changed._repr_html_().count("<table") >= 3
 
 
 def test_a_card_without_terms_says_so(tiny_model: Model) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xfaconv.climatology import Climatology
 from xfaconv.errors import ModelError, ModelFileError
-from xfaconv.models import pack_climatology, unpack_climatology
+from xfaconv.models.packing import pack_climatology, unpack_climatology
 
 SHAPE = (2, 3, 2, 4)
 VALUES = hnp.arrays(

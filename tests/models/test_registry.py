@@ -23,7 +23,7 @@ from xfaconv.options import set_options
 
 @pytest.fixture(autouse=True)
 def own_registry_and_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "MODELS", replace(registry.MODELS, registered={}))
     monkeypatch.setenv("XFACONV_CACHE", str(tmp_path / "cache"))
     # Between attempts pooch waits for seconds.
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
@@ -50,7 +50,7 @@ def packaged(monkeypatch: pytest.MonkeyPatch, tiny_model: Model, tmp_path: Path)
     folder = tmp_path / "weights"
     folder.mkdir()
     tiny_model.save(folder / "tiny-monthly-30deg.safetensors")
-    monkeypatch.setattr(registry, "_WEIGHTS", folder)
+    monkeypatch.setattr(registry, "MODELS", replace(registry.MODELS, folder=folder))
     registry._load_packaged.cache_clear()
     return folder
 
@@ -65,7 +65,7 @@ def test_packaged_models_are_listed_by_pattern(packaged: Path) -> None:
 
 
 def test_every_packaged_model_of_this_release_loads_and_fits() -> None:
-    names = [path.stem for path in registry._WEIGHTS.glob("*.safetensors")]
+    names = [path.stem for path in registry.MODELS.folder.glob("*.safetensors")]
     assert len(names) > 0, "the package has no weights"
     for name in names:
         model = load_model(name)
@@ -75,7 +75,7 @@ def test_every_packaged_model_of_this_release_loads_and_fits() -> None:
         assert model.card.known_failures
         assert model.card.licence
         assert model.card.citation
-        assert (registry._WEIGHTS / f"{name}.safetensors").stat().st_size < 1_000_000
+        assert (registry.MODELS.folder / f"{name}.safetensors").stat().st_size < 1_000_000
 
 
 def test_a_packaged_model_is_sent_as_its_name(packaged: Path, tiny_model: Model) -> None:
@@ -143,11 +143,11 @@ def test_a_name_can_be_a_path(content: bytes, tmp_path: Path, monkeypatch: pytes
 def test_a_malformed_entry_is_refused(name: object, url: object, digest: object) -> None:
     with pytest.raises(ArgumentError):
         register_model(name, url=url, sha256=digest)
-    assert registry._REGISTERED == {}
+    assert registry.MODELS.registered == {}
 
 
 def test_a_packaged_name_cannot_be_taken(packaged: Path) -> None:
-    with pytest.raises(ArgumentError, match="packaged"):
+    with pytest.raises(ArgumentError, match="model of the package"):
         register_model("tiny-monthly-30deg", url="https://example.org/a", sha256="0" * 64)
 
 
@@ -164,7 +164,7 @@ def test_a_registered_model_is_sent_as_its_address(server: LocalServer, content:
     model = load_model("theirs")
     sent = pickle.dumps(model)
     assert len(sent) < 1000
-    registry._REGISTERED.clear()
+    registry.MODELS.registered.clear()
     assert pickle.loads(sent) == model
 
 

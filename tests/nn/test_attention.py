@@ -72,7 +72,10 @@ def test_fused_equals_explicit(kind, places):
     with torch.no_grad():
         fused = attention(hidden, geometry)
         rows = attention.row_weights(hidden, geometry)
-        columns = torch.stack([attention.column_weights(hidden, geometry, j) for j in range(grid.shape[1])], dim=2)
+        columns = torch.stack(
+            [attention.column_weights(hidden, geometry, j, rows[..., j : j + 1, :]) for j in range(grid.shape[1])],
+            dim=2,
+        )
         value = attention.value(attention.norm(hidden)).unflatten(-1, (HEADS, -1))
         read = torch.einsum("bhjik,bhkjl,bklhd->bijhd", columns, rows, value)
         explicit = attention.out(read.flatten(-2))

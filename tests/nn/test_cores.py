@@ -44,8 +44,8 @@ def test_a_network_with_a_core_from_outside_runs_and_has_neither_attention_nor_g
     year = torch.rand(2, 4)
     encoded = network.encode(fields, torch.ones(2, 4, *worlds.GRID.shape), year, year, geometry)
     assert encoded.embedding.shape == (2, 4, 8)
-    assert not network.has_attention
-    assert not network.has_gates
+    assert encoded.gates.shape == (2, 4, 0)
+    assert network.attention_module is None
 
 
 def test_a_core_from_outside_is_trained_saved_and_embeds(tmp_path: Path) -> None:

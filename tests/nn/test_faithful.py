@@ -13,7 +13,7 @@ from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
-from xfaconv.nn.gates import _equations, update_state
+from xfaconv.nn.gates import lstm_equations, update_state
 from xfaconv.nn.head import SubspaceHead, seasonal_encoding
 from xfaconv.nn.recurrence import FastRun, PlainRun, start_run
 from xfaconv.specs import NetworkSpec
@@ -231,7 +231,7 @@ def test_hand_written_backward_of_the_gates_over_several_tiles(monkeypatch):
     for tensor in inputs:
         tensor.requires_grad_()
     assert torch.autograd.gradcheck(update_state, inputs)
-    for found, expected in zip(update_state(*inputs), _equations(*inputs), strict=True):
+    for found, expected in zip(update_state(*inputs), lstm_equations(*inputs), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-14, rtol=0)
 
 

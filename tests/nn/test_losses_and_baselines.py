@@ -109,11 +109,11 @@ def test_baseline_networks_have_the_same_face_and_no_dead_parameter(architecture
     grid = GRIDS["pole-points"]
     spec = NetworkSpec(variables=2, hidden=6, embedding=8, leads=(0, 1), architecture=architecture)
     network = disturbed(build_network(spec), size=0.2)
-    assert not network.has_attention
-    assert not network.has_gates
+    assert network.attention_module is None
     fields, seen = noise(2, 4, 2, *grid.shape), torch.rand(2, 4, *grid.shape, dtype=torch.float64)
     year = torch.rand(2, 4, dtype=torch.float64)
     encoded = network.encode(fields, seen, year, year, geometry_of(grid), keep_from=1, keep_refined=True)
+    assert encoded.gates.shape[-1] == 0
     assert encoded.hidden.shape == (2, 3, *grid.shape, 6)
     assert encoded.embedding.shape == (2, 3, 8)
     assert encoded.gates.shape == (2, 3, 0)

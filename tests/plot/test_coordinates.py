@@ -42,7 +42,7 @@ def test_horizontal_dimensions_by_attribute_whatever_the_name(key):
     named = field([0, 1], [0, 1], ("j", "i"), ({key: values[key][0]}, {key: values[key][1]}))
     assert horizontal_dimensions(named) == ("j", "i")
     # What a figure understands an analysis understands too.
-    assert horizontal_axes(named) == ("j", "i")
+    assert tuple(horizontal_axes(named)) == ("j", "i")
 
 
 def test_attributes_win_over_names():

@@ -18,15 +18,16 @@ from xfaconv.adapt import InputSpec, adapt
 from xfaconv.adapt.survey import survey
 from xfaconv.climatology import fit_climatology, month_basis, seasonal_basis
 from xfaconv.models import Model, list_models, load_model
-from xfaconv.training.data import TrainingData, chosen_variables, recipe_data, user_data
-from xfaconv.training.recipes import RECIPES
+from xfaconv.training.data import TrainingData, chosen_variables, user_data
+from xfaconv.training.recipes import RECIPES, recipe_data
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_has_its_packaged_model(name: str) -> None:
     recipe, card = RECIPES[name], load_model(name).card
     assert name in list_models()
-    assert card.network == recipe.last_network
+    changes = {entry: value for stage in recipe.stages for entry, value in stage.changes.items()}
+    assert card.network == replace(recipe.network, **changes)
     assert card.metrics["updates"] == recipe.updates()
     assert (card.known_failures, card.description) == (recipe.words.known_failures, recipe.words.description)
     assert card.variables == recipe.variables

@@ -103,8 +103,8 @@ def test_predicting_nothing_explains_nothing() -> None:
 def test_attention_is_taken_out_of_a_copy_only() -> None:
     network = build_network(SPEC)
     bare = without_attention(network)
-    assert network.has_attention
-    assert not bare.has_attention
+    assert network.attention_module is not None
+    assert bare.attention_module is None
     assert torch.equal(bare.read_out[0].weight, network.read_out[0].weight)
 
 

@@ -109,6 +109,56 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert not same(resumed, whole)
 
 
+def test_a_finished_fit_comes_back_without_work_and_can_be_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xfaconv.training import fitting, loop
+
+    ds, file = waves(), tmp_path / "run.checkpoint"
+    first = trained(ds, updates=6, checkpoint=file, validation=0.3)
+    assert first.card.metrics["forecast"]
+    extended_file = tmp_path / "extended.checkpoint"
+    extended_file.write_bytes(file.read_bytes())
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("work that was done before")
+
+    with monkeypatch.context() as patch:
+        for module, name in (
+            (loop, "training_loss"),
+            (fitting, "forecast_skill"),
+            (fitting, "start_from_damped_persistence"),
+        ):
+            patch.setattr(module, name, refuse)
+        again = trained(ds, updates=6, checkpoint=file, validation=0.3)
+    assert same(first, again)
+    assert again.card.metrics == first.card.metrics
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "forecast_skill", lambda *_, **__: {"measured": "again"})
+        extended = trained(ds, updates=9, checkpoint=extended_file, validation=0.3)
+    assert [entry["update"] for entry in extended.card.metrics["history"]] == [6, 9]
+    assert extended.card.metrics["updates"] == 9
+    assert extended.card.metrics["extended"] == [6, 9]
+    assert extended.card.metrics["forecast"] == {"measured": "again"}, "not those of the shorter run"
+    with pytest.raises(ModelFileError, match="another schedule"):
+        trained(ds, updates=6, checkpoint=extended_file, validation=0.3)
+
+
+def test_progress_shows_both_losses_and_the_time_that_remains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.checkpoint"
+    model = trained(waves(), updates=52, checkpoint=file, progress=True)
+    shown = capsys.readouterr().err.split("\r")[-1]
+    validation = model.card.metrics["history"][-1]["validation"]
+    assert "52/52" in shown
+    assert f"loss={model.card.metrics['history'][-1]['loss']:.3f}" in shown
+    assert f"validation={validation:.3f}" in shown
+    assert "<00:00" in shown
+    trained(waves(), updates=52, checkpoint=file, progress=True)
+    assert "52/52" in capsys.readouterr().err.split("\r")[-1]
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
@@ -204,7 +254,7 @@ def test_validation_stands_behind_a_gap_that_the_card_tells() -> None:
         held = round(validation * steps)
         assert card.years["gap"] == f"{gap} steps between training and validation"
         assert card.years["validation"].startswith(str(time[steps - held + gap])[:10])
-        assert any("flatter" in text for text in card.known_failures)
+        assert any("optimistic" in text for text in card.known_failures)
     with pytest.raises(TimeError, match="what is held back is too short to validate on"):
         trained(waves(60), validation=0.05)
 
@@ -231,8 +281,8 @@ def test_a_fine_tuned_card_keeps_the_words_of_the_first_model_apart() -> None:
     )
     card = trained(ds, start).card
     assert card.description.startswith("Fine-tuned by its user on: planted waves.")
-    assert "Of the model that it began with: Nothing in it has seen an observation." in card.description
-    assert "The model that it began with: It knows little." in card.known_failures
+    assert "Initial model: Nothing in it has seen an observation." in card.description
+    assert "Known failure of the initial model: It knows little." in card.known_failures
     assert any("2000-01-01 to 2005-04-01" in text for text in card.known_failures), "years that are not new to it"
 
 

@@ -91,10 +91,34 @@ def test_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -
     checkpoint = tmp_path / "run.checkpoint"
     run(2, fresh(), checkpoint=checkpoint)
     with pytest.raises(ModelFileError, match="belongs to a run with another schedule"):
-        run(3, fresh(), checkpoint=checkpoint)
+        run(1, fresh(), checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(ModelFileError, match="cannot be read"):
         run(2, fresh(), checkpoint=checkpoint)
+
+
+def test_a_finished_run_is_extended_as_one_that_was_never_interrupted(tmp_path: Path) -> None:
+    """The further updates are those of the longer schedule, from the weights and moments of the shorter."""
+    checkpoint, second = tmp_path / "run.checkpoint", tmp_path / "second.checkpoint"
+    short = run(4, fresh(), checkpoint=checkpoint)
+    second.write_bytes(checkpoint.read_bytes())
+    seen: list[int] = []
+    once = fresh()
+    history = run(9, once, checkpoint=checkpoint, report=lambda update, _: seen.append(update))
+    assert seen == [4, 5, 6, 7, 8, 9]
+    assert history[0] == short[0]
+    assert [(entry["update"], entry["of"]) for entry in history] == [(4, 4), (9, 9)]
+    run(9, fresh(), checkpoint=second, stop=lambda update: update == 6)
+    twice = fresh()
+    run(9, twice, checkpoint=second)
+    assert all(torch.equal(a, b) for a, b in zip(weights(once).values(), weights(twice).values(), strict=True))
+    again = fresh()
+    seen.clear()
+    run(9, again, checkpoint=checkpoint, report=lambda update, _: seen.append(update))
+    assert seen == [9], "a finished run trains nothing"
+    assert all(torch.equal(a, b) for a, b in zip(weights(once).values(), weights(again).values(), strict=True))
+    with pytest.raises(ModelFileError, match="another schedule"):
+        run(4, fresh(), checkpoint=checkpoint)
 
 
 def test_losses_fall_on_a_travelling_wave() -> None:

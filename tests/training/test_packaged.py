@@ -21,7 +21,7 @@ from xfaconv.models import load_model
 from xfaconv.nn import Network, build_network
 from xfaconv.specs import NetworkSpec, VariableSpec
 from xfaconv.training import packaged
-from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import without_attention
 from xfaconv.training.loop import Schedule
 from xfaconv.training.objective import Objective
@@ -33,7 +33,7 @@ from xfaconv.training.packaged import (
     measure_control,
     train_recipe,
 )
-from xfaconv.training.recipes import RECIPES, Measured, Recipe, Stage, Words, read_recipe
+from xfaconv.training.recipes import RECIPES, Measured, Recipe, Stage, Words, read_recipe, recipe_data
 
 NETWORK = NetworkSpec(
     variables=2,
@@ -98,7 +98,7 @@ def test_the_control_differs_in_its_attention_alone(data: TrainingData, tmp_path
     control = control_recipe(RECIPE)
     assert replace(control, name=RECIPE.name, network=RECIPE.network) == RECIPE
     network = train_recipe(control, data, tmp_path, stages=1)
-    assert not network.has_attention
+    assert network.attention_module is None
     assert network.spec == replace(RECIPE.network, attention_every=0)
     assert (tmp_path / "tiny-control-1.jsonl").exists()
 

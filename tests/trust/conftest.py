@@ -13,7 +13,7 @@ from xfaconv.tutorial import samples
 @pytest.fixture(scope="module", autouse=True)
 def forgotten_registrations() -> Iterator[None]:
     """Empty both registries of this process of what a module put there; a module, as hypothesis wants no less."""
-    registries = (registry._REGISTERED, samples._REGISTERED)
+    registries = (registry.MODELS.registered, samples.SAMPLES.registered)
     before = [dict(registered) for registered in registries]
     yield
     for registered, entries in zip(registries, before, strict=True):

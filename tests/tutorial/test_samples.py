@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def server() -> object:
 
 @pytest.fixture
 def own_registry_and_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(samples, "_REGISTERED", {})
+    monkeypatch.setattr(samples, "SAMPLES", replace(samples.SAMPLES, registered={}))
     monkeypatch.setenv("XFACONV_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
 
@@ -118,7 +119,7 @@ def test_a_right_download_that_is_not_netcdf_is_refused(server: LocalServer) -> 
 
 @pytest.mark.usefixtures("own_registry_and_cache")
 def test_an_embedded_name_cannot_be_taken() -> None:
-    with pytest.raises(ArgumentError, match="embedded"):
+    with pytest.raises(ArgumentError, match="sample of the package"):
         register_dataset("amip", url="https://example.org/a.nc", sha256="0" * 64)
 
 

@@ -106,10 +106,8 @@ def _named(ds: xr.Dataset, found: FoundCoordinate) -> list[tuple[tuple[str, ...]
         dims = ds[name].dims if name in ds.variables else ()
         others = [ds.sizes[dim] for dim in dims if dim != found.dim]
         if others == [2] and (found.dim in dims or not found.dim):
-            climatology = (
-                own.attrs.get("climatology", own.encoding.get("climatology")) == name or "clim" in name.lower()
-            )
-            out.append(((name,), climatology))
+            declared = own.attrs.get("climatology", own.encoding.get("climatology"))
+            out.append(((name,), bool(declared == name or "clim" in name.lower())))
     lower = {str(name).lower(): str(name) for name in ds.variables}
     pairs = [tuple(lower[name] for name in pair) for pair in table["pairs"] if set(pair) <= set(lower)]
     out += [(pair, False) for pair in pairs if all(ds[name].dims == own.dims for name in pair)]

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
+from xfaconv.adapt.arrays import check_plain, read_quantities
 from xfaconv.adapt.horizontal import Horizontal, read_horizontal, with_axes
 from xfaconv.adapt.labels import Labels, make_labels
 from xfaconv.adapt.matching import Match, absent_error, match_variables
 from xfaconv.adapt.problems import check_file
 from xfaconv.adapt.regrid import plan_remap
+from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.time_axis import STEP_NAMES, Stamps, TimeAxis, match_step, read_stamps, time_axis
 from xfaconv.adapt.undated import with_valid_times
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError, XFaconvError
@@ -147,7 +149,8 @@ class Survey:
 
     def _headline(self) -> str:
         count = len(self.problems)
-        state = "ready" if not count else f"{count} problem{'' if count == 1 else 's'}"
+        ready = "ready" if self.variables else "nothing for a model to read"
+        state = ready if not count else f"{count} problem{'' if count == 1 else 's'}"
         return f"faconv: {len(self.variables)} variables recognised, {state}"
 
     def _sections(self) -> list[tuple[str, Sequence[str]]]:
@@ -296,7 +299,8 @@ def recognise(
         return found
     problems: list[XFaconvError] = []
     lines = []
-    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    line = partial(resampling_line, found)
+    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name, line)
     remap = _attempt(problems, plan_remap, axes, spec.grid if regrid == "model" else None)
     if remap is not None and remap.note:
         lines.append(f"grid: {remap.note}")
@@ -340,7 +344,7 @@ def _as_dataset(ds: Any) -> xr.Dataset:
                 found=type(unnamed[0]).__name__,
                 fix=f"ds = ds.rename({{{unnamed[0]!r}: {str(unnamed[0])!r}}})",
             )
-        return ds
+        return read_quantities(ds)
     if isinstance(ds, xr.DataArray):
         fix = f"ds = da.to_dataset(name={'t2m' if ds.name is None else ds.name!r})"
     elif isinstance(ds, (str, bytes, PathLike)):
@@ -402,8 +406,9 @@ def check_decoded(array: xr.DataArray, name: str) -> None:
     Raises
     ------
     VariableError
-        If the field is still packed or not a real number.
+        If the field is still packed, not a real number, or in no plain array.
     """
+    check_plain(array, name)
     packed = [key for key in ("scale_factor", "add_offset", "_FillValue", "missing_value") if key in array.attrs]
     if packed:
         raise VariableError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -424,7 +425,7 @@ def _step_refused(values: NDArray[Any], steps: NDArray[np.int64], hint: str | No
     return _refused(kind, f"steps of {said}", rule=rule, **words)
 
 
-def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
+def match_step(axis: TimeAxis, wanted: str | None, name: str, line: Callable[[str], str]) -> None:
     """Refuse data of another step than the model's.
 
     Parameters
@@ -435,6 +436,8 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         The model's step, None for any.
     name : str
         Name of the user's coordinate, for messages.
+    line : callable
+        Writes the line that brings the data to a coarser step: see `resampling_line`.
 
     Raises
     ------
@@ -445,7 +448,7 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         return
     order = [*STEP_SECONDS, "1M"]
     kind = "finer" if order.index(axis.step) < order.index(wanted) else "coarser"
-    rule = "1MS" if wanted == "1M" else wanted
-    known = f"{STEP_NAMES.get(wanted, wanted)} ({wanted})"
-    words = {"name": name, "known": known, "rule": rule, "step": axis.step, "restamp": axis.restamp}
+    words = {"name": name, "known": f"{STEP_NAMES.get(wanted, wanted)} ({wanted})", "step": axis.step}
+    if kind == "finer":
+        words["line"] = line(wanted)
     raise _refused(f"{kind} than the model", f"{STEP_NAMES[axis.step]} ({axis.step})", **words)

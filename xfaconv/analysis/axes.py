@@ -61,7 +61,7 @@ def check_arrays(**arrays: object) -> None:
 def _dimension(data: xr.DataArray | xr.Dataset, role: str, dim: str | None = None) -> str:
     """Name of the dimension of a role, or the one that is given for it."""
     if not isinstance(data, xr.DataArray | xr.Dataset):
-        check_arrays(data=data)
+        raise ArgumentError("the data are no xarray object", found=type(data).__name__, fix="ds['z500']")
     name = find_dimension(data, role) if dim is None else dim
     valued = role == "time" or axis_values(data, role) is not None
     if isinstance(name, str) and name in data.dims and valued:
@@ -292,13 +292,16 @@ def box_mean(field: xr.DataArray, box: Box, *, cells: Cells = "centres") -> xr.D
     whole = np.deg2rad(min(east - west, 360.0) if east > west else (east - west) % 360)
     whole *= np.sin(np.deg2rad(north)) - np.sin(np.deg2rad(south))
     covered = float(cell_area(field, box).sum()) / whole
-    if covered < _LEAST_COVER or not (weights > 0).any():
+    centres = int((weights > 0).sum())
+    if covered < _LEAST_COVER or not centres:
         where = "latitude {:g} to {:g}, longitude {:g} to {:g}".format(*box)
-        raise CoordinateError(
-            f"the grid covers {100 * covered:.0f}% of the box, with {int((weights > 0).sum())} cell centres in it",
-            expected=f"at least {100 * _LEAST_COVER:.0f}% of {where}",
-            found=_sorted_grid(field)[0].describe(),
+        problem = (
+            f"the grid covers {100 * covered:.0f}% of the box"
+            if centres
+            else "its cells are too large: none has its centre in the box"
         )
+        wanted = f"at least {100 * _LEAST_COVER:.0f}%, and a cell centre inside {where}"
+        raise CoordinateError(problem, expected=wanted, found=_sorted_grid(field)[0].describe())
     axes = horizontal_axes(field)
     dtype = np.result_type(field.dtype, np.float32)
     part = part_with_cells(field, weights).astype(np.float64)

@@ -59,6 +59,7 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
 
     Examples
     --------
+    >>> import numpy as np
     >>> field = xr.DataArray(np.zeros((1, 1, 1)), dims=("time", "lat", "lon"))
     >>> find_field(xr.Dataset({"tos": field}), ("sst",)).name
     'tos'
@@ -73,7 +74,7 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
             return taken.rename(name)
         data = data.to_dataset(name=name)
     if not isinstance(data, xr.Dataset):
-        raise ArgumentError("the data are no xarray object", expected="a Dataset", found=type(data).__name__)
+        raise ArgumentError("the data are no xarray object", found=type(data).__name__, fix="nino34(ds)")
     for key in wanted:
         # A height or geopotential that states no level is taken for the one at 500 hPa.
         for other in (key, "z") if key == "z500" else (key,):

@@ -1,14 +1,6 @@
 """Trained models: the registry, their files and their cards. Torch is imported when a network is built."""
 
 from xfaconv.models.model import Model
-from xfaconv.models.packing import pack_climatology, unpack_climatology
 from xfaconv.models.registry import list_models, load_model, register_model
 
-__all__ = [
-    "Model",
-    "list_models",
-    "load_model",
-    "pack_climatology",
-    "register_model",
-    "unpack_climatology",
-]
+__all__ = ["Model", "list_models", "load_model", "register_model"]

@@ -16,7 +16,6 @@ _WIDEST = 65534
 # Below this step (relative, because the spread is packed as a logarithm) float32 could not hold the result apart.
 _SMALLEST_LOG_STEP = -14
 _SHAPES = "coefficients (variable, coefficient, latitude, longitude) and spread (variable, latitude, longitude)"
-_NAMES = tuple(f"{part}{suffix}" for part in ("coefficients", "spread") for suffix in ("", ".scale", ".offset"))
 
 
 def pack_climatology(climatology: Climatology) -> dict[str, NDArray[np.generic]]:
@@ -86,7 +85,7 @@ def unpack_climatology(packed: Mapping[str, NDArray[np.generic]]) -> Climatology
     ModelFileError
         If an array is absent, of the wrong kind or shape.
     """
-    if set(packed) != set(_NAMES) or not _fits(packed):
+    if not _is_complete(packed):
         raise ModelFileError(
             "the packed climatology is not complete, or its arrays do not fit together",
             expected=f"int16 {_SHAPES}, each with a float64 scale and offset per slice",
@@ -147,17 +146,13 @@ def _unpack(packed: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.
     return np.where(integers == _MISSING, np.nan, integers.astype(np.float64) * scale + offset)
 
 
-def _fits(packed: Mapping[str, NDArray[np.generic]]) -> bool:
-    coefficients, spread = packed["coefficients"], packed["spread"]
-    if coefficients.ndim != 4 or spread.shape != (coefficients.shape[0], *coefficients.shape[2:]):
+def _is_complete(packed: Mapping[str, NDArray[np.generic]]) -> bool:
+    shape = packed["coefficients"].shape if "coefficients" in packed else ()
+    if len(shape) != 4 or shape[1] % 2 == 0:
         return False
-    slices = [
-        (packed[name], packed[f"{name}.{part}"]) for name in ("coefficients", "spread") for part in ("scale", "offset")
-    ]
-    return coefficients.shape[1] % 2 == 1 and all(
-        whole.dtype == np.int16
-        and part.dtype == np.float64
-        and part.shape == whole.shape[:-2]
-        and bool(np.isfinite(part).all())
-        for whole, part in slices
-    )
+    wanted: dict[str, tuple[object, tuple[int, ...]]] = {}
+    for name, whole in (("coefficients", shape), ("spread", (shape[0], *shape[2:]))):
+        wanted[name] = np.dtype(np.int16), whole
+        wanted[f"{name}.scale"] = wanted[f"{name}.offset"] = np.dtype(np.float64), whole[:-2]
+    found = {name: (values.dtype, values.shape) for name, values in packed.items()}
+    return found == wanted and all(bool(np.isfinite(values).all()) for values in packed.values())

@@ -8,14 +8,12 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
-from xfaconv.download import Remote, fetch
-from xfaconv.errors import ArgumentError, ModelError, ModelFileError, closest_name
+from xfaconv.download import NamedFiles, Remote, fetch
+from xfaconv.errors import ArgumentError, ModelError, ModelFileError
 from xfaconv.models.model import Model
 from xfaconv.models.storage import UPGRADE, read_model_file
 
-_WEIGHTS = Path(__file__).parent / "weights"
-_SUFFIX = ".safetensors"
-_REGISTERED: dict[str, Remote] = {}
+MODELS = NamedFiles("model", Path(__file__).parent / "weights", ".safetensors", "xfaconv.load_model")
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -43,8 +41,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     if not isinstance(pattern, str):
         raise ArgumentError("the pattern is not text", found=repr(pattern), fix="xfaconv.list_models('*daily*')")
-    names = {*_packaged(), *list(_REGISTERED)}
-    return sorted(name for name in names if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
+    return [name for name in MODELS.names() if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
@@ -84,18 +81,12 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         raise ArgumentError(problem, found=repr(name), fix=f"xfaconv.{fix}")
     text = os.fsdecode(name)
     if isinstance(name, str):
-        if text in _packaged():
+        if text in MODELS.packaged():
             return _load_packaged(text)
-        if text in _REGISTERED:
-            return _load_remote(_REGISTERED[text])
-        if not (text.endswith(_SUFFIX) or os.sep in text or Path(text).is_file()):
-            known = list_models()
-            close = closest_name(text.lower(), known, cutoff=0.4)
-            raise ModelError(
-                f"there is no model {text!r}",
-                expected=" or ".join(known) or "the path of a model file",
-                fix=f"xfaconv.load_model({close!r})" if close else "xfaconv.list_models() names all",
-            )
+        if text in MODELS.registered:
+            return _load_remote(MODELS.registered[text])
+        if not (text.endswith(MODELS.suffix) or os.sep in text or Path(text).is_file()):
+            raise MODELS.unknown(text, ModelError)
     model = Model(read_model_file(text))
     model.network()
     return model
@@ -124,27 +115,21 @@ def register_model(name: str, url: str, sha256: str) -> None:
     >>> "ours-daily" in list_models("ours*")
     True
     """
-    remote = Remote(name, url, sha256)
-    if name in _packaged():
-        raise ArgumentError(f"{name!r} is a packaged model", fix="register it under another name")
-    _REGISTERED[name] = remote
-
-
-def _packaged() -> list[str]:
-    return [path.stem for path in _WEIGHTS.glob(f"*{_SUFFIX}")]
+    MODELS.register(name, url, sha256)
 
 
 @cache
 def _load_packaged(name: str) -> Model:
-    file = read_model_file(_WEIGHTS / f"{name}{_SUFFIX}")
+    path = MODELS.folder / f"{name}{MODELS.suffix}"
+    file = read_model_file(path)
     if file.card.name != name:
-        problem, fix = f"the packaged file {name}{_SUFFIX} holds another model", "pip install --force-reinstall xfaconv"
+        problem, fix = f"the packaged file {path.name} holds another model", "pip install --force-reinstall xfaconv"
         raise ModelFileError(problem, expected=name, found=file.card.name, fix=fix)
     return Model(file, fetch=partial(load_model, name))
 
 
 def _load_remote(remote: Remote) -> Model:
-    path = fetch(remote, folder="models", suffix=_SUFFIX)
+    path = fetch(remote, folder="models", suffix=MODELS.suffix)
     try:
         model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
         model.network()

@@ -143,8 +143,7 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
             stream.write(content)
         temporary.replace(path)
     except (OSError, ValueError) as problem:
-        fix = "model.save(path) with a path in a folder that exists and can be written"
-        raise _inaccessible(path, "written", problem, fix) from problem
+        raise _inaccessible(path, "written", problem, "model.save(path) to a folder that exists") from problem
     finally:
         with suppress(OSError, ValueError):
             temporary.unlink(missing_ok=True)
@@ -207,8 +206,7 @@ def _read(path: Path) -> bytes:
         regular, fits = stat.S_ISREG(status.st_mode), status.st_size <= _LARGEST_FILE
         content = path.read_bytes() if regular and fits else b""
     except (OSError, ValueError, RuntimeError) as problem:  # RuntimeError: "~" of a user who is not known
-        fix = "xfaconv.load_model('<name>') with a name of xfaconv.list_models(), or the path of a .safetensors file"
-        raise _inaccessible(path, "opened", problem, fix) from problem
+        raise _inaccessible(path, "opened", problem, "a path, or a name of xfaconv.list_models()") from problem
     if not (regular and fits):
         raise ModelFileError(
             f"{path.name} is {'too large for a model of this package' if regular else 'not a regular file'}",
@@ -272,11 +270,8 @@ def _check(card: ModelCard, network: Tensors, climatology: Tensors) -> None:
 
 def _checks_of_kinds(card: ModelCard) -> Iterator[Check]:
     """Every entry against the type that its class declares."""
-    records = [
-        ("", card),
-        ("network.", card.network),
-        *((f"variable {entry.name!r} ", entry) for entry in card.variables),
-    ]
+    variables = [(f"variable {variable.name!r} ", variable) for variable in card.variables]
+    records = [("", card), ("network.", card.network), *variables]
     for prefix, record in records:
         hints = get_type_hints(type(record))
         for entry in fields(record):  # type: ignore[arg-type]

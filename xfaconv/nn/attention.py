@@ -128,7 +128,7 @@ class AxialAttention(nn.Module):
         weights = _weights(query, key, geometry.log_column_width)
         return weights.unflatten(0, (hidden.shape[0], hidden.shape[1])).transpose(1, 2)
 
-    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor | None = None) -> Tensor:
+    def column_weights(self, hidden: Tensor, geometry: Geometry, column: int, rows: Tensor) -> Tensor:
         """Weights of the column pass along one meridian, A_col[j; i, i'].
 
         Parameters
@@ -139,15 +139,14 @@ class AxialAttention(nn.Module):
             Areas and position features.
         column : int
             The meridian j.
-        rows : Tensor, optional
-            Row weights of its queries, where they are known.
+        rows : Tensor (batch, head, lat, 1, lon)
+            Row weights of its queries.
 
         Returns
         -------
         Tensor (batch, head, query lat, lat)
             Sums to 1 over the last axis.
         """
-        rows = self.row_weights(hidden, geometry, column) if rows is None else rows
         normed = self.norm(hidden)
         positions = self.positions(geometry)[2:, :, column]
         batch, latitudes = hidden.shape[:2]
@@ -177,12 +176,9 @@ class AxialAttention(nn.Module):
             Each map is non-negative and sums to 1.
         """
         # Base points of one meridian share its column j of both passes.
-        maps: dict[int, tuple[Tensor, Tensor]] = {}
-        for _, column in base_points:
-            if column not in maps:
-                rows = self.row_weights(hidden, geometry, column)
-                maps[column] = rows[..., 0, :], self.column_weights(hidden, geometry, column, rows)
-        composed = [maps[j][1][:, :, i, :, None] * maps[j][0] for i, j in base_points]
+        rows = {j: self.row_weights(hidden, geometry, j) for j in {j for _, j in base_points}}
+        columns = {j: self.column_weights(hidden, geometry, j, known) for j, known in rows.items()}
+        composed = [columns[j][:, :, i, :, None] * rows[j][..., 0, :] for i, j in base_points]
         return torch.stack(composed, dim=1)
 
     def positions(self, geometry: Geometry) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.nn.cores import register_core
+from xfaconv.nn.gates import lstm_equations
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import pad_sphere
 from xfaconv.specs import NetworkSpec
@@ -39,13 +40,6 @@ class _Baseline(nn.Module):
         return self.first.convolution.weight[:, :variables].transpose(0, 1).flatten(1).norm(dim=1)
 
 
-def _advance(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Update as an LSTM does, from gates in the order input, forget, output, candidate."""
-    input_gate, forget_gate, output_gate, candidate = gates.chunk(4, dim=-1)
-    cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
-    return torch.sigmoid(output_gate) * torch.tanh(cell), cell
-
-
 @register_core("convlstm")
 class ConvLSTMCell(_Baseline):
     """Dense ConvLSTM (Shi et al. 2015) without peepholes, as in Keras; the input convolution is done for all steps.
@@ -72,7 +66,7 @@ class ConvLSTMCell(_Baseline):
 
     def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, None]:
         """Advance the state by one step."""
-        return (*_advance(prepared + self.hidden_convolution(hidden, geometry), cell), None)
+        return (*lstm_equations(prepared + self.hidden_convolution(hidden, geometry), cell), None)
 
 
 @register_core("cnn-lstm")
@@ -103,7 +97,7 @@ class CNNLSTMCell(_Baseline):
 
     def step(self, prepared: Tensor, hidden: Tensor, cell: Tensor, _: Geometry) -> tuple[Tensor, Tensor, None]:
         """Advance the state by one step."""
-        return (*_advance(prepared + self.hidden_gates(hidden), cell), None)
+        return (*lstm_equations(prepared + self.hidden_gates(hidden), cell), None)
 
 
 @register_core("cnn")

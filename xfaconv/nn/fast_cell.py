@@ -84,6 +84,7 @@ class FastCell:
             _Tile(h, c, target, gates[0, : len(h)], gates[1, : len(h)], normed[: len(h)])
             for h, c, target in zip(*states, self._state.interior.split(self._tile_rows, dim=1), strict=True)
         ]
+        self.take_state()
 
     @property
     def block_steps(self) -> int:
@@ -117,19 +118,8 @@ class FastCell:
         pooled = torch.matmul(self._area, mixed).squeeze(1)
         return mixed, torch.addmm(self._squeeze_bias, pooled, self._squeeze_input)
 
-    def take_state(self, *, uniform: bool = False) -> None:
-        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed.
-
-        Parameters
-        ----------
-        uniform : bool
-            Whether it is the same in all cells.
-        """
-        if uniform:
-            interior = self._state.interior
-            self._project_hidden(self._tiles[0].hidden[None, :1], interior[:, :1, :1])
-            interior.copy_(interior[:, :1, :1].clone())
-            return
+    def take_state(self) -> None:
+        """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed."""
         for tile in self._tiles:
             self._project_hidden(tile.hidden[None], tile.target)
 

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from xfaconv.grid import Grid
 
-# Four harmonics resolve a quarter of a circle, and the products of them are 81 functions of place on any grid.
-LONGITUDE_HARMONICS = 4
-LATITUDE_HARMONICS = 4
-POSITION_FEATURES = 2 * (LONGITUDE_HARMONICS + LATITUDE_HARMONICS)
-POSITION_PRODUCTS = (1 + 2 * LONGITUDE_HARMONICS) * (1 + 2 * LATITUDE_HARMONICS)
+# Four harmonics resolve a quarter of a circle, and the products of them are 9 x 9 functions of place on any grid.
+_HARMONICS = 4
+POSITION_FEATURES = 4 * _HARMONICS
+POSITION_PRODUCTS = (1 + 2 * _HARMONICS) ** 2
 SPHERE_FEATURES = 3
 
 Domain = tuple[float, float, float, float]
@@ -72,7 +71,7 @@ class Geometry:
     @property
     def waves(self) -> tuple[Tensor, Tensor]:
         """Harmonics of longitude, shape (lon, 9), and of latitude, shape (lat, 9), each with the constant first."""
-        zonal, meridional = self.positions.split((2 * LONGITUDE_HARMONICS, 2 * LATITUDE_HARMONICS), dim=-1)
+        zonal, meridional = self.positions.chunk(2, dim=-1)
         return _with_constant(zonal[0]), _with_constant(meridional[:, 0])
 
     def weigh_products(self, weight: Tensor) -> Tensor:
@@ -153,6 +152,7 @@ class Geometry:
                 log_column_width=_tensor(np.log(width / width.mean())),
                 **_features(row_angle, column_angle),
                 periodic=grid.periodic,
+                # Beyond a pole lies the opposite meridian: with an odd number of columns no column is there.
                 south_pole=grid.periodic and grid.reaches_south_pole and grid.shape[1] % 2 == 0,
                 north_pole=grid.periodic and grid.reaches_north_pole and grid.shape[1] % 2 == 0,
                 south_pole_point=abs(grid.latitude[0] + 90) < 1e-3,
@@ -190,11 +190,9 @@ def smoothness_of_products() -> Tensor:
 
     Scaled to a mean square of 1. Wavenumbers m of longitude and n of latitude.
     """
-    zonal, meridional = (
-        torch.tensor([0, *(k for k in range(1, count + 1) for _ in range(2))], dtype=torch.float64)
-        for count in (LONGITUDE_HARMONICS, LATITUDE_HARMONICS)
-    )
-    amplitude = (1 + zonal[:, None] ** 2 + meridional[None, :] ** 2).reciprocal().flatten()
+    # 0, 1, 1, 2, 2, ...: the constant, then cosine and sine of each harmonic, as `Geometry.waves` has them.
+    squares = torch.tensor([(k + 1) // 2 for k in range(1 + 2 * _HARMONICS)], dtype=torch.float64).square()
+    amplitude = (1 + squares[:, None] + squares).reciprocal().flatten()
     return amplitude / amplitude.square().mean().sqrt()
 
 
@@ -203,15 +201,16 @@ def _with_constant(waves: Tensor) -> Tensor:
     return F.pad(math.sqrt(2) * waves, (1, 0), value=1.0)
 
 
-def _harmonics(angle: np.ndarray, count: int) -> np.ndarray:
-    parts = [function(k * angle) for k in range(1, count + 1) for function in (np.cos, np.sin)]
+def _harmonics(angle: np.ndarray) -> np.ndarray:
+    parts = [function(k * angle) for k in range(1, _HARMONICS + 1) for function in (np.cos, np.sin)]
     return np.stack(parts, axis=-1)
 
 
 def _features(row_angle: np.ndarray, column_angle: np.ndarray) -> dict[str, Any]:
-    by_row, by_column = _harmonics(row_angle, LATITUDE_HARMONICS), _harmonics(column_angle, LONGITUDE_HARMONICS)
-    positions = np.concatenate(np.broadcast_arrays(by_column[None], by_row[:, None]), axis=-1)
+    by_row, by_column = _harmonics(row_angle)[:, None], _harmonics(column_angle)[None]
+    positions = np.concatenate(np.broadcast_arrays(by_column, by_row), axis=-1)
     latitude, longitude = np.meshgrid(row_angle, column_angle, indexing="ij")
+    # Unlike latitude and longitude, unit vectors have no jump at the date line and no meridians that meet at a pole.
     sphere = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )

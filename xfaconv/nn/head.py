@@ -282,7 +282,4 @@ class UnlocatedPatterns(nn.Sequential):
 
     def forward(self, geometry: Geometry) -> Tensor:
         """Evaluate them on a grid, (lat, lon, outputs)."""
-        patterns = geometry.positions.to(dtype=next(self.parameters()).dtype)
-        for layer in self:
-            patterns = layer(patterns)
-        return patterns
+        return super().forward(geometry.positions.to(dtype=next(self.parameters()).dtype))  # type: ignore[no-untyped-call]

@@ -324,9 +324,7 @@ def refuse_keras_arguments(**arguments: Any) -> None:
 
 
 def _branches(
-    kernel_size: int | Sequence[int] | None,
-    dilation_rate: int | Sequence[int],
-    scales: Scales | None,
+    kernel_size: int | Sequence[int] | None, dilation_rate: int | Sequence[int], scales: Scales | None
 ) -> Scales:
     """Give the depthwise branches that kernel_size and dilation_rate, or scales, ask for."""
     dilation = _one_integer("dilation_rate", dilation_rate)

@@ -15,8 +15,8 @@ from xfaconv.errors import ArgumentError
 from xfaconv.nn.geometry import Geometry
 from xfaconv.nn.padding import pad_sphere
 
-# Kernels that extend over up to 5 cells, dilation included, are merged into one: (3, 1) and (3, 2) cost one pass.
-_DENSE_EXTENT = 5
+# Kernels that reach up to 2 cells, dilation included, are merged into one: (3, 1) and (3, 2) cost one pass.
+_NARROW_REACH = 2
 _FAST_SIZE = 3
 # W_1 of the squeeze-excitation gives a quarter of the channels; no packaged model has used another reduction.
 _REDUCTION = 4
@@ -51,6 +51,7 @@ class DepthwiseMixing(nn.Module):
             )
         self.reach = max(_reach(k, d) for k, d in scales)
         self.scales = scales
+        # Taps of variance 1 / (3 k^2 n) in n branches of k^2 taps: the sum has a third of the variance of white input.
         self.kernels = nn.ParameterList(
             nn.Parameter(torch.empty(channels, 1, k, k).uniform_(-1, 1) / (k * math.sqrt(len(scales))))
             for k, _ in scales
@@ -120,6 +121,7 @@ class SqueezeExcitation(nn.Module):
         Tensor (batch, channel)
             Gates between 0 and 1.
         """
+        # Weighted by area: a plain mean over the cells of a regular grid would count polar rows like the equator.
         weights = geometry.normalised_area.to(mixed.dtype).reshape(1, 1, -1)
         pooled = torch.matmul(weights, mixed.flatten(1, 2)).squeeze(1)
         return torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
@@ -149,10 +151,9 @@ def merged_kernels(scales: Scales, kernels: Sequence[Tensor]) -> list[Branch]:
     [(6, 3, (2, 1, 5, 5)), (2, 1, (2, 1, 5, 5))]
     """
     every = [(_reach(k, d), d, kernel.contiguous()) for (k, d), kernel in zip(scales, kernels, strict=True)]
-    narrow = [branch for branch, (k, d) in zip(every, scales, strict=True) if _is_narrow(k, d)]
-    wide = [branch for branch, (k, d) in zip(every, scales, strict=True) if not _is_narrow(k, d)]
-    merged = dense_kernel(narrow) if narrow else []
-    return sorted([*wide, *merged], key=lambda branch: -branch[0])
+    narrow = [branch for branch in every if branch[0] <= _NARROW_REACH]
+    wide = [branch for branch in every if branch[0] > _NARROW_REACH]
+    return sorted([*wide, *(dense_kernel(narrow) if narrow else [])], key=lambda branch: -branch[0])
 
 
 def dense_kernel(branches: list[Branch]) -> list[Branch]:
@@ -254,16 +255,14 @@ class _Mix(torch.autograd.Function):
             (own, dilation): _kernel_gradient(_inner(padded, branches[0][0] - own), grad, kernel.shape[-1], dilation)
             for own, dilation, kernel in branches
         }
-        dense = max((_reach(k, d) for k, d in ctx.scales if _is_narrow(k, d)), default=0)
-        grad_kernels = [
-            by_branch[dense, 1][_taps(k, d, dense)] if _is_narrow(k, d) else by_branch[_reach(k, d), d]
-            for k, d in ctx.scales
-        ]
+        # A narrow kernel is added into the dense one: its gradient is that of its taps there.
+        reaches = [(k, d, _reach(k, d)) for k, d in ctx.scales]
+        dense = max((own for _, _, own in reaches if own <= _NARROW_REACH), default=0)
+        grad_kernels = (
+            by_branch[dense, 1][_taps(k, d, dense)] if own <= _NARROW_REACH else by_branch[own, d]
+            for k, d, own in reaches
+        )
         return grad_padded, None, *grad_kernels
-
-
-def _is_narrow(size: int, dilation: int) -> bool:
-    return (size - 1) * dilation < _DENSE_EXTENT
 
 
 def _reach(size: int, dilation: int) -> int:

@@ -74,11 +74,12 @@ class Network(nn.Module):
         self.spec = spec
         self.step = step
         self.daily_cycle = step.endswith("h")
+        # The variables, the share seen, the unit vector of the cell, cosine and sine of year (and day).
         channels = spec.variables + 1 + SPHERE_FEATURES + (4 if self.daily_cycle else 2)
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
-        if spec.attention_every and self.has_gates:
+        if spec.attention_every and isinstance(self.core, FAConvLSTMCell):
             sizes = spec.hidden, spec.attention_width, spec.attention_heads
             self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
         self.head = SubspaceHead(
@@ -96,34 +97,6 @@ class Network(nn.Module):
         self.outlook = nn.ModuleDict(
             {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in ahead}
         )
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the network has an axial attention whose maps can be read."""
-        return self.attention_module is not None
-
-    @property
-    def has_gates(self) -> bool:
-        """Whether the network has squeeze-excitation gates whose importance can be read."""
-        return isinstance(self.core, FAConvLSTMCell)
-
-    def initial_state(self, batch: int, geometry: Geometry) -> State:
-        """Zero state.
-
-        Parameters
-        ----------
-        batch : int
-            Batch size.
-        geometry : Geometry
-            The grid.
-
-        Returns
-        -------
-        tuple of Tensor
-        """
-        weight = self.persistence
-        zeros = weight.new_zeros(batch, *geometry.shape, self.spec.hidden)
-        return zeros, zeros, weight.new_zeros(batch, 0, self.spec.embedding)
 
     def encode(
         self,
@@ -168,7 +141,10 @@ class Network(nn.Module):
         Encoded
         """
         steps = fields.shape[1]
-        hidden, cell, history = state or self.initial_state(fields.shape[0], geometry)
+        if state is None:
+            zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
+            state = zeros, zeros, self.persistence.new_zeros(len(fields), 0, self.spec.embedding)
+        hidden, cell, history = state
         run = start_run(self.core, self.attention_module, geometry, hidden, cell, checkpointed=checkpointed)
         kept_hidden, kept_refined, kept_gates = (Collected(steps - keep_from, run.overwrites) for _ in range(3))
         pool_bias = self.head.pool_bias(geometry)
@@ -181,16 +157,19 @@ class Network(nn.Module):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
                 if step >= keep_from:
+                    # H_t before the attention: the attention maps follow from it, and `refine` gives H_t after it.
                     kept_hidden.add(run.hidden)
                     kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
                 if due:
                     run.refine()
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
+                # Every step is pooled: the temporal attention of the first kept steps reads the warm-up.
                 pooled.append(self.head.pool(run.hidden, geometry, pool_bias, self.patterns))
         encoding = seasonal_encoding(year_phase, day_phase, self.spec.embedding, self.daily_cycle)
         sequence = torch.cat([history, torch.stack(pooled, dim=1) + encoding.to(run.hidden.dtype)], dim=1)
         embedding = self.head(sequence, kept=steps - keep_from)
+        # E_t reads S + P of the steps t - look_back + 1 ... t: to go on from here takes the last look_back - 1 of them.
         remembered = sequence[:, max(sequence.shape[1] - self.spec.look_back + 1, 0) :]
         return Encoded(
             hidden=kept_hidden.stacked(),
@@ -266,6 +245,7 @@ class Network(nn.Module):
         """
         if not isinstance(self.core, FAConvLSTMCell):
             raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
+        # Importance of variable v: sum over the bottleneck channels c of e_c |W_x|_{c,v}; the input's gates come first.
         raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
         return raw / raw.sum(-1, keepdim=True)
 
@@ -321,11 +301,13 @@ class Network(nn.Module):
                     fix="reconstruct(embedding, geometry)",
                 )
             embedding = self.outlook[str(lead)](embedding)
+        # x(i, j) = sum over d of E_d P_d(i, j) / sqrt(D), as EOFs rebuild a field; the root keeps its size free of D.
         patterns = self.patterns(geometry).unflatten(-1, (self.spec.variables, self.spec.embedding))
         return torch.einsum("btd,ijvd->btvij", embedding, patterns) / math.sqrt(self.spec.embedding)
 
     def _attends(self, index: int) -> bool:
         """Whether the axial attention is due at the step of this absolute index."""
+        # By the absolute index, so that the segments of a record attend at the same steps as the record in one.
         return self.attention_module is not None and index % self.spec.attention_every == 0
 
     def _channels(
@@ -369,7 +351,7 @@ def build_network(spec: NetworkSpec, step: str = "1D") -> Network:
     Examples
     --------
     >>> network = build_network(NetworkSpec(variables=5, hidden=16, bottleneck=8))
-    >>> network.has_attention, network.has_gates
-    (True, True)
+    >>> network.attention_module is None, network.spec.leads
+    (False, (0, 1, 3))
     """
     return Network(spec, step)

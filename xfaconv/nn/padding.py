@@ -14,16 +14,6 @@ from xfaconv.nn.geometry import Geometry
 _EDGES: WeakKeyDictionary[Geometry, dict[int, tuple[Tensor, Tensor, Tensor]]] = WeakKeyDictionary()
 
 
-def _check_reach(rows: int, columns: int, reach: int) -> None:
-    if reach and (rows <= reach or columns < reach):
-        raise GridError(
-            "the grid is smaller than the reach of the depthwise kernels",
-            expected=f"more than {reach} rows and at least {reach} columns",
-            found=f"{rows} x {columns}",
-            fix="use smaller kernels or dilations: scales=((3, 1),)",
-        )
-
-
 def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
     """Continue a field beyond the edges of its grid.
 
@@ -61,8 +51,14 @@ def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
     """
     if reach == 0:
         return field
-    rows, columns = field.shape[1], field.shape[2]
-    _check_reach(rows, columns, reach)
+    rows, columns = field.shape[1:3]
+    if rows <= reach or columns < reach:
+        raise GridError(
+            "the grid is smaller than the reach of the depthwise kernels",
+            expected=f"more than {reach} rows and at least {reach} columns",
+            found=f"{rows} x {columns}",
+            fix="use smaller kernels or dilations: scales=((3, 1),)",
+        )
     south = _beyond_pole(field, reach, geometry.south_pole, geometry.south_pole_point)
     north = _beyond_pole(field.flip(1), reach, geometry.north_pole, geometry.north_pole_point)
     field = torch.cat([south.flip(1), field, north], dim=1)
@@ -111,7 +107,6 @@ class PaddedBuffer:
 
     def __init__(self, batch: int, channels: int, reach: int, geometry: Geometry, like: Tensor) -> None:
         rows, columns = geometry.shape
-        _check_reach(rows, columns, reach)
         self.values = like.new_empty(batch, rows + 2 * reach, columns + 2 * reach, channels)
         self.interior = self.values[:, reach : reach + rows, reach : reach + columns]
         self._edges, self._sources, blank = (places.to(like.device) for places in _edges(reach, geometry))

@@ -77,6 +77,7 @@ class PlainRun:
         self.hidden, self.cell = hidden, cell
         self._core, self._attention, self._geometry = core, attention, geometry
         self._checkpointed = checkpointed and torch.is_grad_enabled()
+        # Position parts of queries and keys are the same at every step.
         self._positions = None if attention is None else attention.positions(geometry)
         self._prepared = hidden
         mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
@@ -127,14 +128,13 @@ class FastRun:
     def __init__(
         self, core: FAConvLSTMCell, attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, cell: Tensor
     ) -> None:
-        self.hidden, self.cell = _copied(hidden), _copied(cell)
+        self.hidden, self.cell = (state.clone(memory_format=torch.contiguous_format) for state in (hidden, cell))
         geometry = geometry.to(hidden.device, hidden.dtype)
+        # One for each sample: tiles and buffers are of one field's size, so that they stay in the cache.
         self._cores = [
             FastCell(core, geometry, *states)
             for states in zip(self.hidden.flatten(1, 2), self.cell.flatten(1, 2), strict=True)
         ]
-        for fast in self._cores:
-            fast.take_state(uniform=_is_one_number(hidden))
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
         self._prepared: list[tuple[Tensor, Tensor]] = []
@@ -162,10 +162,12 @@ class FastRun:
         """Add the axial attention to the hidden state, in place."""
         if self._attention is None:
             return
+        # Made when it is first due: a short call with attention at every K-th step may need none.
         if self._fast_attention is None:
             self._fast_attention = FastAttention(self._attention, self._geometry)
         for sample in self.hidden:
             self._fast_attention.add_to(sample)
+        # The next step's R_t = phi(W_h H_t) is of the hidden state that the attention has changed.
         for core in self._cores:
             core.take_state()
 
@@ -254,18 +256,6 @@ def _may_be_fast(hidden: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
-
-
-def _copied(state: Tensor) -> Tensor:
-    """Contiguous copy; a state of one number, which any sequence starts from, is filled rather than read."""
-    if _is_one_number(state):
-        return torch.full_like(state, float(state[0, 0, 0, 0]), memory_format=torch.contiguous_format)
-    return state.clone(memory_format=torch.contiguous_format)
-
-
-def _is_one_number(state: Tensor) -> bool:
-    """Whether all of a state is the same place in memory."""
-    return state.numel() > 0 and not any(state.stride())
 
 
 class Collected:

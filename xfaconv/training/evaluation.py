@@ -17,7 +17,6 @@ from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
 from xfaconv.training.objective import hidden_sector, network_input
 
-Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 MODEL = "model"
 _BATCH = 4
 _BLOCK_STEPS = 256
@@ -98,7 +97,7 @@ def predict_windows(
     length: int,
     warmup: int,
     hide: NDArray[np.bool_] | None = None,
-) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Run a network over windows, a few at a time.
 
     Parameters
@@ -117,25 +116,22 @@ def predict_windows(
     Yields
     ------
     tuple
-        First position, predictions (time, lead, variable, lat, lon) and input (time, variable, lat, lon) of each.
+        First position and predictions (time, lead, variable, lat, lon) of each.
     """
     source = data.windows()
     geometry = Geometry.from_grid(data.grid, network.spec.domain, network.spec.periodic)
     for begin in range(0, len(windows), _BATCH):
         chosen = windows[begin : begin + _BATCH]
         batch = source.read(chosen, length)
-        mask = torch.zeros(1, dtype=torch.bool)
-        if hide is not None:
-            mask = torch.from_numpy(hide[begin : begin + _BATCH])[:, None, None]
+        hidden = np.zeros(1, dtype=bool) if hide is None else hide[begin : begin + _BATCH, None, None]
         with torch.inference_mode():
-            values, seen = network_input(batch.fields, mask)
+            values, seen = network_input(batch.fields, torch.from_numpy(hidden))
             encoded = network.encode(
                 values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=warmup, keep_refined=True
             )
             refined = encoded.hidden if encoded.refined is None else encoded.refined
-            predicted = network.predict(refined, values[:, warmup:], geometry)
-        for position, first in enumerate(chosen):
-            yield first, predicted[position], values[position, warmup:]
+            predicted = network.predict(refined, values[:, warmup:], geometry).numpy()
+        yield from zip(chosen, predicted, strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +193,7 @@ def verify(
 
 def block_bootstrap(
     series: NDArray[np.floating],
-    statistic: Statistic,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     block: int,
     *,
     repeats: int = 1000,
@@ -315,8 +311,8 @@ def predict_steps(
     length = warmup + segment
     firsts = range(data.test.start - warmup, data.test.stop - beyond - length + 1, segment)
     windows = [first for first in firsts if first >= 0]
-    for first, predicted, _ in predict_windows(network, data, windows, length, warmup):
-        yield np.arange(first + warmup, first + length), predicted.numpy()
+    for first, predicted in predict_windows(network, data, windows, length, warmup):
+        yield np.arange(first + warmup, first + length), predicted
 
 
 def forecast_skill(network: Network, data: TrainingData, *, segment: int, warmup: int) -> dict[str, Any]:
@@ -340,35 +336,32 @@ def forecast_skill(network: Network, data: TrainingData, *, segment: int, warmup
     """
     leads = [lead for lead in network.spec.leads if lead > 0]
     damped = {lead: damping(data, lead)[:, None, None] for lead in leads}
-    scales = {"": np.ones_like(data.climatology.scale), " in units": data.climatology.scale}
+    # Each sum twice: of the standardised anomalies, and in the units of the variables.
+    scales = np.ones_like(data.climatology.scale), data.climatology.scale
     sums: dict[tuple[int, str], Any] = {}
     for steps, predicted in predict_steps(network, data, segment=segment, warmup=warmup, beyond=max(leads)):
         now = np.nan_to_num(data.steps(steps))
         for lead in leads:
             truth = data.steps(steps + lead)
             forecast = predicted[:, network.spec.leads.index(lead)]
-            kinds: dict[str, NDArray[np.floating]] = {
-                MODEL: forecast,
-                "persistence": now,
-                "damped_persistence": damped[lead] * now,
-            }
+            kinds: dict[str, Any] = {MODEL: forecast, "persistence": now, "damped_persistence": damped[lead] * now}
             for kind, guess in kinds.items():
-                for units, scale in scales.items():
-                    found = verify(guess, truth, data.grid.area, scale).sums.sum(axis=0)
-                    sums[lead, kind + units] = sums.get((lead, kind + units), 0) + found
+                found = np.stack([verify(guess, truth, data.grid.area, scale).sums.sum(axis=0) for scale in scales])
+                sums[lead, kind] = sums.get((lead, kind), 0) + found
     out: dict[str, Any] = {}
     for lead in leads:
         out[f"lead {lead}"] = table = {}
         for position, name in enumerate(data.names):
-            weight = sums[lead, MODEL][position, 4]
+            weight = sums[lead, MODEL][0, position, 4]
             if not weight:
                 continue
-            error = {kind: float(found[position, 0] / weight) for (at, kind), found in sums.items() if at == lead}
-            row = table[name] = {"rmse": four_digits(error[f"{MODEL} in units"] ** 0.5)}
+            own, own_in_units = sums[lead, MODEL][:, position, 0] / weight
+            row = table[name] = {"rmse": four_digits(own_in_units**0.5)}
             for kind in ("persistence", "damped_persistence"):
-                row[f"rmse_{kind}"] = four_digits(error[f"{kind} in units"] ** 0.5)
-                if error[kind] > _ROUNDING:
-                    row[f"standardised_rmse_to_{kind}"] = four_digits((error[MODEL] / error[kind]) ** 0.5)
+                error, error_in_units = sums[lead, kind][:, position, 0] / weight
+                row[f"rmse_{kind}"] = four_digits(error_in_units**0.5)
+                if error > _ROUNDING:
+                    row[f"standardised_rmse_to_{kind}"] = four_digits((own / error) ** 0.5)
     return out
 
 
@@ -495,11 +488,11 @@ def hidden_skill(
     hide = np.stack([hidden_sector(data.grid, random, width) for _ in starts])
     sums = np.zeros((2, len(data.fields)))
     results = predict_windows(network, data, starts, window, warm_steps, hide)
-    for mask, (first, predicted, _) in zip(hide, results, strict=True):
+    for mask, (first, predicted) in zip(hide, results, strict=True):
         truth = data.steps(slice(first + warm_steps, first + window))
         weight = data.grid.area * (np.isfinite(truth) & mask)
         truth = np.nan_to_num(truth)
-        sums[0] += (weight * (predicted[:, position].numpy() - truth) ** 2).sum(axis=(0, 2, 3))
+        sums[0] += (weight * (predicted[:, position] - truth) ** 2).sum(axis=(0, 2, 3))
         sums[1] += (weight * truth**2).sum(axis=(0, 2, 3))
     return _explained(sums[0], sums[1], data.names)
 
@@ -511,11 +504,7 @@ def _explained(error: NDArray[np.float64], total: NDArray[np.float64], names: li
 
 
 def linear_answer(
-    data: TrainingData,
-    *,
-    width: tuple[float, float] = (120.0, 200.0),
-    seed: int = 0,
-    sectors: int = 8,
+    data: TrainingData, *, width: tuple[float, float] = (120.0, 200.0), seed: int = 0, sectors: int = 8
 ) -> dict[str, float]:
     """Share of the hidden variance that a linear method explains, its rank and penalty chosen in its own favour.
 

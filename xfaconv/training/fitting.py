@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from xfaconv.arguments import Rule, check_arguments, check_rules
+from xfaconv.arguments import Rule, check_arguments, check_rules, known_arguments
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
@@ -23,7 +26,7 @@ from xfaconv.options import get_options
 from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.data import HARMONICS, TrainingData, user_data
 from xfaconv.training.evaluation import forecast_skill
-from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
+from xfaconv.training.loop import Schedule, kept_scores, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
 
 _VALIDATION_WINDOWS = 8
@@ -38,6 +41,7 @@ _RULES: Mapping[str, Rule] = {
 }  # fmt: skip
 
 
+@known_arguments
 def fit(
     ds: xr.Dataset,
     model: str | PathLike[str] | Model | None = None,
@@ -64,8 +68,8 @@ def fit(
 
     Windows are read as they are needed, so a lazy record never has to fit into memory. The last part of the record is
     held back for validation behind a gap of one window and its leads, or of as much of it as leaves room for one
-    window; the card says how many steps. The weights that did best there are kept, so that scores of these years
-    flatter them.
+    window; the card says how many steps. The weights with the best scores there are kept, so that scores in these years
+    are too optimistic.
 
     Parameters
     ----------
@@ -100,13 +104,15 @@ def fit(
         short record less. Blends have the covariances of the record, but no trend and no skewness.
     checkpoint : path, optional
         File to go on from after an interruption; it is written every 50 updates, and one of another run is refused.
+        That of a finished run gives its model back without training, or extends the run where ``updates`` is larger.
     device : str, optional
         Torch device, by default the option ``device``.
     mixed_precision : bool, optional
         Multiply matrices in bfloat16 where torch's autocast finds that safe, by default on a CUDA device only. Weights
         and the sums of the loss stay in single precision.
     progress : bool, optional
-        Show a progress bar, by default the option ``progress``.
+        Show a progress bar with the losses of training and validation and the time that remains, by default the option
+        ``progress``.
 
     Returns
     -------
@@ -140,18 +146,21 @@ def fit(
     check_rules({"mixed_precision": mixed_precision, "objective": objective}, _RULES)
     if patience is not None and not validation:
         raise ArgumentError(
-            "patience needs years held back", found="validation=0", fix="validation=0.2, or patience=None"
+            "patience needs years held back", found="validation=0", fix="validation=0.2  # or patience=None"
         )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     for own, value in (("variables", variables), ("network", network)):
         if start is not None and value is not None:
             raise ArgumentError(
-                f"{own} is the model's own and cannot be chosen for it", fix=f"fit(ds, {own}=...) without model="
+                f"{own} is the model's own and cannot be chosen for it", fix=f"{own}=None  # or model=None"
             )
     wanted = objective or Objective(warm_steps=min(4, window - 1))
     length = window + max(start.card.network.leads if start else leads)
     data = user_data(ds, start, variables, validation, length)
-    seeded = _new_network(data, leads, network, seed) if start is None else start.trainable_network()
+    file = None if checkpoint is None else Path(checkpoint)
+    # The weights of a checkpoint take the place of first ones, so the windows need not be read for these.
+    fresh = file is None or not file.exists()
+    seeded = _new_network(data, leads, network, seed, fresh=fresh) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
     device = resolve_device(filled({"device": device})["device"] or "auto")
@@ -166,7 +175,7 @@ def fit(
             data.grid,
             schedule,
             wanted,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
+            checkpoint=file,
             identity={
                 "variables": ", ".join(data.names),
                 "years": str(dict(card.years)),
@@ -189,8 +198,11 @@ def fit(
         "updates": int(history[-1]["update"]),
         "history": history,
     }
+    if len(planned := sorted({int(entry["of"]) for entry in history})) > 1:
+        metrics["extended"] = planned
     if validation and data.test.stop - data.test.start >= card.segment + max(seeded.spec.leads):
-        metrics["forecast"] = forecast_skill(seeded, data, segment=card.segment, warmup=card.warmup)
+        measure = partial(forecast_skill, seeded, data, segment=card.segment, warmup=card.warmup)
+        metrics["forecast"] = measure() if file is None else kept_scores(file, measure)
     return Model.from_network(card.updated(metrics=metrics), seeded, data.climatology)
 
 
@@ -200,14 +212,36 @@ def _network_errors(changes: dict[str, Any] | None) -> Iterator[None]:
     try:
         yield
     except (ModelFileError, TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
+        said = problem.problem if isinstance(problem, ModelFileError) else str(problem)
+        wanted = problem.expected if isinstance(problem, ModelFileError) else None
+        blamed = re.search(r"network\.(\w+)", said)
         raise ArgumentError(
             "no network can be built of these entries",
-            found=f"{changes}: {problem}"[:500],
-            fix="network={'hidden': 32}",
+            expected=wanted,
+            found=f"{changes}: {said}"[:500],
+            fix=f"network={_entries_that_fit(changes or {}, blamed[1] if blamed else None)}",
         ) from problem
 
 
-def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, Any] | None, seed: int) -> Network:
+def _entries_that_fit(changes: dict[str, Any], blamed: str | None) -> dict[str, Any]:
+    """Put the default in place of the entry that is to blame, or of each with which no network can be built."""
+    usual = NetworkSpec(variables=2)
+    kept: dict[str, Any] = {}
+    for name, value in changes.items():
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                build_network(replace(usual, **{**kept, name: value}), "1D")
+            good = name != blamed
+        except Exception:  # noqa: BLE001 - whatever torch says of it
+            good = False
+        kept[name] = value if good else getattr(usual, name)
+    return kept
+
+
+def _new_network(
+    data: TrainingData, leads: Sequence[int], changes: dict[str, Any] | None, seed: int, *, fresh: bool
+) -> Network:
     known = [entry.name for entry in fields(NetworkSpec) if entry.name not in _DECIDED_BY_THE_DATA]
     strange = sorted(set(changes or {}) - set(known))
     if strange:
@@ -228,7 +262,8 @@ def _new_network(data: TrainingData, leads: Sequence[int], changes: dict[str, An
     with torch.random.fork_rng(devices=[]), _network_errors(changes):
         torch.manual_seed(seed)
         built = build_network(replace(spec, **(changes or {})), data.time.step)
-    start_from_damped_persistence(built, data.windows(), grid, seed)
+    if fresh:
+        start_from_damped_persistence(built, data.windows(), grid, seed)
     return built
 
 
@@ -260,29 +295,31 @@ def _card(
     if data.test.start < data.test.stop:
         years["validation"] = f"{str(data.time.values[data.test.start])[:10]} to {dates[2]}"
         years["gap"] = f"{data.test.start - data.train.stop} steps between training and validation"
-        failures = ("The weights that did best on the validation years were kept: its scores of them flatter it.",)
+        said = "The weights with the best scores in the validation years were kept; its scores in these years are too"
+        failures = (f"{said} optimistic.",)
     title = str(ds.attrs.get("title", "the user's own data"))
     if start is not None:
         before = start.card
         if failures:
             known = before.years.get("train", "years that its card does not name")
-            failures += (
-                f"The model it began with learned from {known}: validation years among them are not new to it.",
-            )
+            failures += (f"The initial model was trained on {known}; validation years among them are not independent.",)
         return before.updated(
             name=name,
             source="user",
             title=f"{before.title}, fine-tuned",
-            description=f"Fine-tuned by its user on: {title}. Of the model that it began with: {before.description}",
+            description=f"Fine-tuned by its user on: {title}. Initial model: {before.description}",
             data=f"{before.data}; then {title}",
             years={**years, "before": before.years.get("train", "")},
             grid=data.grid,
-            known_failures=(*failures, *(f"The model that it began with: {text}" for text in before.known_failures)),
+            known_failures=(
+                *failures,
+                *(f"Known failure of the initial model: {text}" for text in before.known_failures),
+            ),
         )
     return ModelCard(
         name=name,
         title=f"Trained by its user on {title}",
-        description="Trained by its user; nothing is known of it but what stands here.",
+        description="Trained by its user. This card contains all that is known about it.",
         source="user",
         data=title,
         years=years,
@@ -306,9 +343,14 @@ def _progress(updates: int, wanted: bool) -> Iterator[Callable[[int, dict[str, f
     from tqdm.auto import tqdm
 
     with tqdm(total=updates, unit="update") as bar:
+        shown: dict[str, str] = {}
 
         def report(update: int, parts: dict[str, float]) -> None:
+            if not shown:
+                # What a checkpoint held was not trained now: it must not count in the speed and the remaining time.
+                bar.initial = bar.n = update - 1
+            shown.update({name: f"{parts[name]:.3f}" for name in ("loss", "validation") if name in parts})
+            bar.set_postfix(shown, refresh=False)
             bar.update(update - bar.n)
-            bar.set_postfix(loss=f"{parts['loss']:.3f}")
 
         yield report

@@ -90,8 +90,7 @@ def fit_linear_inverse_model(
     present = np.isfinite(anomalies).all(axis=0)
     weight = np.sqrt(np.asarray(grid.area, dtype=np.float64)) * present
     rows = _weighted(anomalies, weight)
-    if modes is None:
-        modes = _best_number(rows)
+    modes = _best_number(rows) if modes is None else modes
     if not 1 <= modes < len(rows):
         raise ArgumentError(
             "the number of EOFs does not fit the record",

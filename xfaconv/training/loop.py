@@ -132,7 +132,8 @@ def train(
         Names of the network's parts that learn, such as ``"head"``, while the others stay; by default all do.
     checkpoint : Path, optional
         File to go on from and to write every 50 updates. It is refused where the schedule, objective, network, grid,
-        learning parts, spans or data (of some windows) are others than those that it was written with.
+        learning parts, spans or data (of some windows) are others than those that it was written with. Only the number
+        of updates may have grown: the run is then extended, at the learning rate that the longer schedule has there.
     identity : mapping of str to str, optional
         What else must be the same for the checkpoint to belong to this run, such as the hash of the model that training
         starts from.
@@ -151,12 +152,12 @@ def train(
     stop : callable, optional
         Called with the number of each finished update; True ends the run early.
     report : callable, optional
-        Called with the number and the losses of each update.
+        Called with the number and the losses of each update, the last one of a checkpoint included.
 
     Returns
     -------
     list of dict
-        The logged losses.
+        The logged losses, each with the number of its ``update`` and the number that the schedule had then (``of``).
 
     Raises
     ------
@@ -173,15 +174,13 @@ def train(
     state = _State(network, average, best, optimizer)
     length = schedule.window + max(network.spec.leads)
     starts = source.starts(length)
-    first = 0
-    history: list[dict[str, float]] = []
     run = _identity(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
-    if checkpoint is not None and checkpoint.exists():
-        first, history = _read_checkpoint(checkpoint, state, run)
+    first, history = (0, []) if checkpoint is None else _resumed(checkpoint, state, run)
+    if report is not None and history:
+        report(first, history[-1])
     began = time.perf_counter()
-    if _exhausted(_validations(history), patience):
-        first = schedule.updates
-    for update in range(first, schedule.updates):
+    last = first if _exhausted(_validations(history), patience) else schedule.updates
+    for update in range(first, last):
         # A generator for each update, so that a run that goes on needs its number and no state of a generator.
         random = np.random.default_rng([schedule.seed, update])
         for group in optimizer.param_groups:
@@ -201,7 +200,7 @@ def train(
         optimizer.step()
         # The average begins short, over a tenth of the updates so far: the first weights must not linger in it.
         _update_average(average, network, min(schedule.averaging, (1 + update) / (10 + update)))
-        entry = {"update": update + 1, "loss": float(loss.detach()), **parts}
+        entry = {"update": update + 1, "of": schedule.updates, "loss": float(loss.detach()), **parts}
         at_checkpoint = (update + 1) % _CHECKPOINT_EVERY == 0 or update + 1 == schedule.updates
         if validate is not None and at_checkpoint:
             entry["validation"] = _validated(network, average, validate)
@@ -345,7 +344,10 @@ def _write_checkpoint(
         for key, value in state.optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value, dtype=torch.float32)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"update": str(update), "history": json.dumps(history), "run": json.dumps(run)}
+    _replace(path, tensors, {"update": str(update), "history": json.dumps(history), "run": json.dumps(run)})
+
+
+def _replace(path: Path, tensors: Weights, metadata: dict[str, str]) -> None:
     partial = path.with_suffix(f".partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -360,14 +362,44 @@ def _write_checkpoint(
             partial.unlink(missing_ok=True)
 
 
-def _read_checkpoint(path: Path, state: _State, run: dict[str, Any]) -> tuple[int, list[dict[str, float]]]:
-    """Put a run back to where a checkpoint was written; gives the updates done and the logged losses."""
+def kept_scores(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Give the scores of a finished run from its checkpoint, where they are measured once.
+
+    Parameters
+    ----------
+    path : Path
+        Checkpoint of the run, which `train` has just brought to its end.
+    measure : callable
+        Gives the scores, as plain data.
+
+    Returns
+    -------
+    dict
+    """
+    with safe_open(path, "pt") as file:
+        metadata = dict(file.metadata() or {})
+        if "scores" not in metadata:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if "scores" not in metadata:
+        metadata["scores"] = json.dumps(measure())
+        _replace(path, tensors, metadata)
+    scores: dict[str, Any] = json.loads(metadata["scores"])
+    return scores
+
+
+def _resumed(path: Path, state: _State, run: dict[str, Any]) -> tuple[int, list[dict[str, float]]]:
+    """Put a run back to where its checkpoint was written, if there is one; gives the updates done and the losses."""
+    if not path.exists():
+        return 0, []
     anew = f"Path({str(path)!r}).unlink()  # to begin anew, or another checkpoint="
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         written, present = json.loads(metadata["run"]), json.loads(json.dumps(run))
+        # A run may be extended, never cut short: its weights have seen all the updates that it made.
+        if written["schedule"]["updates"] < present["schedule"]["updates"]:
+            written["schedule"]["updates"] = present["schedule"]["updates"]
         others = [name for name in (*present, *written) if written.get(name) != present.get(name)]
         if not others:
             state.network.load_state_dict(_part(tensors, "network."))

@@ -206,8 +206,7 @@ def training_loss(
     )
     refined = encoded.refined if encoded.refined is not None else encoded.hidden
     prediction = network.predict(refined, values[:, objective.warm_steps :], geometry)
-    loss = refined.new_zeros(())
-    parts: dict[str, float] = {}
+    parts: dict[str, tuple[float, Tensor]] = {}
     for position, lead in enumerate(leads):
         target = batch.fields[:, objective.warm_steps + lead : steps + lead]
         present = torch.isfinite(target)
@@ -215,24 +214,19 @@ def training_loss(
             # What is seen need not be inferred; the present counts where it is hidden.
             present = present & hide
         error = area_weighted_error(prediction[:, :, position], torch.nan_to_num(target), present.float(), geometry)
-        loss = loss + (objective.hidden_weight if lead == 0 else objective.lead_weight) * error
-        parts["hidden" if lead == 0 else f"lead {lead}"] = float(error.detach())
+        parts[f"lead {lead}" if lead else "hidden"] = objective.lead_weight if lead else objective.hidden_weight, error
     for lead in [0, *map(int, network.outlook)]:
         truth = batch.fields[:, objective.warm_steps + lead : steps + lead]
         rebuilt = network.reconstruct(encoded.embedding, geometry, lead)
         error = area_weighted_error(rebuilt, torch.nan_to_num(truth), torch.isfinite(truth).float(), geometry)
-        parts[f"outlook {lead}" if lead else "reconstruction"] = float(error.detach())
-        loss = loss + (objective.outlook_weight if lead else objective.reconstruction_weight) * error
+        weight = objective.outlook_weight if lead else objective.reconstruction_weight
+        parts[f"outlook {lead}" if lead else "reconstruction"] = weight, error
     if objective.input_weight:
         let_in: Tensor = network.core.size_of_input_weights(network.spec.variables).sum()  # type: ignore[operator]
-        parts["input weights"] = float(let_in.detach())
-        loss = loss + objective.input_weight * let_in
+        parts["input weights"] = objective.input_weight, let_in
     if objective.laplacian_weight:
-        smooth = laplacian_smoothness(refined, geometry)
-        parts["laplacian"] = float(smooth.detach())
-        loss = loss + objective.laplacian_weight * smooth
+        parts["laplacian"] = objective.laplacian_weight, laplacian_smoothness(refined, geometry)
     if objective.temporal_weight:
-        steady = temporal_smoothness(refined)
-        parts["temporal"] = float(steady.detach())
-        loss = loss + objective.temporal_weight * steady
-    return loss, parts
+        parts["temporal"] = objective.temporal_weight, temporal_smoothness(refined)
+    loss = sum((weight * part for weight, part in parts.values()), start=refined.new_zeros(()))
+    return loss, {name: float(part.detach()) for name, (_, part) in parts.items()}

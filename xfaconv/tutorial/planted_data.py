@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.arguments import check_arguments, is_number, is_whole
+from xfaconv.arguments import Rule, check_arguments, check_rules, is_number, is_whole
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid, great_circle_degrees
 
 VARIABLES = ("driver_a", "driver_b", "response", "copy", "noise")
 _SPIN_UP = 200
+_RULES: dict[str, Rule] = {
+    "steps": (partial(is_whole, least=10), "a whole number from 10", "2000"),
+    "noise": (partial(is_number, least=0), "a number from 0", "0.3"),
+    "season": (partial(is_number, least=0), "a number from 0", "2.0"),
+}
 
 
 @dataclass(frozen=True)
@@ -132,16 +138,15 @@ def _latent(
     noise = generator.normal(size=(len(modes), total))
     series = np.zeros((len(modes), total))
     own = np.array([mode.autocorrelation for mode in modes])
-    into: list[list[tuple[int, int, float]]] = [[] for _ in modes]
+    driven = np.zeros(len(modes))
     for link in links:
-        into[number[link.target]].append((number[link.source], link.lag, link.strength))
+        driven[number[link.target]] += link.strength**2
     # The rest of a unit variance, sources taken as independent; a floor keeps strong links from leaving none.
-    innovation = np.sqrt(np.maximum(1 - own**2 - np.array([sum(s**2 for _, _, s in links) for links in into]), 0.05))
+    innovation = np.sqrt(np.maximum(1 - own**2 - driven, 0.05))
     for step in range(max((link.lag for link in links), default=1), total):
         series[:, step] = own * series[:, step - 1] + innovation * noise[:, step]
-        for target, sources in enumerate(into):
-            for source, lag, strength in sources:
-                series[target, step] += strength * series[source, step - lag]
+        for link in links:
+            series[number[link.target], step] += link.strength * series[number[link.source], step - link.lag]
     kept = series[:, _SPIN_UP:]
     return np.asarray(kept / kept.std(axis=1, keepdims=True))
 
@@ -160,7 +165,7 @@ def _smooth_noise(
     return np.asarray(amplitude * np.einsum("tw,ijw->tij", weights, features, optimize=True))
 
 
-def _check(modes: Sequence[Mode], links: Sequence[Link], steps: int) -> None:
+def _check(modes: Sequence[Mode], links: Sequence[Link]) -> None:
     names = [mode.name for mode in modes]
     if len(set(names)) != len(names):
         raise ArgumentError("two modes have one name", found=", ".join(names), fix="give each Mode its own name")
@@ -172,8 +177,6 @@ def _check(modes: Sequence[Mode], links: Sequence[Link], steps: int) -> None:
             raise ArgumentError(
                 f"link {link.source} to {link.target} is impossible", expected="names of modes and a lag of at least 1"
             )
-    if not is_whole(steps, 10):
-        raise ArgumentError("too few steps", expected="at least 10", found=repr(steps)[:200], fix="steps=2000")
 
 
 def planted(
@@ -232,10 +235,8 @@ def planted(
     links = tuple(known_links if links is None else links)
     grid = Grid.regular(11.25) if grid is None else grid
     check_arguments(seed=seed)
-    for name, value in (("noise", noise), ("season", season)):
-        if not is_number(value, 0):
-            raise ArgumentError(f"{name} cannot be used", expected="a number from 0", found=repr(value)[:200])
-    _check(modes, links, steps)
+    check_rules({"steps": steps, "noise": noise, "season": season}, _RULES)
+    _check(modes, links)
     generator = np.random.default_rng(seed)
     series = _latent(modes, links, steps, generator)
     days = xr.date_range("2000-01-01", periods=steps, freq="D")
@@ -246,12 +247,8 @@ def planted(
     }
     dims = ("time", "latitude", "longitude")
     rows, columns = np.asarray(grid.latitude)[:, None], np.asarray(grid.longitude)
-    footprint = np.stack(
-        [
-            np.exp(-0.5 * (great_circle_degrees(rows, columns, (mode.latitude, mode.longitude)) / mode.radius) ** 2)
-            for mode in modes
-        ]
-    )
+    distance = [great_circle_degrees(rows, columns, (mode.latitude, mode.longitude)) / mode.radius for mode in modes]
+    footprint = np.exp(-0.5 * np.stack(distance) ** 2)
     phase = 2 * np.pi * (np.asarray(days.day_of_year) - 1) / 365.25
     cycle = season * np.cos(phase)[:, None, None] * np.sin(np.deg2rad(rows))
     fields = {name: _smooth_noise(grid, steps, noise, 12.0, generator) for name in VARIABLES[:3]}
@@ -267,16 +264,13 @@ def planted(
         coords,
         {"title": f"planted teleconnections: {len(links)} links between {len(modes)} regions, seed {seed}"},
     )
-    return data, _truth(modes, links, footprint, series, coords)
+    truth = _truth(modes, links).assign_coords(coords)
+    truth["footprint"] = ("mode", "latitude", "longitude"), footprint.astype(np.float32)
+    truth["series"] = ("mode", "time"), series.astype(np.float32)
+    return data, truth
 
 
-def _truth(
-    modes: Sequence[Mode],
-    links: Sequence[Link],
-    footprint: NDArray[np.float64],
-    series: NDArray[np.float64],
-    coords: dict[str, object],
-) -> xr.Dataset:
+def _truth(modes: Sequence[Mode], links: Sequence[Link]) -> xr.Dataset:
     by_name = {mode.name: mode for mode in modes}
     return xr.Dataset(
         {
@@ -284,15 +278,13 @@ def _truth(
             "mode_latitude": ("mode", [mode.latitude for mode in modes], {"units": "degrees_north"}),
             "mode_longitude": ("mode", [mode.longitude for mode in modes], {"units": "degrees_east"}),
             "radius": ("mode", [mode.radius for mode in modes], {"units": "degrees"}),
-            "footprint": (("mode", "latitude", "longitude"), footprint.astype(np.float32)),
-            "series": (("mode", "time"), series.astype(np.float32)),
             "source": ("link", [link.source for link in links]),
             "target": ("link", [link.target for link in links]),
             "lag": ("link", [link.lag for link in links], {"units": "steps"}),
             "strength": ("link", [link.strength for link in links]),
             "direction": ("link", [direction_of(by_name[link.source], by_name[link.target]) for link in links]),
         },
-        {**coords, "mode": [mode.name for mode in modes]},
+        {"mode": [mode.name for mode in modes]},
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,14 +9,10 @@ from typing import Literal
 
 import xarray as xr
 
-from xfaconv.download import Remote, fetch
-from xfaconv.errors import ArgumentError, DownloadError, closest_name
+from xfaconv.download import NamedFiles, fetch
+from xfaconv.errors import ArgumentError, DownloadError
 
-_EMBEDDED = Path(__file__).parent / "data"
-_SUFFIX = ".nc"
-_REGISTERED: dict[str, Remote] = {}
-_LOCK = threading.Lock()
-
+SAMPLES = NamedFiles("sample", Path(__file__).parent / "data", ".nc", "xfaconv.tutorial.open_dataset")
 AS_STORED: Mapping[str, int] = MappingProxyType({})
 
 Chunks = Mapping[str, int] | int | Literal["auto"] | None
@@ -36,8 +31,7 @@ def list_datasets() -> list[str]:
     >>> {"amip", "ncep-oisst"} <= set(list_datasets())
     True
     """
-    with _LOCK:
-        return sorted({*_embedded(), *_REGISTERED})
+    return SAMPLES.names()
 
 
 def open_dataset(name: str, *, chunks: Chunks = AS_STORED) -> xr.Dataset:
@@ -74,13 +68,11 @@ def open_dataset(name: str, *, chunks: Chunks = AS_STORED) -> xr.Dataset:
     """
     # xarray takes a dict, but no other mapping.
     chunks = dict(chunks) if isinstance(chunks, Mapping) else chunks
-    with _LOCK:
-        remote = _REGISTERED.get(name) if isinstance(name, str) else None
-    if isinstance(name, str) and name in _embedded():
-        return xr.open_dataset(_EMBEDDED / f"{name}{_SUFFIX}", engine="netcdf4", chunks=chunks)
-    if remote is None:
-        raise _unknown(name)
-    path = fetch(remote, folder="data", suffix=_SUFFIX)
+    if isinstance(name, str) and name in SAMPLES.packaged():
+        return xr.open_dataset(SAMPLES.folder / f"{name}{SAMPLES.suffix}", engine="netcdf4", chunks=chunks)
+    if not isinstance(name, str) or name not in SAMPLES.registered:
+        raise SAMPLES.unknown(name, ArgumentError)
+    path = fetch(SAMPLES.registered[name], folder="data", suffix=SAMPLES.suffix)
     try:
         return xr.open_dataset(path, engine="netcdf4", chunks=chunks)
     except OSError as problem:
@@ -107,7 +99,7 @@ def register_dataset(name: str, url: str, sha256: str) -> None:
     Raises
     ------
     ArgumentError
-        If an argument is malformed, or the name belongs to an embedded sample.
+        If an argument is malformed, or the package has a sample of this name.
 
     Examples
     --------
@@ -115,23 +107,4 @@ def register_dataset(name: str, url: str, sha256: str) -> None:
     >>> "our-storms" in list_datasets()
     True
     """
-    remote = Remote(name, url, sha256)
-    if name in _embedded():
-        raise ArgumentError(f"{name!r} is an embedded sample", fix="register it under another name")
-    with _LOCK:
-        _REGISTERED[name] = remote
-
-
-def _embedded() -> list[str]:
-    return [path.stem for path in _EMBEDDED.glob(f"*{_SUFFIX}")]
-
-
-def _unknown(name: object) -> ArgumentError:
-    known = list_datasets()
-    close = closest_name(str(name).lower(), known, cutoff=0.4)
-    return ArgumentError(
-        f"there is no sample {name!r}",
-        expected=" or ".join(known),
-        found=repr(name),
-        fix=f"xfaconv.tutorial.open_dataset({close or known[0]!r})",
-    )
+    SAMPLES.register(name, url, sha256)

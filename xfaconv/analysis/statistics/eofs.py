@@ -50,7 +50,9 @@ def leading_eofs(field: xr.DataArray, modes: int = 1, *, dim: str | None = None)
     -------
     Dataset
         ``pattern`` (mode, latitude, longitude) in units of the field per standard deviation of the series,
-        ``series`` (time, mode) of unit variance, ``variance_share`` (mode). Lazy if the field is lazy.
+        ``series`` (time, mode) of unit variance, ``variance_share`` (mode), and ``components`` (time, mode), the series
+        times the root of that share. Use ``components`` wherever distances count, as in `regimes`: there a series of
+        unit variance gives the noise of the last mode as much weight as the first. Lazy if the field is lazy.
 
     Raises
     ------
@@ -82,9 +84,13 @@ def leading_eofs(field: xr.DataArray, modes: int = 1, *, dim: str | None = None)
         dask_gufunc_kwargs={"output_sizes": {"mode": modes}},
         kwargs={"modes": modes},
     )
-    out = xr.Dataset({"pattern": pattern, "series": series, "variance_share": share})
+    out = xr.Dataset({"pattern": pattern, "series": series, "variance_share": share, "components": series * share**0.5})
     out = out.astype(np.result_type(field.dtype, np.float32))
     out["pattern"].attrs = {"units": field.attrs.get("units", "1"), "long_name": "empirical orthogonal function"}
     out["series"].attrs = {"units": "1", "long_name": "principal component of unit variance"}
+    out["components"].attrs = {
+        "units": "1",
+        "long_name": "principal component whose variance is its share of the total",
+    }
     out["variance_share"].attrs = {"units": "1", "long_name": "share of the area-weighted variance"}
     return out.assign_coords(mode=np.arange(1, modes + 1)).transpose(..., "mode", *axes, missing_dims="ignore")
