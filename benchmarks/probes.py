@@ -25,9 +25,9 @@ import xfaconv
 from xfaconv.errors import ArgumentError
 from xfaconv.models import Model
 from xfaconv.nn import build_network
-from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import block_bootstrap
-from xfaconv.training.recipes import RECIPES, Recipe
+from xfaconv.training.recipes import RECIPES, Recipe, recipe_data
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "probes.md"
 LEADS = (0, 1, 3, 6)

@@ -25,11 +25,11 @@ import xfaconv
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.specs import NetworkSpec
-from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import Verification, compare, hidden_skill, verify_network, verify_references
 from xfaconv.training.loop import Schedule, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, network_input
-from xfaconv.training.recipes import RECIPES, Recipe
+from xfaconv.training.recipes import RECIPES, Recipe, recipe_data
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "skill.md"
 WEIGHTS = Path(xfaconv.__file__).parent / "models" / "weights"

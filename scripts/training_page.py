@@ -25,11 +25,11 @@ import xarray as xr
 
 from xfaconv.adapt import InputSpec, adapt
 from xfaconv.nn import Network, build_network
-from xfaconv.training.data import TrainingData, recipe_data, training_data
+from xfaconv.training.data import TrainingData, training_data
 from xfaconv.training.evaluation import forecast_skill, hidden_skill, linear_answer, without_attention
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.packaged import control_recipe, train_recipe
-from xfaconv.training.recipes import RECIPES, Recipe
+from xfaconv.training.recipes import RECIPES, Recipe, recipe_data
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "reference" / "training.md"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import dask
 import pytest
+from hypothesis import settings
+
+# The same cases every time: a run that draws new ones is `make fuzz`.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("drawn", deadline=None)
+settings.load_profile("drawn" if "XFACONV_FUZZ" in os.environ else "fixed")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -26,7 +26,7 @@ STAND_INS = {
         (r"(?s)^era5 = .*?anon\"\},\n\)\n$", ""),
         (r"np\.linspace\(90, -90, 721\)", "np.linspace(90, -90, 37)"),
         (r"np\.arange\(1440\) \* 0\.25", "np.arange(72) * 5.0"),
-        (r'ds\.faconv\.embed\(\)\.to_zarr\("cluster', 'ds.isel(time=slice(0, 5)).faconv.embed().to_zarr("cluster'),
+        (r'ds\.faconv\.embed\(\)\.to_zarr\("cluster', 'ds.isel(time=slice(0, 25)).faconv.embed().to_zarr("cluster'),
     ],
     "explanation/which-tool.md": [(r"samples=12", "samples=2")],
     "models.md": [(r"^model = .*downloaded once.*$", "")],

@@ -30,7 +30,9 @@ OF_ROOMS = sorted(
 
 @pytest.mark.parametrize("name", OF_ROOMS)
 def test_the_docstring_of_what_a_room_offers_is_complete(name: str) -> None:
-    assert [problem for problem in validate(name)["errors"] if problem[0] not in NOT_ASKED_IN_ROOMS] == []
+    # A protocol has no arguments, and a style documents what it adds to the style that it extends.
+    not_asked = NOT_ASKED_IN_ROOMS | ({"PR01"} if name.endswith((".Core", ".MapStyle")) else set())
+    assert [problem for problem in validate(name)["errors"] if problem[0] not in not_asked] == []
 
 
 @pytest.mark.parametrize("name", PUBLIC)

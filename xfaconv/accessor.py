@@ -25,6 +25,10 @@ _FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "plot_teleconnection": ("teleconnection", lambda found: found.set_coords("significant")["correlation"]),
 }
 
+_SEASON = """season : str or sequence of int, optional
+    Draw the steps of these months alone, such as ``"DJF"``; a map is their mean.
+"""
+
 
 class _Method:
     """A function of `xfaconv` as a method: the data come first, signature and docstring are the function's own.
@@ -66,24 +70,41 @@ class _Figure(_Method):
         style = [
             entry.replace(kind=max(entry.kind, Parameter.KEYWORD_ONLY)) for entry in others if entry.name not in own
         ]
-        known = [*list(own)[1:], *(entry.name for entry in style if entry.kind is Parameter.KEYWORD_ONLY)]
+        # Calculations without a season of their own give every step; the figure then is of the steps in the season.
+        season = [] if "season" in own else [Parameter("season", Parameter.KEYWORD_ONLY, default=None)]
+        known = [*list(own)[1:], *(entry.name for entry in [*season, *style] if entry.kind is Parameter.KEYWORD_ONLY)]
 
-        def function(data: xr.Dataset, *positional: Any, **options: Any) -> Any:
-            refuse_unknown(options.keys() - _artist_properties(), known)
+        def function(data: xr.Dataset, *positional: Any, **given: Any) -> Any:
+            options = dict(given)
+            properties = _artist_properties()
+            refuse_unknown({name: value for name, value in options.items() if name not in properties}, known)
             asked = {entry: options.pop(entry) for entry in list(options) if entry in own}
+            if season and options.pop("season", None) is not None:
+                asked["time"] = _dates_in(data, given["season"], asked.get("time"))
             return draw(chosen(calculate(data, *positional, **asked)), **options)
 
         function.__name__, function.__qualname__ = self.name, f"DatasetAccessor.{self.name}"
         function.__signature__ = signature(calculate).replace(  # type: ignore[attr-defined]
-            parameters=[*own.values(), *style], return_annotation=Any
+            parameters=[*own.values(), *season, *style], return_annotation=Any
         )
         title = cleandoc(draw.__doc__ or "").partition("\n")[0]
         described = _parameters(calculate, {next(iter(own))}) + _parameters(draw, {drawn.name, *own})
         function.__doc__ = (
             f"{title}\n\nRuns `xfaconv.{name}`, then `xfaconv.{self.name}`; takes the arguments of both.\n\n"
-            f"Parameters\n----------\n{described}"
+            f"Parameters\n----------\n{described}{_SEASON if season else ''}"
         )
         return function
+
+
+def _dates_in(data: xr.Dataset, season: Any, time: Any) -> Any:
+    """Dates of the data in a season, of those that are asked for."""
+    from xfaconv.adapt.time_axis import read_stamps
+    from xfaconv.analysis.statistics.seasons import steps_of_season
+    from xfaconv.engine.dates import steps_at
+
+    stamps = read_stamps(data).values
+    stamps = stamps if time is None else stamps[steps_at(stamps, time)]
+    return stamps[steps_of_season(xr.DataArray(stamps, dims="time", name="time"), season)]
 
 
 def _parameters(function: Callable[..., Any], without: set[str]) -> str:

@@ -27,6 +27,7 @@ Rule = tuple[Callable[[Any], bool], str, str]
 F = TypeVar("F", bound=Callable[..., Any])
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 _LARGEST_SEED = 2**32 - 1
+_LONGEST_VALUE = 60
 _EXAMPLE = 'latitude=0, longitude=-140, or base_points={"nino34": (0, -140)}'
 
 
@@ -57,6 +58,10 @@ class Arguments(TypedDict, total=False):
     progress : bool, optional
         Show dask's progress bar while data in memory are computed; by default the option of that name. For lazy results
         put ``with dask.diagnostics.ProgressBar():`` around ``compute`` or ``to_zarr``.
+    time : str, date, slice or sequence, optional
+        Give only these steps: a label such as ``"2016-01"``, a slice of labels, or several, as in `xarray.Dataset.sel`.
+        They have their warm-up from the whole record, and the numbers that they have in its results; only the segments
+        that hold them are computed.
     """
 
     model: str | PathLike[str] | Model | None
@@ -68,11 +73,12 @@ class Arguments(TypedDict, total=False):
     device: str | None
     variables: Mapping[str, str] | None
     progress: bool | None
+    time: Any
 
 
 DEFAULTS: Arguments = {
     "model": None, "regrid": "model", "climatology": "model", "absent": None, "missing": None, "mode": "windowed",
-    "device": None, "variables": None, "progress": None,
+    "device": None, "variables": None, "progress": None, "time": None,
 }  # fmt: skip
 
 
@@ -101,9 +107,9 @@ def shared_arguments(function: F) -> F:
     >>> report(None, modle="mine")
     Traceback (most recent call last):
     xfaconv.errors.ArgumentError: argument 'modle' is unknown
-      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress
+      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress, time
       found:    'modle'
-      fix:      model=...
+      fix:      model='mine'
     """
     plain = signature(function)
     own = [entry for entry in plain.parameters.values() if entry.kind is not Parameter.VAR_KEYWORD]
@@ -118,6 +124,7 @@ def shared_arguments(function: F) -> F:
     @wraps(function)
     def call(*positional: Any, **given: Any) -> Any:
         refuse_unknown(given, list(whole.parameters))
+        _refuse_too_many(function.__name__, positional, own)
         return function(*positional, **given)
 
     described, words = (cleandoc(text or "") + "\n" for text in (Arguments.__doc__, function.__doc__))
@@ -127,13 +134,58 @@ def shared_arguments(function: F) -> F:
     return cast("F", call)
 
 
-def refuse_unknown(given: Iterable[str], known: Sequence[str]) -> None:
+def known_arguments(function: F) -> F:
+    """Let a function refuse arguments that it does not have by name, with what may be meant.
+
+    Examples
+    --------
+    >>> @known_arguments
+    ... def train(ds, *, updates=1): ...
+    >>> train(None, update=5)
+    Traceback (most recent call last):
+    xfaconv.errors.ArgumentError: argument 'update' is unknown
+      expected: ds, updates
+      found:    'update'
+      fix:      updates=5
+    """
+    parameters = signature(function).parameters
+
+    @wraps(function)
+    def call(*positional: Any, **given: Any) -> Any:
+        refuse_unknown(given, list(parameters))
+        _refuse_too_many(function.__name__, positional, list(parameters.values()))
+        return function(*positional, **given)
+
+    return cast("F", call)
+
+
+# Words of other libraries for what has another name here, or is no argument.
+_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "epochs": "updates=600  # changes of the weights; an epoch has no fixed number of them",
+        "epoch": "updates=600  # changes of the weights; an epoch has no fixed number of them",
+        "lr": "learning_rate={}",
+        "batch_size": "batch={}",
+        "random_state": "seed={}",
+        "n_clusters": "n={}",
+        "k": "n={}",
+        "dates": "time={}",
+        "date": "time={}",
+        "steps": "time={}",
+        "point": "base_point={}",
+        "location": "base_point={}",
+        "checkpoint_path": "checkpoint={}",
+    }
+)
+
+
+def refuse_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
     """Refuse arguments that a function does not have.
 
     Parameters
     ----------
-    given : iterable of str
-        Names of the arguments of a call.
+    given : mapping of str to object
+        The arguments of a call by name.
     known : sequence of str
         Names that the function has.
 
@@ -144,17 +196,59 @@ def refuse_unknown(given: Iterable[str], known: Sequence[str]) -> None:
 
     Examples
     --------
-    >>> refuse_unknown(["model"], ["ds", "model"])
+    >>> refuse_unknown({"model": None}, ["ds", "model"])
     """
     unknown = [name for name in given if name not in known]
     if not unknown:
         return
     listed = ", ".join(map(repr, unknown))
-    close = dict.fromkeys(filter(None, (closest_name(name, known) for name in unknown)))
+    meant = dict.fromkeys(filter(None, (_meant(name, given[name], known) for name in unknown)))
     raise ArgumentError(
         f"argument {listed} is unknown" if len(unknown) == 1 else f"arguments {listed} are unknown",
-        expected=", ".join(known), found=listed, fix=", ".join(f"{name}=..." for name in close) or None,
+        expected=", ".join(known), found=listed, fix=", ".join(meant) or _without(unknown, given, known),
     )  # fmt: skip
+
+
+def _meant(name: str, value: object, known: Sequence[str]) -> str | None:
+    """Write the argument that is probably meant, with the value that was given."""
+    line = _ELSEWHERE.get(name, "")
+    if line.partition("=")[0] in known:
+        return line.format(_shown(value))
+    # "region" is nearer to "regrid" by its letters than by anything else.
+    close = None if name == "region" else closest_name(name, known)
+    return None if close is None else f"{close}={_shown(value)}"
+
+
+def _without(unknown: Sequence[str], given: Mapping[str, object], known: Sequence[str]) -> str | None:
+    """Say how results of a region are asked for where a function of the whole domain is called."""
+    if "region" not in unknown or "regrid" not in known:
+        return None
+    try:
+        south, north, west, east = (f"{edge:g}" for edge in as_box(given["region"]))
+    except ArgumentError:
+        south, north, west, east = "-10", "10", "160", "270"
+    return f"xfaconv.importance(ds, method='occlusion', region=({south}, {north}, {west}, {east}))"
+
+
+def _shown(value: object) -> str:
+    """Write a value as it would be typed, three dots where that is long or no Python."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE and not text.startswith("<") and "\n" not in text else "..."
+
+
+def _refuse_too_many(name: str, positional: Sequence[Any], own: Sequence[Parameter]) -> None:
+    """Refuse more arguments by position than there are: a place is often written as two."""
+    places = [entry.name for entry in own if entry.kind is not Parameter.KEYWORD_ONLY]
+    if len(positional) <= len(places):
+        return
+    given = [value for value in positional[1:] if is_number(value)]
+    is_place = "base_point" in places and len(given) == len(positional) - 1 == 2
+    raise ArgumentError(
+        f"{name} takes a place as one argument" if is_place else f"{name} takes fewer arguments without a name",
+        expected=f"{', '.join(places)}; all others by name",
+        found=f"{len(positional)} without a name",
+        fix=f"ds.faconv.{name}(({', '.join(map(repr, given))}))" if is_place else None,
+    )
 
 
 def is_whole(value: object, least: int = 0, most: float = math.inf) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from functools import partial
 
@@ -74,6 +76,24 @@ def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     if len(name) >= _SHORTEST_ABBREVIATION:
         close += [other for other in known if other.startswith(name)]
     return next((other for other in close if sorted(other) == sorted(name)), close[0] if close else None)
+
+
+def warn_user(words: str) -> None:
+    """Warn at the line of the user's own code, however deep inside the package the reason was found.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_user("the record is short")
+    >>> str(caught[0].message)
+    'the record is short'
+    """
+    frame, level = sys._getframe(1), 2  # noqa: SLF001 - the way to the caller that Python offers
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(words, UserWarning, stacklevel=level)
 
 
 class ArgumentError(XFaconvError, ValueError):

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from xfaconv.arguments import is_number
 from xfaconv.errors import ArgumentError, GridError
 
-_DEGREE_TOLERANCE = 1e-3
+# Centres that differ by less are the same: single precision keeps longitudes to 3e-5, text files to 1e-3 [degrees].
+SAME_DEGREES = 2e-3
 # In steps of latitude.
 _ROOM_AT_POLE = 0.4
 
@@ -70,6 +71,17 @@ def great_circle_degrees(latitude: ArrayLike, longitude: ArrayLike, point: tuple
     return np.asarray(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))
 
 
+def same_degrees(step: float) -> float:
+    """How far apart two values of the same centre may be [degrees]: rounding, and less than a tenth of a step.
+
+    Examples
+    --------
+    >>> same_degrees(2.5), same_degrees(0.01)
+    (0.002, 0.001)
+    """
+    return min(SAME_DEGREES, abs(step) / 10)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A rectilinear grid in canonical order: latitude from south to north, longitude eastward.
@@ -116,13 +128,13 @@ class Grid:
                     expected="finite, strictly ascending degrees",
                     found=f"{values[0]:g}, {values[1]:g} ... {values[-1]:g}",
                 )
-        if self.latitude[0] < -90 - _DEGREE_TOLERANCE or self.latitude[-1] > 90 + _DEGREE_TOLERANCE:
+        if self.latitude[0] < -90 - SAME_DEGREES or self.latitude[-1] > 90 + SAME_DEGREES:
             raise GridError(
                 "latitude leaves the sphere",
                 expected="-90 to 90 degrees",
                 found=f"{self.latitude[0]:g} to {self.latitude[-1]:g}",
             )
-        if self.longitude[-1] - self.longitude[0] >= 360 - _DEGREE_TOLERANCE:
+        if self.longitude[-1] - self.longitude[0] >= 360 - SAME_DEGREES:
             raise GridError(
                 "longitude covers a meridian twice",
                 expected="a span below 360 degrees",
@@ -199,12 +211,12 @@ class Grid:
     @property
     def reaches_south_pole(self) -> bool:
         """Whether the southernmost row ends at the South Pole."""
-        return bool(self.latitude_edges[0] < -90 + _DEGREE_TOLERANCE)
+        return bool(self.latitude_edges[0] < -90 + SAME_DEGREES)
 
     @property
     def reaches_north_pole(self) -> bool:
         """Whether the northernmost row ends at the North Pole."""
-        return bool(self.latitude_edges[-1] > 90 - _DEGREE_TOLERANCE)
+        return bool(self.latitude_edges[-1] > 90 - SAME_DEGREES)
 
     @property
     def is_global(self) -> bool:
@@ -227,19 +239,20 @@ class Grid:
         """Median spacing of latitude and of longitude [degrees]."""
         return float(np.median(np.diff(self.latitude))), float(np.median(np.diff(self.longitude)))
 
-    def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
-        """Whether both grids have the same centres within a tolerance [degrees].
+    def matches(self, other: Grid) -> bool:
+        """Whether both grids have the same centres in the same order, to rounding and in any longitude convention.
 
         Examples
         --------
         >>> Grid.regular(5.0).matches(Grid.regular(2.5))
         False
         """
-        return (
-            self.shape == other.shape
-            and np.allclose(self.latitude, other.latitude, atol=tolerance, rtol=0)
-            and np.allclose(self.longitude, other.longitude, atol=tolerance, rtol=0)
-        )
+        if self.shape != other.shape:
+            return False
+        rows, columns = np.subtract(self.latitude, other.latitude), np.subtract(self.longitude, other.longitude)
+        columns = np.mod(columns + 180, 360) - 180
+        apart = (np.abs(rows).max(), np.abs(columns).max())
+        return all(far <= same_degrees(step) for far, step in zip(apart, other.resolution, strict=True))
 
     def describe(self) -> str:
         """Say in one line what the grid is.
@@ -251,11 +264,11 @@ class Grid:
         """
         rows, columns = self.shape
         south_north, west_east = self.resolution
-        extent = (
-            "global"
-            if self.is_global
-            else f"{self.latitude[0]:g} to {self.latitude[-1]:g} N, {self.longitude[0]:g} to {self.longitude[-1]:g} E"
-        )
+        west, east = (round(degrees, 3) for degrees in (self.longitude[0], self.longitude[-1]))
+        # Across the date line a region is counted from below -180.
+        across = f"{west + 360:g} eastward to" if west < -180 else f"{west:g} to"
+        extent = f"{self.latitude[0]:g} to {self.latitude[-1]:g} N, {across} {east:g} E"
+        extent = "global" if self.is_global else extent
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"
 

@@ -67,7 +67,7 @@ class Verdicts:
 
     def __repr__(self) -> str:
         """Give it as text."""
-        return text_section(self.title, [*self._rows(), *([("claim", self.claim)] if self.claim else [])])
+        return text_section(self.title, [*([("claim", self.claim)] if self.claim else []), *self._rows()])
 
     def _repr_html_(self) -> str:
         passed = sum(good for _, good, _ in self.verdicts)

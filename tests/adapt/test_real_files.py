@@ -218,7 +218,7 @@ def test_degrees_celsius_and_a_rate_of_rain(shared_data):
             "  expected: m",
             "  found:    kg/m2/s, step 1M",
             (
-                "  fix:      ds['tp'] = (ds['tp'] * seconds * 0.001).assign_attrs(units='m')  "
+                "  fix:      ds['tp'] = (ds['tp'] * 86400 * 0.001).assign_attrs(units='m')  "
                 "# seconds of the sum, 86400 for daily totals"
             ),
         ]
@@ -256,7 +256,8 @@ def test_no_time_axis_is_refused(shared_data):
         f"  found:    dimensions {', '.join(map(str, ds.dims))}",
         (
             "  fix:      ds = ds.rename({'month': 'time'})"
-            ".assign_coords(time=xr.date_range('2000-01-01', periods=2, freq='MS'))  # the true dates"
+            ".assign_coords(time=xr.date_range('the true first date', periods=2, freq='the true step'))"
+            "  # the true dates, e.g. from '1979-01-01' in steps of 'MS' or 'D'"
         ),
     ]
     with ds:

@@ -40,7 +40,7 @@ def test_a_toy_method_is_used_by_its_name(no_computes: Any) -> None:
     with pytest.raises(ArgumentError, match="unknown method"):
         xfaconv.importance(ds, method="toy", **options())
     assert analysis.register_importance("toy")(by_variance) is by_variance
-    assert analysis.importance_methods() == ("gate", "occlusion", "gradient", "toy")
+    assert {"gate", "occlusion", "gradient", "toy"} <= set(analysis.importance_methods())
     found = xfaconv.importance(ds, method="toy", **options(samples=3))
     np.testing.assert_allclose(found.sum("variable"), 1, rtol=1e-5)
     fields = xfaconv.conform(ds, **options()).fillna(0)

@@ -103,19 +103,19 @@ ROWS: dict[str, Row] = {
         lambda: analysis.choose_count(embedding(), sezon="DJF"),
         ArgumentError,
         "argument 'sezon' is unknown",
-        "season=...",
+        "season='DJF'",
     ),
     "regimes with a slip": (
         lambda: analysis.regimes(embedding(), 3, sureogates=3),
         ArgumentError,
         "argument 'sureogates' is unknown",
-        "surrogates=...",
+        "surrogates=3",
     ),
     "engine with embeddings": (
         lambda: analysis.choose_count(embedding(), model="a"),
         ArgumentError,
         "arguments for the engine",
-        "leave out model",
+        "model=None",
     ),
     "composite beyond the index": (
         lambda: analysis.composite(field(), field()[:, 0, 0], threshold=100),

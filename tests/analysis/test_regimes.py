@@ -251,7 +251,7 @@ def test_bad_input_is_refused() -> None:
         regimes(data, 3, model="ncep")
     with pytest.raises(ArgumentError, match="lazy DataArray"):
         regime_composites(gridded(autoregressive(4, 100), 2, 2, "D"), regimes(data.chunk(), 3).label)
-    with pytest.raises(TimeError, match="in the season"):
+    with pytest.raises(TimeError, match="in the season JJA"):
         regimes(data, 3, season="JJA")
     with pytest.raises(MissingDataError, match="whole warm-up"):
         regimes(data.assign_coords(full_warmup=("time", np.zeros(100, dtype=bool))), 3)

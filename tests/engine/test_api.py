@@ -154,7 +154,7 @@ def test_attributes_say_how_it_was_made():
     assert json.loads(json.dumps(found)) == found
     assert found["weights_sha256"] == model.sha256
     assert found["model"] == model.card.name
-    assert (found["segment"], found["warmup"], found["mode"]) == (8, 5, "windowed")
+    assert (found["segment"], found["warmup"], found["run_mode"]) == (8, 5, "windowed")
     assert found["periodic"] == "yes"
     assert found["grid"].startswith("global, 8 x 16")
     assert found["history"].startswith("made for a test\n")

@@ -35,7 +35,8 @@ def fits(card: ModelCard, data: Grid) -> bool:
     ("data", "expected"),
     [
         ((30, 60, -20, 14), True),
-        ((20, 70, -40, 40), True),
+        ((25, 65, -30, 20), True),
+        ((20, 70, -40, 40), False),  # three times its area
         ((31, 59, -19, 13), True),  # half a cell is given
         ((40, 60, -20, 14), False),
         ((30, 50, -20, 14), False),
@@ -53,14 +54,16 @@ def test_a_regional_model_takes_data_that_reach_as_far(
 
 
 def test_a_region_across_the_date_line_is_one_region() -> None:
-    assert fits(regional(170, 200), grid(20, 70, 160, 220))
-    assert fits(regional(170, 200), grid(20, 70, -200, -140))
-    assert not fits(regional(170, 200), grid(20, 70, 160, 190))
+    assert fits(regional(170, 200), grid(26, 66, 165, 205))
+    assert fits(regional(170, 200), grid(26, 66, -195, -155))
+    assert not fits(regional(170, 200), grid(26, 66, 160, 190))
 
 
-def test_a_regional_model_takes_the_globe_and_a_global_one_no_region() -> None:
-    assert fits(regional(-20, 14), Grid.regular(2.0))
-    assert fits(regional(350, 384), Grid.regular(2.0))
+def test_a_regional_model_is_not_chosen_for_the_globe_and_a_global_one_for_no_region() -> None:
+    for west in (-20, 350):
+        said = misfit(regional(west, west + 34), Grid.regular(2.0), "1D", lambda specs: [], absent="raise")
+        assert said is not None
+        assert "the data cover" in said
     assert misfit(WHOLE, grid(30, 60, -20, 14), "1D", lambda specs: [], absent="raise") == "it is global"
 
 
@@ -88,7 +91,7 @@ def test_a_model_may_do_without_some_variables_where_that_is_allowed(
 def test_data_that_are_more_than_a_tenth_coarser_than_a_model_do_not_fit(
     rows: float, columns: float, expected: bool
 ) -> None:
-    data = Grid(tuple(np.arange(20.0, 70.0, rows)), tuple(np.arange(-40.0, 40.0, columns)))
+    data = Grid(tuple(np.arange(26.0, 67.0, rows)), tuple(np.arange(-28.0, 23.0, columns)))
     assert fits(regional(-20, 14), data) is expected
 
 
@@ -117,7 +120,7 @@ def test_monthly_means_of_the_coarse_simulation_fit_no_model_and_all_say_why() -
         choose_model(simulation.grid, "1M", lacking, absent="climatology")
     why = dict(part.strip().split(": ", 1) for part in str(caught.value.expected).split("\n"))
     assert why["amip-daily-5p6deg"] == "its step is 1D"
-    assert why["era5-peru-monthly-0p25deg"] == "its grid of 0.25 x 0.25 degrees is finer than the data's"
+    assert why["era5-peru-monthly-0p25deg"].endswith("its grid of 0.25 x 0.25 degrees is finer than the data's")
     assert why["ncep-monthly-2p5deg"] == "its grid of 2.5 x 2.5 degrees is finer than the data's"
     with pytest.raises(ModelError) as caught:
         choose_model(simulation.grid, "1M", lacking, absent="raise")
@@ -125,7 +128,8 @@ def test_monthly_means_of_the_coarse_simulation_fit_no_model_and_all_say_why() -
 
 
 def test_the_reason_speaks_of_the_model_and_not_of_the_data() -> None:
-    peru = choose_model(Grid.regular(0.25), "1M", without("u10", "v10", "t2m", "tp"), absent="raise")
+    around = grid(-22, 4, -87, -63, 0.25)
+    peru = choose_model(around, "1M", without("u10", "v10", "t2m", "tp"), absent="raise")
     assert peru.model.card.name == "era5-peru-monthly-0p25deg"
     assert "a regional model (-20 to 2 N, -85 to -65 E)" in peru.reason
     assert "simulation" not in peru.reason

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import xfaconv
+import xfaconv.training  # before its functions are counted
 from tests.engine import worlds
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.survey import survey

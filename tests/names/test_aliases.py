@@ -305,3 +305,39 @@ def test_a_height_at_another_level_is_not_taken_for_the_one_at_500_hpa():
         analysis.pna(ds)
     with pytest.raises(VariableError, match="no variable for z500"):
         analysis.pna(fine()[["z500"]].rename(z500="z850"))
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_latitude_along_a_dimension_of_another_name(numbered):
+    """Dimensions y and x, coordinates lat(y) and lon(x), with or without numbers of rows and columns."""
+    ds = world().rename(latitude="y", longitude="x").rename_vars(y="lat", x="lon").drop_indexes(["lat", "lon"])
+    if numbered:
+        ds = ds.assign_coords(y=np.arange(ds.sizes["y"]) * 10, x=np.arange(ds.sizes["x"]) * 7)
+    assert (find_dimension(ds, "latitude"), find_dimension(ds.t2m, "longitude")) == ("y", "x")
+    attention = xfaconv.attention(ds, 0, 30, model=worlds.model())
+    np.testing.assert_array_equal(attention, plain()["attention"])
+    assert attention.dims == ("time", "y", "x")
+    field, grid = canonical(attention[0])
+    right, same = canonical(plain()["attention"][0])
+    assert grid == same
+    np.testing.assert_array_equal(field, right)
+    xfaconv.plot.plot_attention(attention.mean("time"))
+    plt.close("all")
+    for function in (
+        lambda data: analysis.correlation_map(data.t2m, (0, 30)).correlation,
+        lambda data: analysis.anomalies(data.t2m),
+        lambda data: analysis.teleconnectivity(data.t2m).teleconnectivity,
+        lambda data: analysis.axes.box_mean(data.t2m, (-30, 30, 340, 60)),
+        lambda data: analysis.axes.distance_from(data.t2m, (10, 20)),
+        lambda data: analysis.pattern_correlation(data.t2m[0], data.t2m[1]),
+    ):
+        found, expected = function(ds), function(world())
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert {"y", "x"} & set(found.dims) == ({"y", "x"} if "latitude" in expected.dims else set())
+    sst = fine().rename(latitude="y", longitude="x").rename_vars(y="lat", x="lon").drop_indexes(["lat", "lon"])
+    np.testing.assert_allclose(analysis.nino34(sst[["sst"]]), index("nino34", "sst"), rtol=1e-6, atol=1e-9)
+
+
+def test_points_in_a_row_have_no_axes():
+    points = xr.DataArray([0.0, 1.0], {"lat": ("station", [1.0, 2.0]), "lon": ("station", [3.0, 4.0])}, ("station",))
+    assert find_dimension(points, "latitude") is find_dimension(points, "longitude") is None

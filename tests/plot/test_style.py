@@ -43,7 +43,7 @@ def documented(text):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_signature_and_documentation_show_every_argument_once(name):
-    function = getattr(xfaconv, name)
+    function = getattr(xfaconv.plot, name)
     parameters = inspect.signature(function).parameters
     shared = XARRAYS_CONTRACT | (OF_MAPS if name in MAPS else set())
     assert shared <= set(parameters)

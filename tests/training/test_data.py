@@ -18,8 +18,8 @@ from xfaconv.adapt import InputSpec, adapt
 from xfaconv.adapt.survey import survey
 from xfaconv.climatology import fit_climatology, month_basis, seasonal_basis
 from xfaconv.models import Model, list_models, load_model
-from xfaconv.training.data import TrainingData, chosen_variables, recipe_data, user_data
-from xfaconv.training.recipes import RECIPES
+from xfaconv.training.data import TrainingData, chosen_variables, user_data
+from xfaconv.training.recipes import RECIPES, recipe_data
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -21,7 +21,7 @@ from xfaconv.models import load_model
 from xfaconv.nn import Network, build_network
 from xfaconv.specs import NetworkSpec, VariableSpec
 from xfaconv.training import packaged
-from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import without_attention
 from xfaconv.training.loop import Schedule
 from xfaconv.training.objective import Objective
@@ -33,7 +33,7 @@ from xfaconv.training.packaged import (
     measure_control,
     train_recipe,
 )
-from xfaconv.training.recipes import RECIPES, Measured, Recipe, Stage, Words, read_recipe
+from xfaconv.training.recipes import RECIPES, Measured, Recipe, Stage, Words, read_recipe, recipe_data
 
 NETWORK = NetworkSpec(
     variables=2,

@@ -41,7 +41,7 @@ def test_the_choice_says_what_is_absent() -> None:
 def test_a_slip_of_the_fingers_is_understood(written: str, meant: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         xfaconv.embed(worlds.world(3), **{written: None})
-    assert caught.value.fix == f"{meant}=..."
+    assert caught.value.fix == f"{meant}=None"
 
 
 def test_nothing_is_guessed_from_nothing() -> None:

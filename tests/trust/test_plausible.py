@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import xfaconv
 from tests.engine import worlds
 from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.errors import ArgumentError, UnitsError
+from xfaconv.grid import Grid
 
 
 def relabelled(ds: xr.Dataset, name: str, units: str) -> xr.Dataset:
@@ -116,7 +118,7 @@ CLIMATES = {
 @pytest.mark.parametrize("number", range(3))
 def test_odd_climates_are_let_through(climate: str, number: int) -> None:
     values = CLIMATES[climate](MEAN[number], SCALE[number])
-    check_plausible(values, MEAN[number], SCALE[number], Subject("x", "K", whole=True, action="raise"))
+    check_plausible(values, MEAN[number], SCALE[number], Subject("x", "K", worlds.GRID, "raise"))
 
 
 def rain(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,10 +132,12 @@ def rain(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_rain_in_the_desert_is_let_through_and_wrong_powers_of_ten_are_not() -> None:
     values, mean, scale = rain()
-    subject = Subject("tp", "m", whole=True, action="raise")
+    grid = Grid(tuple(np.arange(-87.75, 88, 4.5)), tuple(np.arange(80) * 4.5))
+    region = Grid(tuple(np.linspace(-4, 4, 40)), tuple(np.linspace(0, 16, 80)))
+    subject = Subject("tp", "m", grid, "raise", "water", never_negative=True)
     check_plausible(values, mean, scale, subject)
     check_plausible(values * 0, mean, scale, subject)
-    check_plausible(values, mean, scale, Subject("tp", "m", whole=False, action="raise"))
+    check_plausible(values, mean, scale, replace(subject, grid=region))
     for factor, fix in ((1000, "/ 1000"), (1 / 1000, "* 1000")):
         with pytest.raises(UnitsError) as caught:
             check_plausible(values * factor, mean, scale, subject)

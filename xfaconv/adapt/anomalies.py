@@ -14,6 +14,7 @@ from dask.delayed import delayed
 from dask.layers import ArrayValuesDep
 from numpy.typing import NDArray
 
+from xfaconv.adapt.arrays import without_mask
 from xfaconv.adapt.plausible import Subject, check_plausible
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import Remap, same_cells
@@ -134,7 +135,8 @@ def standardise_block(
     UnitsError
         If the values of the subject cannot be in the model's units.
     """
-    remapped = np.asarray(block) if remap is None else remap(block)
+    block = np.asarray(without_mask(block))
+    remapped = block if remap is None else remap(block)
     out = np.empty(remapped.shape, dtype=np.float32)
     steps = max(1, int(_BATCH_BYTES / (8 * max(1, int(np.prod(remapped.shape[-2:]))))))
     flat = remapped.reshape(-1, *remapped.shape[-3:])

@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, standardise_block
-from xfaconv.adapt.horizontal import read_horizontal
+from xfaconv.adapt.arrays import check_plain, read_quantities, without_mask
+from xfaconv.adapt.horizontal import read_horizontal, with_axes
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import plan_remap
@@ -58,7 +59,7 @@ def seasonal_of(
     VariableError
         If a variable, its standard deviation or its units are missing.
     """
-    table = squeeze(climatology)
+    table, _ = with_axes(squeeze(read_quantities(climatology)))
     axes = read_horizontal(table)
     remap = plan_remap(axes, grid)
     if not remap.grid.matches(grid):
@@ -81,6 +82,8 @@ def seasonal_of(
         units = table[source].attrs.get("units")
         change = conversion(source, units, match.spec.units, entries().get(match.source.key), axis.step)
         mean, scale = table[source], table[spread]
+        check_plain(mean, source)
+        check_plain(scale, spread)
         if match.level_index is not None:
             level = table[match.source.level_coordinate].dims[0]
             mean = mean.isel({level: match.level_index})
@@ -92,8 +95,9 @@ def seasonal_of(
         scale = _arranged(scale, (axes.latitude.dim, axes.longitude.dim), spread)
         brought = partial(apply_to_blocks, function=standardise_block, shape=remap.grid.shape, remap=remap)
         factor, offset = match.sign * change.factor, match.sign * change.offset
-        means_there = brought(mean.data, factor=factor, offset=offset)
-        out[name] = _positions(mean, season, axis), means_there, brought(scale.data[None], factor=abs(factor))[0]
+        means_there = brought(without_mask(mean.data), factor=factor, offset=offset)
+        scale_there = brought(without_mask(scale.data)[None], factor=abs(factor))[0]
+        out[name] = _positions(mean, season, axis), means_there, scale_there
     return out
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.adapt.horizontal import Horizontal
+from xfaconv.adapt.horizontal import Horizontal, convention
 from xfaconv.adapt.problems import refusal
-from xfaconv.grid import Grid
+from xfaconv.grid import SAME_DEGREES, Grid
 from xfaconv.names import FoundCoordinate
 
 _refused = partial(refusal, "result")
@@ -214,10 +214,11 @@ def _in_convention(
     rows = np.arange(grid.shape[0], dtype=np.intp)
     if axes.user_latitude[0] > axes.user_latitude[-1]:
         rows = rows[::-1]
-    low, high = axes.user_longitude.min(), axes.user_longitude.max()
-    west = 0.0 if low >= 0 and high <= 360 else -180.0 if low >= -180 and high <= 180 else float(low)
-    longitude = np.asarray(grid.longitude)
-    wrapped = np.mod(longitude - west, 360.0) + west
+    west = convention(axes.user_longitude)
+    west = float(axes.user_longitude.min()) if west is None else west
+    wrapped = np.mod(np.asarray(grid.longitude) - west, 360.0) + west
+    # A meridian that rounding left just west of the first one is the first.
+    wrapped[wrapped > west + 360 - SAME_DEGREES] -= 360.0
     columns = np.argsort(wrapped, kind="stable").astype(np.intp)
     if (np.diff(axes.user_longitude) < 0).all():
         columns = columns[::-1]

@@ -153,21 +153,22 @@ def _match(
         return _match_given(ds, found, spec, given, level if entry is None or entry.on_levels else None)
     candidates: list[Match] = []
     for variable in found:
-        opposite = entry is not None and entry.opposite == variable.key
-        if variable.key != key and not opposite:
-            continue
+        sign = _sign(key, variable.key)
         index = variable.level_index(level)
-        if entry is not None and entry.on_levels and level is not None and index is None:
+        if not sign or (entry is not None and entry.on_levels and level is not None and index is None):
             continue
-        sign = -1.0 if opposite else 1.0
         candidates.append(Match(spec, variable, index if variable.level_coordinate else None, sign))
     if not candidates and spec.name in unknown:
         units = str(ds[spec.name].attrs.get("units", ""))
         return Match(spec, FoundVariable(spec.name, key, (), "", "name", units))
     if not candidates:
         return Match(spec, None)
-    # The model's own name beats an alias, a name beats attributes.
-    order = [(m.source.name != spec.name, RULES.index(m.source.rule), m.sign < 0) for m in candidates if m.source]
+    # The model's own name beats an alias, a name beats attributes, a rate beats what it was accumulated to.
+    order = [
+        (m.source.name != spec.name, RULES.index(m.source.rule), m.sign < 0, entries()[m.source.key].rate is not None)
+        for m in candidates
+        if m.source
+    ]
     best = [m for m, rank in zip(candidates, order, strict=True) if rank == min(order)]
     if len(best) > 1:
         named = [m.source.name for m in best if m.source]
@@ -180,6 +181,13 @@ def _match(
     return best[0]
 
 
+def _sign(key: str, own: str) -> float:
+    """Tell whether a variable, or the rate that it accumulates, is another one: 1, -1 with the other sign, or 0."""
+    opposite = entries()[key].opposite if key in entries() else None
+    same = (own, entries()[own].rate) if own in entries() else (own,)
+    return 1.0 if key in same else -1.0 if opposite is not None and opposite in same else 0.0
+
+
 def _match_given(
     ds: xr.Dataset, found: Sequence[FoundVariable], spec: VariableSpec, given: str, level: float | None
 ) -> Match:
@@ -187,9 +195,11 @@ def _match_given(
     key = known.key if known is not None else identity(spec.name, spec.level)[0]
     array = ds[given]
     units = str(array.attrs.get("units", ""))
+    # A variable that the caller names is what he says, unless its own name says that it is counted the other way.
+    sign = _sign(identity(spec.name, spec.level)[0], key) or 1.0
     coordinate = level_coordinate(array)
     if coordinate is None or level is None:
-        return Match(spec, FoundVariable(given, key, (), "", RULES[0], units))
+        return Match(spec, FoundVariable(given, key, (), "", RULES[0], units), None, sign)
     levels = tuple(float(value) for value in level_values(array, coordinate))
     source = FoundVariable(given, key, levels, coordinate, RULES[0], units)
     index = source.level_index(level)
@@ -200,7 +210,7 @@ def _match_given(
             found=f"levels {_shown(levels)} hPa",
             fix=f"download level {level:g} hPa; or absent='climatology' to go without {spec.name!r}",
         )
-    return Match(spec, source, index)
+    return Match(spec, source, index, sign)
 
 
 def _shown(levels: Sequence[float]) -> str:

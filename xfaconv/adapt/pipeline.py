@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -13,12 +14,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
+from xfaconv.adapt.arrays import without_mask
 from xfaconv.adapt.given import seasonal_of
 from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.labels import Labels
 from xfaconv.adapt.matching import Match, absent_error
 from xfaconv.adapt.plausible import Subject
+from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import MIN_VALID, Remap, average_tiles, plan_remap
+from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.survey import Survey, check_decoded, survey
 from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
 from xfaconv.arguments import check_arguments
@@ -26,13 +30,16 @@ from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate
-from xfaconv.names.units import Conversion
+from xfaconv.names.tables import entries, identity
+from xfaconv.names.units import STEP_SECONDS, Conversion
 from xfaconv.options import get_options
 from xfaconv.specs import InputSpec, VariableSpec
 
 _FEW_TILES = 16
 _BLOCK_BYTES = 128e6
 _CHUNK_BYTES = 64e6
+# The weather of a day is another after so many seconds; that of a longer step after two steps.
+_WEATHER = 5 * 86400
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +140,7 @@ def adapt(
     _check_spec(spec, climatology, min_valid)
     found = ds if isinstance(ds, Survey) else survey(ds, spec.step)
     axes, stamps, time = found.usable()
-    match_step(time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    match_step(time, spec.step, stamps.coordinate.dim or stamps.coordinate.name, partial(resampling_line, found))
     matches = found.match(spec.variables, variables) if matches is None else matches
     present = [match for match in matches if match.source is not None]
     missing = [match for match in matches if match.source is None]
@@ -156,8 +163,8 @@ def adapt(
     for match in present:
         name = match.spec.name
         field = _select(found.ds, match, axes, stamps, found.member)
-        subject = _subject(match, remap.grid, climatology)
-        arrays[name] = _standardise(field.data, time, remap, conversions[name], baseline, name, subject)
+        subject = _subject(match, found, remap.grid, axes, time, climatology)
+        arrays[name] = _standardise(without_mask(field.data), time, remap, conversions[name], baseline, name, subject)
     if missing:
         names = [match.spec.name for match in missing]
         listed = ", ".join(names)
@@ -212,13 +219,46 @@ def _baseline(
     return _Baseline(("standardised anomalies from the model's climatology",), used, basis, fields)
 
 
-def _subject(match: Match, grid: Grid, climatology: str | xr.Dataset | None) -> Subject | None:
-    """Say how the values are checked for plausible units; against the data's own climatology nothing would be seen."""
+def _subject(
+    match: Match,
+    found: Survey,
+    grid: Grid,
+    axes: Horizontal,
+    time: TimeAxis,
+    climatology: str | xr.Dataset | None,
+) -> Subject | None:
+    """Say how the values are checked; against the data's own climatology nothing would be seen."""
     action = get_options()["implausible"]
     own = climatology is None or (isinstance(climatology, str) and climatology == "data")
     if action == "ignore" or match.source is None or own:
         return None
-    return Subject(match.source.name, match.spec.units, grid.is_global, action)
+    name, wanted = match.source.name, entries().get(identity(match.spec.name, match.spec.level)[0])
+    if isinstance(climatology, str):
+        _check_not_anomalies(found.ds[name], name, action)
+    source = entries().get(match.source.key)
+    return Subject(
+        name=name,
+        units=match.spec.units,
+        grid=grid,
+        action=action,
+        kind="" if source is None else source.kind,
+        persistence=max(2.0, _WEATHER / STEP_SECONDS.get(time.step, _WEATHER)),
+        never_negative=wanted is not None and wanted.never_negative,
+        dims=(axes.latitude.dim, axes.longitude.dim),
+    )
+
+
+def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
+    """Refuse a variable that is called anomalies, or warn of it; the model would take them for the values."""
+    words = {"name": name, **{key: str(array.attrs.get(key, "")) for key in ("long_name", "standard_name")}}
+    said = next((key for key, text in words.items() if "anomal" in text.lower()), None)
+    if said is None:
+        return
+    line = f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: ...}})"
+    problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
+    if action == "raise":
+        raise problem
+    warnings.warn(str(problem), UserWarning, stacklevel=4)
 
 
 def _standardise(

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.problems import refusal
-from xfaconv.grid import Grid
+from xfaconv.grid import Grid, same_degrees
 
 MIN_VALID = 0.5
 # Data may be this many times coarser than the model: spacings of Gaussian and of regular grids differ by a few percent.
 _FINER = 1.1
-# Share of a goal cell that the data must cover for it to be kept, when only part of the goal is covered.
-_COVERED = 1 - 1e-4
+# Share of a goal cell that the data may leave uncovered, besides rounding, when only part of the goal is covered.
+_UNCOVERED = 1e-4, 1e-2
 # From this share of the goal's area on, the goal is kept whole and cells without data are missing.
 _NEARLY_GLOBAL = 0.9
 
@@ -238,7 +238,10 @@ def _covered(
         return np.arange(rows.size), np.arange(columns.size)
     if area <= 0:
         raise _refused("elsewhere", own.describe(), goal=goal.describe())
-    chosen_rows, full_columns = np.flatnonzero(rows >= _COVERED), columns >= _COVERED
+    # At a pole the sine makes twice the share of what rounding moves an edge.
+    least, most = _UNCOVERED
+    open_rows, open_columns = (min(least + 3 * same_degrees(step) / step, most) for step in goal.resolution)
+    chosen_rows, full_columns = np.flatnonzero(rows >= 1 - open_rows), columns >= 1 - open_columns
     chosen_columns = np.flatnonzero(full_columns)
     if chosen_columns.size and not full_columns.all() and full_columns[0] and full_columns[-1] and goal.periodic:
         # The covered columns cross the goal's seam: start east of those that are not covered.
@@ -259,8 +262,8 @@ def _sub_grid(goal: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> 
     return Grid(tuple(np.asarray(goal.latitude)[rows]), tuple(longitude))
 
 
-def same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """Find the cells of one grid among those of another.
+def same_cells(own: Grid, part: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Find the cells of one grid among those of another, to the rounding of their centres.
 
     Parameters
     ----------
@@ -268,20 +271,19 @@ def same_cells(own: Grid, part: Grid, tolerance: float = 1e-3) -> tuple[NDArray[
         The larger grid.
     part : Grid
         The grid whose cells are looked for.
-    tolerance : float, default 1e-3
-        Largest distance of two centres of the same cell [degrees].
 
     Returns
     -------
     (ndarray, ndarray) or None
         Rows and columns of `own`; None where a cell of `part` is not one of `own`.
     """
-    if any(abs(a - b) > tolerance for a, b in zip(own.resolution, part.resolution, strict=True)):
+    tolerance = [same_degrees(step) for step in part.resolution]
+    if any(abs(a - b) > most for a, b, most in zip(own.resolution, part.resolution, tolerance, strict=True)):
         return None
     rows = np.abs(np.asarray(own.latitude)[None] - np.asarray(part.latitude)[:, None])
     columns = np.asarray(own.longitude)[None] - np.asarray(part.longitude)[:, None]
     columns = np.abs(np.mod(columns + 180, 360) - 180)
-    if rows.min(axis=1).max() > tolerance or columns.min(axis=1).max() > tolerance:
+    if rows.min(axis=1).max() > tolerance[0] or columns.min(axis=1).max() > tolerance[1]:
         return None
     return rows.argmin(axis=1).astype(np.intp), columns.argmin(axis=1).astype(np.intp)
 

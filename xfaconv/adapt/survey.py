@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike, fsdecode
 from typing import Any, TypeVar
 
 import xarray as xr
 
-from xfaconv.adapt.horizontal import Horizontal, read_horizontal
+from xfaconv.adapt.arrays import check_plain, read_quantities
+from xfaconv.adapt.horizontal import Horizontal, read_horizontal, with_axes
 from xfaconv.adapt.labels import Labels, make_labels
 from xfaconv.adapt.matching import Match, absent_error, match_variables
 from xfaconv.adapt.problems import check_file
 from xfaconv.adapt.regrid import plan_remap
+from xfaconv.adapt.resampling import resampling_line
 from xfaconv.adapt.time_axis import STEP_NAMES, Stamps, TimeAxis, match_step, read_stamps, time_axis
+from xfaconv.adapt.undated import with_valid_times
 from xfaconv.errors import ArgumentError, CoordinateError, VariableError, XFaconvError
 from xfaconv.formatting import html_box, html_section
 from xfaconv.grid import Grid
@@ -146,12 +150,14 @@ class Survey:
 
     def _headline(self) -> str:
         count = len(self.problems)
-        state = "ready" if not count else f"{count} problem{'' if count == 1 else 's'}"
+        ready = "ready" if self.variables else "nothing for a model to read"
+        state = ready if not count else f"{count} problem{'' if count == 1 else 's'}"
         return f"faconv: {len(self.variables)} variables recognised, {state}"
 
     def _sections(self) -> list[tuple[str, Sequence[str]]]:
         """Arrange what was found under headings; those without lines are left out."""
-        time = [self.time.describe()] if self.time is not None else []
+        unread = ["not read: see the problems"] if self.problems else []
+        time = [self.time.describe()] if self.time is not None else unread
         if self.time is not None and len(self.time.spans) > 1:
             longest = max(span.stop - span.start for span in self.time.spans)
             steps = f"{longest} {STEP_NAMES[self.time.step]} steps"
@@ -159,7 +165,7 @@ class Survey:
         out: list[tuple[str, Sequence[str]]] = [
             ("Variables", [variable.describe() for variable in self.variables]),
             ("Not recognised", self.unknown),
-            ("Grid", [self.grid.describe()] if self.grid is not None else []),
+            ("Grid", [self.grid.describe()] if self.grid is not None else unread),
             ("Time", time),
             ("Coordinates", [f"{found.role}: {found.name} by {found.rule}" for found in self.coordinates]),
             ("Notes", self.notes),
@@ -193,16 +199,22 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
     >>> survey(xr.Dataset({"t2m": 3.0})).problems[0].problem
     'no latitude was found'
     """
-    ds = squeeze(_as_dataset(ds))
+    ds, said = with_axes(squeeze(_as_dataset(ds)))
+    ds, valid = with_valid_times(ds)
     problems: list[XFaconvError] = []
     axes = _attempt(problems, read_horizontal, ds)
     stamps = _attempt(problems, read_stamps, ds)
     time = None
     if stamps is not None:
-        time = _attempt(problems, time_axis, stamps.values, stamps.coordinate.dim or stamps.coordinate.name, step)
+        found_time, known = stamps.coordinate, step or stamps.step
+        unlabelled = found_time.dim and found_time.dim not in ds.coords
+        name = found_time.name if unlabelled or not found_time.dim else found_time.dim
+        time = _attempt(problems, partial(time_axis, restamp=stamps.restamp), stamps.values, name, known)
+        if time is None and unlabelled:
+            problems[-1] = _after(problems[-1], f"ds = ds.swap_dims({{{found_time.dim!r}: {name!r}}})")
     member = find_coordinate(ds, "member")
     versions = find_coordinate(ds, "expver")
-    notes = [*(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
+    notes = [*said, *valid, *(axes.notes if axes else ()), *(stamps.notes if stamps else ())]
     if member is not None and member.dim:
         notes.append(f"{ds.sizes[member.dim]} ensemble members along {member.dim!r}, each on its own")
         if ds.sizes[member.dim] == 0:
@@ -288,7 +300,8 @@ def recognise(
         return found
     problems: list[XFaconvError] = []
     lines = []
-    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name)
+    line = partial(resampling_line, found)
+    _attempt(problems, match_step, time, spec.step, stamps.coordinate.dim or stamps.coordinate.name, line)
     remap = _attempt(problems, plan_remap, axes, spec.grid if regrid == "model" else None)
     if remap is not None and remap.note:
         lines.append(f"grid: {remap.note}")
@@ -315,6 +328,12 @@ def _attempt(problems: list[XFaconvError], function: Callable[..., T], *argument
         return None
 
 
+def _after(problem: XFaconvError, line: str) -> XFaconvError:
+    """Put a line before the one that fixes a problem, where that is code."""
+    fix = f"{line}; {problem.fix}" if str(problem.fix).startswith("ds = ds") else problem.fix
+    return type(problem)(problem.problem, expected=problem.expected, found=problem.found, fix=fix)
+
+
 def _as_dataset(ds: Any) -> xr.Dataset:
     """Refuse what is not a Dataset, with the line that makes one."""
     if isinstance(ds, xr.Dataset):
@@ -326,7 +345,7 @@ def _as_dataset(ds: Any) -> xr.Dataset:
                 found=type(unnamed[0]).__name__,
                 fix=f"ds = ds.rename({{{unnamed[0]!r}: {str(unnamed[0])!r}}})",
             )
-        return ds
+        return read_quantities(ds)
     if isinstance(ds, xr.DataArray):
         fix = f"ds = da.to_dataset(name={'t2m' if ds.name is None else ds.name!r})"
     elif isinstance(ds, (str, bytes, PathLike)):
@@ -388,8 +407,9 @@ def check_decoded(array: xr.DataArray, name: str) -> None:
     Raises
     ------
     VariableError
-        If the field is still packed or not a real number.
+        If the field is still packed, not a real number, or in no plain array.
     """
+    check_plain(array, name)
     packed = [key for key in ("scale_factor", "add_offset", "_FillValue", "missing_value") if key in array.attrs]
     if packed:
         raise VariableError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from xfaconv.adapt.intervals import read_intervals, show_stamp
 from xfaconv.adapt.problems import refusal
+from xfaconv.adapt.undated import line_of_dates, line_of_parts, offer_dates
 from xfaconv.climatology import fraction_of_year
 from xfaconv.errors import XFaconvError
 from xfaconv.names import FoundCoordinate, candidates, holds_dates
@@ -28,6 +31,7 @@ STEP_NAMES = {
     "1M": "monthly",
 }
 _DAY = 86400
+_LONGEST_MONTH = 31 * _DAY
 _KNOWN_STEPS = ", ".join(STEP_NAMES.values())
 # Dimensions that count parts of the calendar, in which people look for the time.
 _PARTS = frozenset({"month", "day", "year", "t", "dayofyear", "season"})
@@ -43,14 +47,20 @@ class Stamps:
     coordinate : FoundCoordinate
         The coordinate that holds the stamps, and the dimension it runs along ("" where it is a scalar).
     values : ndarray (time,)
-        datetime64 or cftime.
+        datetime64 or cftime: the middle of the interval of each step where the data have bounds, else the stamps.
     notes : tuple of str
         What was done to read them.
+    step : str or None
+        Step that the length of the intervals tells.
+    restamp : str
+        Code that puts the middle of the intervals in place of the stamps; "" where there are no intervals.
     """
 
     coordinate: FoundCoordinate
     values: NDArray[Any]
     notes: tuple[str, ...] = ()
+    step: str | None = None
+    restamp: str = ""
 
 
 def read_stamps(ds: xr.Dataset) -> Stamps:
@@ -108,20 +118,26 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     else:
         values, notes = _decoded(ds[name], name)
     found = FoundCoordinate("time", name, str(ds[name].dims[0]) if ds[name].ndim else "", rules[name])
-    return Stamps(found, np.atleast_1d(values), notes)
+    values = np.atleast_1d(values)
+    if values.size == 0:
+        return Stamps(found, values, notes)
+    intervals, said = read_intervals(ds, found, values)
+    if intervals is None:
+        return Stamps(found, values, (*notes, said) if said else notes)
+    return Stamps(found, intervals.middle, (*notes, intervals.note), intervals.step, intervals.restamp)
 
 
 def _without_time(ds: xr.Dataset, bare: dict[str, str]) -> XFaconvError:
     """Tell a dimension without stamps, a part of the calendar alone, and data without any time apart."""
     sizes = {str(dim): size for dim, size in ds.sizes.items()}
-    kind, found = "absent", f"dimensions {', '.join(sizes) or 'none'}"
-    name = next((dim for dim in sizes if dim.lower() in _PARTS), "")
-    if bare:
-        name = next(iter(bare))
-        kind, found = "without stamps", f"{sizes[name]} steps without stamps"
-    elif name:
-        kind = "parts alone"
-    return _refused(kind, found, name=name, size=sizes.get(name))
+    parts = [dim for dim in sizes if dim.lower() in _PARTS]
+    name = next(iter(bare), parts[0] if parts else "")
+    kind = "without stamps" if bare else "parts alone" if parts else "absent"
+    line = line_of_parts(ds, name, parts)
+    found = f"{sizes[name]} steps without stamps" if bare else f"dimensions {', '.join(sizes) or 'none'}"
+    renamed = "" if bare else f".rename({{{name or 'its name'!r}: 'time'}})"
+    offered = offer_dates(name if bare else "time", sizes.get(name))
+    return _refused(kind, found, name=name, line=line or f"ds = ds{renamed}{offered}")
 
 
 def _start_in_memory(ds: xr.Dataset, name: str, others: list[str]) -> str:
@@ -137,25 +153,23 @@ def _start_in_memory(ds: xr.Dataset, name: str, others: list[str]) -> str:
 
 def _decoded(array: xr.DataArray, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Read integer dates such as 19840101 where the name says that they are dates."""
-    units = str(array.attrs.get("units", ""))
-    if " since " in units:
-        raise _refused("not decoded", f"numbers in {units!r}", name=name)
     # Older xarray gives such an index out as objects.
     kept = str(array.indexes[name].dtype if name in array.indexes else array.dtype)
     if kept.startswith("period") or (kept.startswith("datetime64") and "," in kept):
         change = "to_timestamp()" if kept.startswith("period") else "tz_convert(None)"
-        raise _refused("no dates", kept, name=name, dates=f"ds.indexes[{name!r}].{change}")
+        raise _refused("no dates", kept, name=name, line=f"ds = ds.assign_coords({name}=ds.indexes[{name!r}].{change})")
     values = np.atleast_1d(np.array(array.values))
     words = f"{name} {array.attrs.get('long_name', '')}".lower()
-    if values.size and array.dtype.kind in "iu" and ("date" in words or "yyyymm" in words):
+    units = str(array.attrs.get("units", ""))
+    if values.size and array.dtype.kind in "iu" and ("date" in words or "yyyymm" in words) and " since " not in units:
         decoded = _integer_dates(values)
         if decoded is not None:
             return decoded, (f"time axis {name!r}: integers such as {values[0]} are read as dates",)
-    form = {8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}.get(len(str(values[0])) if values.size else 0, "%Y%m%d")
-    dates = f"pd.to_datetime(ds[{name!r}].values.astype(int).astype(str), format={form!r})"
-    dates = f"pd.to_datetime(ds[{name!r}].values)" if array.dtype.kind in "OSU" else dates
+    found = (
+        f"numbers in {units!r}" if " since " in units else f"{array.dtype} such as {values[0] if values.size else 0}"
+    )
     raise _refused(
-        "no dates", f"{array.dtype} such as {values[0] if values.size else 'nothing'}", name=name, dates=dates
+        "not decoded" if " since " in units else "no dates", found, name=name, line=line_of_dates(array, name)
     )
 
 
@@ -191,6 +205,8 @@ class TimeAxis:
         Longest ranges of steps without a gap.
     calendar : str
         CF name of the calendar.
+    restamp : str
+        Code that puts the middle of the intervals in place of the stamps, for lines that resample the data.
 
     Examples
     --------
@@ -206,6 +222,7 @@ class TimeAxis:
     day_phase: NDArray[np.float64]
     spans: tuple[slice, ...]
     calendar: str
+    restamp: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -226,16 +243,11 @@ class TimeAxis:
         'daily, 3 steps from 2000-01-01 to 2000-01-05, calendar proleptic_gregorian, 1 gap'
         """
         gaps = len(self.spans) - 1
-        first, last = (_show(self.values[i]) for i in (0, -1))
+        first, last = (show_stamp(self.values[i]) for i in (0, -1))
         return (
             f"{STEP_NAMES[self.step]}, {len(self)} steps from {first} to {last}, calendar {self.calendar}, "
             f"{gaps or 'no'} gap{'' if gaps == 1 else 's'}"
         )
-
-
-def _show(stamp: Any) -> str:
-    text = np.datetime_as_string(stamp, unit="m") if isinstance(stamp, np.datetime64) else stamp.isoformat()[:16]
-    return str(text).removesuffix("T00:00")
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,7 +307,7 @@ def _read_clock(values: NDArray[Any]) -> _Clock:
     )
 
 
-def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None) -> TimeAxis:
+def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None, *, restamp: str = "") -> TimeAxis:
     """Read the stamps: check their order, find the step, number the steps.
 
     Parameters
@@ -306,6 +318,8 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
         Name of the user's coordinate, for messages.
     step : str, optional
         Step of the model; needed only where the data have a single stamp.
+    restamp : str, optional
+        Code that puts the middle of the intervals in place of the stamps, for lines that resample the data.
 
     Returns
     -------
@@ -327,12 +341,14 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
         repeated = clock.seconds.size - np.unique(clock.seconds).size
         kind = "twice" if (steps >= 0).all() else "not sorted and twice" if repeated else "not sorted"
         where = int(np.argmax(steps < 0 if kind != "twice" else steps == 0))
-        raise _refused(kind, f"{_show(values[where])} before {_show(values[where + 1])}", name=name, repeated=repeated)
+        raise _refused(
+            kind, f"{show_stamp(values[where])} before {show_stamp(values[where + 1])}", name=name, repeated=repeated
+        )
     if steps.size == 0 and step is None:
-        raise _refused("one stamp", _show(values[0]), name=name)
+        raise _refused("one stamp", show_stamp(values[0]), name=name)
     found = _step_of(clock, steps, step)
     if found is None:
-        raise _step_refused(values, steps, name, step)
+        raise _step_refused(values, steps, step, name=name, restamp=restamp)
     index = _numbers(clock, steps, found)
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     edges = [0, *breaks.tolist(), len(index)]
@@ -347,6 +363,7 @@ def time_axis(values: NDArray[Any], name: str = "time", step: str | None = None)
         day_phase=np.asarray(day_phase, dtype=np.float64),
         spans=tuple(slice(a, b) for a, b in itertools.pairwise(edges)),
         calendar=clock.calendar,
+        restamp=restamp,
     )
 
 
@@ -355,7 +372,7 @@ def _step_of(clock: _Clock, steps: NDArray[np.int64], hint: str | None) -> str |
     if steps.size == 0:
         return hint
     shortest, months = int(steps.min()), np.diff(clock.months)
-    if shortest >= 28 * _DAY and months.min() == 1:
+    if 28 * _DAY <= shortest <= _LONGEST_MONTH and months.min() == 1:
         return "1M"
     if _six_days(steps) and shortest == 5 * _DAY and (np.diff(_pentads(clock)) == 1).all():
         return "5D"
@@ -390,17 +407,21 @@ def _in_pairs(steps: NDArray[np.int64], hint: str | None) -> bool:
     return both >= 28 * _DAY or (hint == "1D" and both == _DAY)
 
 
-def _step_refused(values: NDArray[Any], steps: NDArray[np.int64], name: str, hint: str | None) -> XFaconvError:
-    words = {"name": name, "known": _KNOWN_STEPS}
+def _step_refused(values: NDArray[Any], steps: NDArray[np.int64], hint: str | None, **words: object) -> XFaconvError:
+    words["known"] = _KNOWN_STEPS
     if _in_pairs(steps, hint):
-        return _refused("pairs", ", ".join(_show(value) for value in values[:3]), **words)
+        return _refused("pairs", ", ".join(show_stamp(value) for value in values[:3]), **words)
     lengths = [int(seconds) for seconds in np.unique(steps)[:4]]
     said = ", ".join(f"{s // _DAY} d" if s % _DAY == 0 else f"{s / 3600:g} h" for s in lengths)
+    usual = float(np.median(steps))
     kind = "irregular" if (steps % steps.min()).any() else "unknown step"
-    return _refused(kind, f"steps of {said}", **words)
+    kind = "coarser than monthly" if usual > _LONGEST_MONTH else kind
+    # Never to a step that is finer than the data's: that would leave most steps empty.
+    rule = "1D" if steps.min() <= _DAY and usual < 2 * _DAY else "1MS"
+    return _refused(kind, f"steps of {said}", rule=rule, **words)
 
 
-def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
+def match_step(axis: TimeAxis, wanted: str | None, name: str, line: Callable[[str], str]) -> None:
     """Refuse data of another step than the model's.
 
     Parameters
@@ -411,6 +432,8 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         The model's step, None for any.
     name : str
         Name of the user's coordinate, for messages.
+    line : callable
+        Writes the line that brings the data to a coarser step: see `resampling_line`.
 
     Raises
     ------
@@ -421,6 +444,7 @@ def match_step(axis: TimeAxis, wanted: str | None, name: str) -> None:
         return
     order = [*STEP_SECONDS, "1M"]
     kind = "finer" if order.index(axis.step) < order.index(wanted) else "coarser"
-    rule = "1MS" if wanted == "1M" else wanted
-    words = {"name": name, "known": f"{STEP_NAMES.get(wanted, wanted)} ({wanted})", "rule": rule, "step": axis.step}
+    words = {"name": name, "known": f"{STEP_NAMES.get(wanted, wanted)} ({wanted})", "step": axis.step}
+    if kind == "finer":
+        words["line"] = line(wanted)
     raise _refused(f"{kind} than the model", f"{STEP_NAMES[axis.step]} ({axis.step})", **words)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xfaconv.arguments import Box, Place
 from xfaconv.errors import ArgumentError, CoordinateError, TimeError
 from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
-from xfaconv.names import find_dimension
+from xfaconv.names import axis_values, find_dimension
 
 Cells = Literal["overlap", "centres"]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -63,7 +63,8 @@ def _dimension(data: xr.DataArray | xr.Dataset, role: str, dim: str | None = Non
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise ArgumentError("the data are no xarray object", found=type(data).__name__, fix="ds['z500']")
     name = find_dimension(data, role) if dim is None else dim
-    if isinstance(name, str) and name in data.dims and (role == "time" or name in data.coords):
+    valued = role == "time" or axis_values(data, role) is not None
+    if isinstance(name, str) and name in data.dims and valued:
         return name
     error, what = (TimeError, "dimension") if role == "time" else (CoordinateError, "coordinate")
     wanted = f"a known name, or standard_name='{role}'" if dim is None else str(dim)
@@ -146,9 +147,38 @@ def in_one_chunk(data: Labelled, dims: Iterable[Hashable]) -> Labelled:
     return data.chunk(dict.fromkeys(dims, -1)) if data.chunks else data
 
 
+def horizontal_coordinates(data: xr.DataArray | xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Latitude and longitude of the axes, whatever their dimensions are called.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        With latitude and longitude.
+
+    Returns
+    -------
+    latitude, longitude : DataArray
+        In the order of the data [degrees].
+
+    Raises
+    ------
+    CoordinateError
+        If either is missing.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.zeros((1, 2)), {"lat": ("y", [5.0]), "lon": ("x", [0.0, 1.0])}, ("y", "x"))
+    >>> [found.name for found in horizontal_coordinates(field)]
+    ['lat', 'lon']
+    """
+    axes, found = horizontal_axes(data), [axis_values(data, role) for role in ("latitude", "longitude")]
+    latitude, longitude = (data[name] if values is None else values for name, values in zip(axes, found, strict=True))
+    return latitude, longitude
+
+
 def _sorted_grid(data: xr.DataArray | xr.Dataset) -> tuple[Grid, NDArray[np.intp], NDArray[np.intp]]:
     """Give the grid in ascending order, and the positions of its rows and columns in the data."""
-    latitude, longitude = (np.asarray(data[name].values, dtype=np.float64) for name in horizontal_axes(data))
+    latitude, longitude = (np.asarray(found, dtype=np.float64) for found in horizontal_coordinates(data))
     rows, columns = np.argsort(latitude), np.argsort(longitude)
     # A repeated meridian (-180 and 180) counts once: the last column is no cell of the grid.
     if len(columns) > 2 and np.ptp(longitude) >= 360 - 1e-3:
@@ -199,11 +229,15 @@ def cell_area(
     for turn in (-720, -360, 0, 360, 720):
         width[columns] += np.deg2rad(np.diff(np.clip(grid.longitude_edges + turn, *bounds[2:])))
     if whole:
-        latitude, longitude = (np.asarray(data[name].values, dtype=np.float64) for name in axes)
+        latitude, longitude = (np.asarray(found, dtype=np.float64) for found in horizontal_coordinates(data))
         height[(latitude < south - _ON_THE_EDGE) | (latitude > north + _ON_THE_EDGE)] = 0
         width[(longitude - west + _ON_THE_EDGE) % 360 > east - west + 2 * _ON_THE_EDGE] = 0
-    coords = {name: data[name] for name in axes}
-    return xr.DataArray(np.outer(height, width), coords, axes, name="cell_area", attrs={"units": "sr"})
+    return xr.DataArray(np.outer(height, width), _labels(data, axes), axes, name="cell_area", attrs={"units": "sr"})
+
+
+def _labels(data: xr.DataArray | xr.Dataset, axes: Axes) -> dict[Hashable, xr.DataArray]:
+    """Coordinates along one of the horizontal axes, for a map of the same cells."""
+    return {name: coord for name, coord in data.coords.items() if coord.ndim == 1 and coord.dims[0] in axes}
 
 
 def part_with_cells(data: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
@@ -374,7 +408,7 @@ def distance_from(data: xr.DataArray | xr.Dataset, point: Place) -> xr.DataArray
            [10., 90.]])
     """
     axes = horizontal_axes(data)
-    latitude, longitude = (data[name].values for name in axes)
+    latitude, longitude = (found.values for found in horizontal_coordinates(data))
     distance = great_circle_degrees(latitude[:, None], longitude[None, :], point)
     attrs = {"units": "degree", "long_name": "great-circle distance from the point"}
-    return xr.DataArray(distance, {name: data[name] for name in axes}, axes, attrs=attrs)
+    return xr.DataArray(distance, _labels(data, axes), axes, attrs=attrs)

@@ -28,6 +28,9 @@ from xfaconv.arguments import (
     shared_arguments,
 )
 from xfaconv.engine import embed
+from xfaconv.engine.cost import watched
+from xfaconv.engine.dates import lacking_warmup
+from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, MissingDataError, VariableError
 
 Method = Literal["kmeans", "mixture", "hierarchical"]
@@ -277,6 +280,7 @@ def _regimes(
     seed: int,
     repeats: int,
     surrogates: int,
+    shown: bool | None,
 ) -> tuple[NDArray[Any], ...]:
     """Labels, centres, frequency, chances, stays and scores of one record, as arrays."""
     vectors = np.asarray(embedding, dtype=np.float64)
@@ -291,7 +295,9 @@ def _regimes(
     silhouette, davies, calinski = separation(sample, found.labels)
     by_seed, by_half = stability(sample, found, method, seed, repeats)
     null = []
-    for number in range(surrogates):
+    numbers = range(surrogates)
+    # Inside a graph nobody waits for this one task: nothing is said.
+    for number in numbers if shown is None else watched(numbers, "regimes", "surrogates", shown=shown):
         # A Fourier transform needs even steps: the surrogate is made of the whole record, then cut to the season. 7919
         # is a prime, so that surrogates of neighbouring seeds differ.
         turned = surrogate_vectors(vectors[complete], seed + 7919 * (number + 1))[usable[complete]]
@@ -313,9 +319,14 @@ def _require_steps(found: int, least: int, what: str) -> None:
 
 def _vectors(data: xr.Dataset | xr.DataArray, arguments: Arguments) -> xr.DataArray:
     if isinstance(data, xr.Dataset):
-        return embed(data, **arguments)
-    if arguments:
-        fix = f"leave out {', '.join(arguments)}: the embeddings are made already"
+        if "embedding" not in data.dims:
+            return embed(data, **arguments)
+        # What `encode` gives, or embeddings that were read from a file.
+        data = next(field for field in data.data_vars.values() if "embedding" in field.dims)
+    defaults = cast("dict[str, Any]", DEFAULTS)
+    strange = [name for name, value in arguments.items() if name != "progress" and value is not defaults[name]]
+    if strange:
+        fix = ", ".join(f"{name}={defaults[name]!r}" for name in strange) + "  # the embeddings are made already"
         raise ArgumentError("arguments for the engine were given with embeddings, not with a Dataset", fix=fix)
     return data
 
@@ -342,8 +353,8 @@ def regimes(
     Parameters
     ----------
     data : Dataset or DataArray (time, embedding)
-        Fields, which are embedded with the engine, or embeddings (or principal components weighted by their variance,
-        as `leading_eofs` gives them in ``components``).
+        Fields, which are embedded with the engine, or embeddings, also in a Dataset as `xfaconv.encode` gives it, or
+        principal components weighted by their variance, as `leading_eofs` gives them in ``components``.
     n : int
         Number of regimes.
     method : {"kmeans", "mixture", "hierarchical"}
@@ -392,6 +403,7 @@ def regimes(
     """
     check_arguments(seed=seed, repeats=repeats, surrogates=surrogates)
     check_choice("method", method, METHODS)
+    shown = bool(filled({"progress": arguments.get("progress")})["progress"])
     embedding = _vectors(data, arguments)
     time = time_axis(embedding)
     if embedding.ndim != 2:
@@ -401,6 +413,10 @@ def regimes(
     usable = selected.copy()
     if "full_warmup" in embedding.coords:
         usable &= np.asarray(embedding["full_warmup"].values, dtype=bool)
+        if not embedding["full_warmup"].any() and "warmup" in embedding.attrs:
+            follows = adjacent_steps(embedding, time)
+            spans = np.diff(np.flatnonzero(np.r_[True, ~follows, True]))
+            raise lacking_warmup(embedding[time], spans.tolist(), int(embedding.attrs["warmup"]))
     most = int(usable.sum()) - 1
     _require_steps(most + 1, 3, "steps with their whole warm-up inside the data")
     check_rules({"n": n}, {"n": (lambda value: is_whole(value, 2, most), f"2 to {most}", "4")})
@@ -428,6 +444,7 @@ def regimes(
             "seed": seed,
             "repeats": repeats,
             "surrogates": surrogates,
+            "shown": shown if embedding.chunks is None else None,
         },
     )
     for part in (labels, centres, frequency, chance, stay, scores):
@@ -506,7 +523,8 @@ def choose_count(
     own = {name: options.pop(name) for name in _OPTIONS if name in options}
     check_rules({name: own[name] for name in _NEEDED if name in own}, _NEEDED)
     embedding = _vectors(data, cast("Arguments", options))
-    parts = [regimes(embedding, number, **own)[list(_SCORES)] for number in numbers]
+    shown: Arguments = {"progress": cast("Arguments", options).get("progress")}
+    parts = [regimes(embedding, number, **own, **shown)[list(_SCORES)] for number in numbers]
     out = xr.concat(parts, xr.Variable("n", numbers), join="exact", combine_attrs="drop_conflicts")
     out = out.assign_coords(n=numbers)
     # One-sided normal quantile at 5% over the number of candidates (Bonferroni): 2.4 for seven of them.

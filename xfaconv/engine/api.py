@@ -10,14 +10,15 @@ from typing import Any, Unpack, cast
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 
 from xfaconv.arguments import DEFAULTS, Arguments, Place, check_arguments, shared_arguments
 from xfaconv.engine.choice import has_gates, require_ability
+from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
 from xfaconv.engine.runtime import Maps
+from xfaconv.errors import warn_user
 from xfaconv.models import Model
 
 _WAYS = {"latitude": "north", "longitude": "east"}
@@ -275,7 +276,8 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     >>> list(xfaconv.conform(ds, model="ncep-monthly-2p5deg"))
     ['sst', 'z500', 'z200', 'v200', 't995']
     """
-    return conformed_of(prepare(ds, arguments))
+    ready = prepare(ds, arguments)
+    return _of_steps(ready, conformed_of(ready))
 
 
 def conformed_of(ready: Prepared) -> xr.Dataset:
@@ -345,12 +347,54 @@ def _finish(
         in_time = ready.model.card.metrics.get("attention_variance_in_time") if kind == "attention" else None
         measured = {"variance_in_time": in_time} if isinstance(in_time, float) else {}
         output.attrs = {**_ATTRIBUTES[kind], **measured, **shared}
-    result = xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"})
+    result = _of_steps(ready, xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"}))
+    if ready.cold is not None:
+        words = ready.cold
+        warn_user(f"{words.problem}: {words.found}; {words.fix}")
     if ready.lazy:
         return result
-    with ProgressBar() if ready.settings["progress"] else nullcontext():  # type: ignore[no-untyped-call]
-        (computed,) = compute(result, scheduler="synchronous")  # type: ignore[no-untyped-call]
-    return cast("xr.Dataset", computed)
+    runs = ready.segments.holding(ready.steps)
+    members = ready.members or 1
+    return in_memory(
+        ready, result, call, int(runs.sum()) * members, int(ready.segments.steps_read[runs].sum()) * members
+    )
+
+
+def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: int) -> xr.Dataset:
+    """Compute a result of data in memory; say beforehand what a long call takes, and show how far it is if asked to.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data and the model.
+    result : Dataset
+        Lazy.
+    call : str
+        Name of the function.
+    runs, steps : int
+        Runs of the network, and the steps of all of them.
+
+    Returns
+    -------
+    Dataset
+    """
+    shown = bool(ready.settings["progress"])
+    seconds = seconds_for(ready.model.card.network, ready.grid.shape, steps)
+    announce(call, f"{runs:,} runs of the network over {steps:,} steps in all", seconds, shown=shown)
+    with ProgressBar() if shown else nullcontext():  # type: ignore[no-untyped-call]
+        return result.compute(scheduler="synchronous")
+
+
+def _of_steps(ready: Prepared, data: xr.Dataset) -> xr.Dataset:
+    """Cut out the steps that are asked for; dask then runs only the segments that hold them."""
+    if ready.steps is None:
+        return data
+    first, last = int(ready.steps[0]), int(ready.steps[-1])
+    in_a_row = np.array_equal(ready.steps, np.arange(first, last + 1))
+    time = ready.conformed.labels.names["time"]
+    chosen = data.isel({time: slice(first, last + 1) if in_a_row else ready.steps})
+    # Zarr wants all chunks but the last of one size.
+    return chosen.chunk({time: ready.segments.length}) if chosen.chunks else chosen
 
 
 def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -375,7 +419,8 @@ def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = No
         "step": card.step,
         "segment": ready.segments.length,
         "warmup": ready.segments.warmup,
-        "mode": ready.segments.mode,
+        # Not "mode": scipy's writer of NetCDF files has an attribute of its own by that name.
+        "run_mode": ready.segments.mode,
         "missing_values": str(ready.settings["missing"]),
         "normalisation": f"standardised anomalies from the {normalisation}",
         "processing": "; ".join(ready.conformed.notes),
@@ -391,6 +436,8 @@ def _typed(ready: Prepared) -> list[str]:
         value = value.card.name if isinstance(value, Model) else value
         if isinstance(value, xr.Dataset):
             parts.append(f"{name}=<Dataset>")
+        elif name == "time" and value is not None:
+            parts.append(f"time={value!r}" if isinstance(value, str | slice) else "time=<dates>")
         elif name != "progress" and value != default:
             parts.append(f"{name}={value!r}")
     return parts

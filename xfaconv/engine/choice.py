@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
+import numpy as np
+
+from xfaconv.adapt import Survey
 from xfaconv.adapt.regrid import refuse_finer
+from xfaconv.adapt.resampling import is_finer, resampling_line
 from xfaconv.errors import GridError, ModelError
 from xfaconv.grid import Grid
 from xfaconv.models import Model, list_models, load_model
@@ -15,6 +19,11 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 Lacking = Callable[[Sequence[VariableSpec]], Sequence[str]]
 
+# Data that cover more than so many times the area of a regional model are not of its region: results would describe a
+# part of them without having been asked to.
+_FAR_BEYOND = 2.0
+# With fewer of its variables a model reads its climatology more than the data.
+_MOST_OF_THEM = 0.5
 # As wide as the label that an error puts before it.
 _EACH_ON_A_LINE = "\n" + " " * 12
 
@@ -84,7 +93,9 @@ def packaged_models() -> list[Model]:
     return [load_model(name) for name in list_models() if (folder / f"{name}.safetensors").is_file()]
 
 
-def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str, regridded: bool = True) -> Choice:
+def choose_model(
+    grid: Grid, step: str, lacking: Lacking, *, absent: str, regridded: bool = True, found: Survey | None = None
+) -> Choice:
     """Choose among the packaged models.
 
     Parameters
@@ -99,6 +110,8 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str, regrid
         Whether a model may miss some of its variables.
     regridded : bool
         Whether the data are brought to the model's grid; on their own grid any resolution will do.
+    found : Survey, optional
+        What was found in the data, whose names the line that fixes an error uses.
 
     Returns
     -------
@@ -124,7 +137,7 @@ def choose_model(grid: Grid, step: str, lacking: Lacking, *, absent: str, regrid
             "no packaged model fits this Dataset",
             expected=_EACH_ON_A_LINE.join(refused) or "at least one packaged model",
             found=f"step {step}, {grid.describe()}",
-            fix=_way_out(grid, step, lacking),
+            fix=_way_out(grid, step, lacking, found, regridded),
         )
     *_, model = min(fitting, key=lambda entry: entry[:3])
     return Choice(model, _reason(model.card, step, lacking(model.card.variables)))
@@ -140,14 +153,46 @@ def _reason(card: ModelCard, step: str, gone: Sequence[str]) -> str:
     return f"chosen: step {step}, {domain}, {found if gone else 'all its variables found'}{learned}"
 
 
-def _way_out(grid: Grid, step: str, lacking: Lacking) -> str:
-    """Say what to do where no model fits: often only one thing is in the way."""
-    for model in packaged_models():
-        gone = lacking(model.card.variables)
-        if gone and misfit(model.card, grid, step, lacking, absent="climatology") is None:
-            named = f"variables={{'{gone[0]}': 'its name in ds'}}"
-            return f"{named} if another variable may stand in, absent='climatology' to do without, or xfaconv.fit(ds)"
-    return "model = xfaconv.fit(ds), or name a model: embed(ds, model=...)"
+def _way_out(grid: Grid, step: str, lacking: Lacking, found: Survey | None, regridded: bool) -> str:
+    """Write the line that makes a model fit, where little is in the way; others stand behind it as a comment."""
+    near: list[tuple[int, float, int, str]] = []
+    for place, model in enumerate(packaged_models()):
+        card, gone = model.card, lacking(model.card.variables)
+        kinds = {kind for kind, _ in _misfits(card, grid, step, gone, "raise", regridded)}
+        share = 1 - len(gone) / len(card.variables)
+        if "step" in kinds and found is not None and is_finer(step, card.step):
+            if kinds <= {"step", "reach"} or (kinds == {"step", "variables"} and share >= _MOST_OF_THEM):
+                near.append((2 * len(gone), -share, place, resampling_line(found, card.step)))
+        elif kinds == {"variables"} and share >= _MOST_OF_THEM:
+            named = f"variables={{{gone[0]!r}: 'its name in ds'}} where another variable may stand in"
+            near.append((1, -share, place, f"absent='climatology'  # or {named}"))
+        elif kinds == {"reach"}:
+            near.append((1, 0, place, f"model={card.name!r}  # its region alone; or {_selected(found, card.grid)}"))
+    lines = [line for *_, line in sorted(near)]
+    lines += [] if found is not None and not (found.variables or found.unknown) else [_training(found)]
+    first, *others = lines or ["model=xfaconv.load_model('the file of a model')"]
+    alternatives = "".join(f"; or {line.replace('  # ', ', ')}" for line in others)
+    return first + (alternatives if "#" in first else alternatives.replace("; or", "  # or", 1))
+
+
+def _training(found: Survey | None) -> str:
+    """Write the line that trains a model on the data: variables that are not recognised have to be named."""
+    if found is None or found.variables:
+        return "model = xfaconv.fit(ds)"
+    return f"model = xfaconv.fit(ds, variables={list(found.unknown)})"
+
+
+def _selected(found: Survey | None, region: Grid) -> str:
+    """Write the line that cuts a region out of the data, on either longitude convention and in either direction."""
+    if found is None or found.axes is None:
+        return "ds.sel(...) of it"
+    names = found.axes.latitude.name, found.axes.longitude.name
+    latitude, longitude = (f"ds[{name!r}]" for name in names)
+    south, north = (f"{edge:g}" for edge in (region.latitude_edges[0], region.latitude_edges[-1]))
+    west, width = region.longitude_edges[0], region.longitude_edges[-1] - region.longitude_edges[0]
+    rows = f"({latitude} >= {south}) & ({latitude} <= {north})"
+    columns = f"({longitude} - {west:g}) % 360 <= {width:g}"
+    return f"ds = ds.sel({{{names[0]!r}: {rows}, {names[1]!r}: {columns}}})"
 
 
 def misfit(
@@ -161,23 +206,33 @@ def misfit(
     >>> model is None or misfit(model.card, model.card.grid, "1s", lambda specs: [], absent="raise") is not None
     True
     """
-    return " and ".join(_misfits(card, grid, step, lacking(card.variables), absent, regridded)) or None
+    found = _misfits(card, grid, step, lacking(card.variables), absent, regridded)
+    return " and ".join(words for _, words in found) or None
 
 
 def _misfits(
     card: ModelCard, grid: Grid, step: str, gone: Sequence[str], absent: str, regridded: bool
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """Give what keeps a model from fitting, each as its kind and in words."""
     if card.step != step:
-        yield f"its step is {card.step}"
+        yield "step", f"its step is {card.step}"
     if card.grid.is_global and not grid.is_global:
-        yield "it is global"
+        yield "domain", "it is global"
     if not card.grid.is_global and not _covers(grid, card.grid):
-        yield f"its domain is {_extent(card.grid)}"
+        yield "domain", f"its domain is {_extent(card.grid)}"
+    elif not card.grid.is_global and (times := _area(grid) / _area(card.grid)) > _FAR_BEYOND:
+        yield "reach", f"its domain is {_extent(card.grid)}, and the data cover {times:.0f} times that"
     if regridded and _is_coarser(grid, card.grid):
         south_north, west_east = card.grid.resolution
-        yield f"its grid of {south_north:g} x {west_east:g} degrees is finer than the data's"
+        yield "resolution", f"its grid of {south_north:g} x {west_east:g} degrees is finer than the data's"
     if len(gone) == len(card.variables) or (gone and absent == "raise"):
-        yield f"it needs {', '.join(gone)}"
+        yield "variables", f"it needs {', '.join(gone)}"
+
+
+def _area(grid: Grid) -> float:
+    """Area between the outer edges of a grid, in units of its own."""
+    south, north = np.sin(np.deg2rad([grid.latitude_edges[0], grid.latitude_edges[-1]]))
+    return float((north - south) * (360 if grid.periodic else grid.longitude_edges[-1] - grid.longitude_edges[0]))
 
 
 def _extent(grid: Grid) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Unpack
 
+import dask.array as da
 import dask.config
 import xarray as xr
 from dask.system import CPU_COUNT
 
 from xfaconv.arguments import Arguments, check_arguments, shared_arguments
+from xfaconv.engine.cost import duration, seconds_for
 from xfaconv.engine.graph import embedding_array
 from xfaconv.engine.prepare import HIDDEN_BYTES, Prepared, prepare
+from xfaconv.engine.sources import Sources, sources_of
 from xfaconv.formatting import Row, html_box, html_section, text_section
 
 # Measured: a process that has imported xarray, dask and torch and has run a network once.
@@ -23,6 +26,11 @@ _PROCESS_BYTES = 480e6
 _COPIES_READ = 1.9
 # The network holds its prepared input, both branches of the mixing and the states, not all at the same time.
 _COPIES_NETWORK = 1.0
+# A usual disk or a network of data: what is read in a second, and from what size on it is worth saying.
+_READ_RATE = 200e6
+_LONG_TO_READ = 10e9
+# Data that are read but not given on, as a multiple of those that are.
+_MUCH_MORE = 1.5
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Plan:
     lazy : bool
         Whether the data are dask arrays; data in memory are computed at once.
     steps, members : int
-        Length of the record, members of the ensemble (1 without that axis).
+        Steps of the results, members of the ensemble (1 without that axis).
     steps_without_full_warmup : int
         Steps whose warm-up reaches beyond the data or a gap.
     segment, warmup : int
@@ -53,10 +61,15 @@ class Plan:
         Steps that the network runs in all, with warm-up and members.
     tasks : int
         Tasks of the graph of `embed`, before dask fuses any.
+    seconds : float
+        Estimated time of the network with so many tasks at once [s]; reading comes on top.
     bytes_read : int
-        Size of the data that are read, decoded.
+        Size of what is read, decoded: of lazy data the blocks at the beginning of their graph, behind a selection, a
+        mean over days or whatever else was done to them.
+    bytes_given : int
+        Size of the variables that the model reads, as they are given.
     largest_block : int
-        Bytes of the largest block of the data.
+        Bytes of the largest block that is read.
     workers : int
         Tasks at once that the prediction of memory is for.
     peak_memory : int
@@ -82,7 +95,9 @@ class Plan:
     network_calls: int
     steps_run: int
     tasks: int
+    seconds: float
     bytes_read: int
+    bytes_given: int
     largest_block: int
     workers: int
     peak_memory: int
@@ -100,6 +115,14 @@ class Plan:
         sections += [html_section(title, rows) for title, rows in self._sections()]
         return html_box("xfaconv.Plan", self.model, sections)
 
+    def _reads(self) -> str:
+        said = f"{_size(self.bytes_read)}, largest block {_size(self.largest_block)}"
+        if self.bytes_read > _MUCH_MORE * self.bytes_given:
+            said += f"; the data that are made of it: {_size(self.bytes_given)}"
+        if self.lazy and self.bytes_read > _LONG_TO_READ:
+            said += f"; {duration(self.bytes_read / _READ_RATE)} at {_READ_RATE / 1e6:.0f} MB/s"
+        return said
+
     def _model_rows(self) -> list[Row]:
         rows = [("choice", self.choice), ("grid", self.grid), ("reads", ", ".join(self.variables))]
         if self.absent:
@@ -116,7 +139,8 @@ class Plan:
                 f"{self.network_calls:,} calls {run}, {self.segment} steps each after {self.warmup} to warm up",
             ),
             ("tasks", f"{self.tasks:,}" if self.lazy else "none: the data are in memory and computed at once"),
-            ("reads", f"{_size(self.bytes_read)}, largest block {_size(self.largest_block)}"),
+            ("time", f"{duration(self.seconds)} for the network with {self.workers} tasks at once, an estimate"),
+            ("reads", self._reads()),
             ("memory", f"about {_size(self.peak_memory)} at the peak with {self.workers} tasks at once"),
         ]
         results = [(name, _size(size)) for name, size in self.outputs.items()]
@@ -165,9 +189,12 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
     card, segments = ready.model.card, ready.segments
     members = ready.members or 1
     at_once = workers or dask.config.get("num_workers", None) or CPU_COUNT
-    read, block, loose = _reading(ready)
     source = ready.source(needs_hidden=False)
-    tasks = len(embedding_array(source, card.network.embedding).dask) if ready.lazy else 0
+    result = embedding_array(source, card.network.embedding)
+    reading, given, loose = _reading(ready, result)
+    runs = segments.holding(ready.steps)
+    steps_run = int(segments.steps_read[runs].sum()) * members
+    warm = segments.full_warmup if ready.steps is None else segments.full_warmup[ready.steps]
     return Plan(
         model=card.name,
         choice=ready.choice.reason,
@@ -175,28 +202,31 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
         variables=tuple(variable.name for variable in card.variables),
         absent=ready.conformed.absent,
         lazy=ready.lazy,
-        steps=len(segments.full_warmup),
+        steps=len(warm),
         members=members,
-        steps_without_full_warmup=int((~segments.full_warmup).sum()),
+        steps_without_full_warmup=int((~warm).sum()),
         segment=segments.length,
         warmup=segments.warmup,
         mode=segments.mode,
-        network_calls=source.network_calls,
-        steps_run=int(segments.steps_read.sum()) * members,
-        tasks=tasks,
-        bytes_read=read,
-        largest_block=block,
+        network_calls=int(runs.sum()) * members,
+        steps_run=steps_run,
+        tasks=len(result.dask) if ready.lazy else 0,
+        seconds=seconds_for(card.network, ready.grid.shape, steps_run, at_once if ready.lazy else None),
+        bytes_read=reading.read,
+        bytes_given=given,
+        largest_block=reading.largest,
         workers=at_once,
-        peak_memory=_peak(ready, block, at_once, read),
-        outputs=_outputs(ready, members),
+        peak_memory=_peak(ready, reading.largest, at_once, given),
+        outputs=_outputs(ready, len(warm) * members),
         notes=(*ready.conformed.notes, *loose, *_large(ready)),
     )
 
 
-def _reading(ready: Prepared) -> tuple[int, int, tuple[str, ...]]:
-    """Bytes of the data that the model reads, of their largest block, and what to say about the blocks."""
-    total = largest = 0
+def _reading(ready: Prepared, result: da.Array) -> tuple[Sources, int, tuple[str, ...]]:
+    """Say what is read, the bytes of the data as they are given, and what to say about them."""
+    given = plain = 0
     notes: list[str] = []
+    lazy: list[da.Array] = []
     for match in ready.conformed.matches:
         if match.source is None:
             continue
@@ -205,14 +235,27 @@ def _reading(ready: Prepared) -> tuple[int, int, tuple[str, ...]]:
         if match.level_index is not None and array[match.source.level_coordinate].ndim:
             along = array[match.source.level_coordinate].dims[0]
             levels = array.sizes[along]
-        total += array.nbytes // levels
-        if array.chunks is not None:
-            largest = max(largest, array.dtype.itemsize * prod(max(sizes) for sizes in array.chunks))
+        given += array.nbytes // levels
+        if isinstance(array.data if array.chunks is not None else None, da.Array):
+            lazy.append(array.data)
             if along is not None and array.chunksizes[along][0] > 1:
                 notes.append(
                     f"blocks of {match.source.name} hold several levels, one of which is read: chunk them by 1"
                 )
-    return total, largest, tuple(notes)
+        else:
+            plain += array.nbytes // levels
+    if not lazy:
+        return Sources(plain, 0, ()), given, tuple(notes)
+    asked = result if ready.steps is None else result[..., ready.steps, :]
+    found = sources_of(asked, lazy)
+    if found.hidden:
+        largest = max(array.dtype.itemsize * prod(array.chunksize) for array in lazy)
+        named = ", ".join(found.hidden[:3])
+        notes.append(f"what tasks such as {named} read is not known: counted is what they give, or the data as given")
+        found = Sources(max(found.read, given - plain), max(found.largest, largest), found.hidden)
+    if found.read > _MUCH_MORE * given:
+        notes.append("most of what is read is averaged or cut away: for several calls write the data to a file first")
+    return replace(found, read=found.read + plain), given, tuple(dict.fromkeys(notes))
 
 
 def _large(ready: Prepared) -> tuple[str, ...]:
@@ -235,9 +278,8 @@ def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
     return int(_PROCESS_BYTES + held + workers * (_COPIES_READ * block + network + fields))
 
 
-def _outputs(ready: Prepared, members: int) -> dict[str, int]:
+def _outputs(ready: Prepared, steps: int) -> dict[str, int]:
     spec = ready.model.card.network
-    steps = len(ready.segments.full_warmup) * members
     rows, columns = ready.grid.shape
     return {
         "embeddings": 4 * steps * spec.embedding,

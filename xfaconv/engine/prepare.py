@@ -13,17 +13,20 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.adapt import Conformed, InputSpec, Survey, adapt
+from xfaconv.adapt.horizontal import Horizontal
 from xfaconv.adapt.matching import Match, check_given
 from xfaconv.adapt.survey import survey
+from xfaconv.adapt.time_axis import Stamps, TimeAxis
 from xfaconv.arguments import DEFAULTS, Arguments, Place, as_place, check_arguments
 from xfaconv.climatology import Climatology
-from xfaconv.engine.choice import Choice, choose_model, packaged_models
+from xfaconv.engine.choice import Choice, choose_model, misfit, packaged_models
+from xfaconv.engine.dates import Positions, lacking_warmup, show_date, steps_at
 from xfaconv.engine.graph import SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy
 from xfaconv.engine.runtime import Maps, Work
 from xfaconv.engine.segments import Segmentation, cut
-from xfaconv.errors import ArgumentError
-from xfaconv.grid import Grid, nearest_cell
+from xfaconv.errors import ArgumentError, MissingDataError, TimeError
+from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
 from xfaconv.models import Model, load_model
 from xfaconv.options import get_options
 from xfaconv.specs import VariableSpec
@@ -48,6 +51,8 @@ class Prepared:
         All arguments, with defaults and options filled in.
     segments : Segmentation
         The cut.
+    steps : ndarray of int64, optional
+        Positions of the steps that are asked for; None asks for all.
     """
 
     conformed: Conformed
@@ -55,6 +60,7 @@ class Prepared:
     given: Arguments
     settings: Arguments
     segments: Segmentation
+    steps: Positions | None = None
 
     @property
     def model(self) -> Model:
@@ -73,6 +79,25 @@ class Prepared:
         return int(sizes["member"]) if "member" in sizes else None
 
     @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Whether each step of the data is asked for (time,)."""
+        chosen = np.ones(len(self.segments.full_warmup), dtype=bool)
+        return chosen if self.steps is None else np.isin(np.arange(len(chosen)), self.steps)
+
+    @property
+    def cold(self) -> TimeError | None:
+        """What is to be said where no step that is asked for has its whole warm-up inside the data."""
+        if (self.segments.full_warmup & self.asked).any():
+            return None
+        time = self.conformed.time
+        if self.segments.full_warmup.any():
+            first = show_date(time.values[np.argmax(self.segments.full_warmup)])
+            problem, found = "no step of time= has its whole warm-up inside the data", f"the first that has: {first}"
+            return TimeError(problem, found=found, fix=f"time='{first}'")
+        stamps = xr.DataArray(time.values, dims="time", name="time")
+        return lacking_warmup(stamps, [span.stop - span.start for span in time.spans], self.segments.warmup)
+
+    @property
     def lazy(self) -> bool:
         """Whether any input is a dask array."""
         return any(isinstance(field.data, da.Array) for field in self.conformed.data.data_vars.values())
@@ -82,6 +107,41 @@ class Prepared:
         """Size of the hidden states of one whole segment."""
         rows, columns = self.grid.shape
         return int(4 * rows * columns) * self.model.card.network.hidden * self.segments.length
+
+    def lacks_values(self, variable: str) -> NDArray[np.bool_]:
+        """Mark the cells in which a variable has no values at any time, such as sea surface temperature on land.
+
+        Lazy data without a climatology of the model are not looked at.
+        """
+        field = self.conformed.data[variable].transpose(..., "latitude", "longitude")
+        masks = _always_missing(self.conformed.climatology)
+        if masks is not None:
+            return np.asarray(masks[[entry.name for entry in self.model.card.variables].index(variable)])
+        if isinstance(field.data, da.Array):
+            return np.zeros(self.grid.shape, dtype=bool)
+        return np.asarray(np.isnan(field.values).all(axis=tuple(range(field.ndim - 2))))
+
+    def require_values(self, variable: str, cell: tuple[int, int]) -> None:
+        """Refuse a cell in which a variable has no values at any time.
+
+        Raises
+        ------
+        MissingDataError
+            Naming the nearest cell that has values.
+        """
+        masked = self.lacks_values(variable)
+        if not masked[cell] or masked.all():
+            return
+        latitude, longitude = (np.asarray(axis) for axis in (self.grid.latitude, self.grid.longitude))
+        place = float(latitude[cell[0]]), float(longitude[cell[1]])
+        distance = great_circle_degrees(latitude[:, None], longitude[None, :], place)
+        row, column = np.unravel_index(np.where(masked, np.inf, distance).argmin(), masked.shape)
+        raise MissingDataError(
+            f"the base point has no values of {variable!r}: it is masked there",
+            expected="a cell with values, or another variable",
+            found=f"the cell at {place[0]:g} N, {place[1]:g} E is missing at all times",
+            fix=f"base_point=({latitude[row]:g}, {longitude[column]:g})  # the nearest with values",
+        )
 
     @cached_property
     def arrays(self) -> list[da.Array]:
@@ -181,7 +241,9 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
     )
     time = conformed.time
     segments = cut(time.index, time.spans, segment=card.segment, warmup=card.warmup, mode=settings["mode"])
-    return Prepared(conformed, choice, arguments, settings, segments)
+    asked = settings["time"]
+    steps = None if asked is None else steps_at(time.values, asked)
+    return Prepared(conformed, choice, arguments, settings, segments, steps)
 
 
 def filled(arguments: Arguments) -> Arguments:
@@ -209,14 +271,15 @@ def filled(arguments: Arguments) -> Arguments:
     """
     options: Mapping[str, Any] = get_options()
     settings = {name: options.get(name) if value is None else value for name, value in (DEFAULTS | arguments).items()}
-    # The model is checked where it is loaded, names of variables where they are matched.
-    check_arguments(**{name: value for name, value in settings.items() if name not in ("model", "variables")})
+    # The model is checked where it is loaded, names of variables where they are matched, dates where they are sought.
+    later = ("model", "variables", "time")
+    check_arguments(**{name: value for name, value in settings.items() if name not in later})
     return cast("Arguments", settings)
 
 
 def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ...]]:
     """Choose among the packaged models by one matching of all their variables together."""
-    axes, _, time = found.usable()
+    axes, _, time = _usable(found)
     wanted = {(spec.name, spec.level): spec for model in packaged_models() for spec in model.card.variables}
     names, given = {name for name, _ in wanted}, settings["variables"]
     # Names given by the caller are of the variables of one model, which is not known yet.
@@ -227,11 +290,26 @@ def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ..
         return tuple(spec.name for spec in specs if matched[spec.name, spec.level].source is None)
 
     regridded, absent = settings["regrid"] == "model", settings["absent"] or "raise"
-    choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded)
+    choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded, found=found)
     specs = choice.model.card.variables
     check_given(given, specs)
     # Models may read one variable in different units.
     return choice, tuple(replace(matched[spec.name, spec.level], spec=spec) for spec in specs)
+
+
+def _usable(found: Survey) -> tuple[Horizontal, Stamps, TimeAxis]:
+    """Give the axes; of a single stamp, whose step nothing tells, the error names a model whose step can be taken."""
+    try:
+        return found.usable()
+    except TimeError as problem:
+        if found.axes is None or found.stamps is None or len(found.stamps.values) != 1:
+            raise
+        for card in (model.card for model in packaged_models()):
+            absent = [match.spec.name for match in found.match(card.variables) if match.source is None]
+            if not absent and misfit(card, found.axes.grid, card.step, lambda _: (), absent="raise") is None:
+                fix = f"emb = ds.faconv.embed(model={card.name!r})  # the step of the model is taken"
+                raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
+        raise
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xfaconv.engine.cost import note_run, operations
 from xfaconv.engine.guards import inference, resolve_device, threads_for_task
 from xfaconv.engine.missing import Expected, Policy, fill
 from xfaconv.errors import XFaconvError
@@ -25,6 +27,7 @@ FloatArray = NDArray[np.float32]
 _BATCH_BYTES = 2**29
 # Maps of attention are computed for so many bytes of hidden states at a time.
 _MAPS_BYTES = 2**26
+_LEAST_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,9 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
+            begin = perf_counter()
             out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
+            _note(work, len(filled.fields), perf_counter() - begin)
     except Exception as problem:
         raise _located(work, steps, problem) from problem
     # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
@@ -175,6 +180,14 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     if work.missing == "propagate" and spoiled.any():
         _blank(out, spoiled[steps.kept_from :])
     return out
+
+
+def _note(work: Work, steps: int, seconds: float) -> None:
+    import torch
+
+    # A step or two say more about the beginning of a run than about its speed.
+    if work.device in ("cpu", "auto") and steps >= _LEAST_STEPS:
+        note_run(steps * operations(work.model.card.network, work.grid.shape), seconds, torch.get_num_threads())
 
 
 def only_state(result: dict[str, Any]) -> dict[str, Any]:

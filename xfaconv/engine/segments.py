@@ -79,6 +79,17 @@ class Segmentation:
         """Steps that the network runs in each segment, the warm-up included."""
         return self.stop - self.read_start
 
+    def holding(self, steps: IntArray | None) -> NDArray[np.bool_]:
+        """Mark the segments that are run for some steps, in a chain those before them, too; all for None."""
+        needed = np.ones(len(self), dtype=bool)
+        if steps is None:
+            return needed
+        needed[:] = False
+        needed[np.searchsorted(self.stop, np.unique(steps), side="right")] = True
+        for number in range(len(self) - 1, 0, -1):
+            needed[number - 1] |= needed[number] and self.continues[number]
+        return needed
+
 
 def cut(index: IntArray, spans: Sequence[slice], *, segment: int, warmup: int, mode: Mode = "windowed") -> Segmentation:
     """Cut a time axis into segments that belong to one block of absolute time and to one span without a gap.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The name is not in the consolidated metadata: readers of a half-written store do not see it.
 _MARKS = "_xfaconv_written"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
-_IDENTIFYING = ("model", "weights_sha256", "grid", "segment", "warmup", "mode", "missing_values", "normalisation")
+_IDENTIFYING = ("model", "weights_sha256", "grid", "segment", "warmup", "run_mode", "missing_values", "normalisation")
 
 
 def write_zarr(

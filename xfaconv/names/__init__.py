@@ -2,6 +2,7 @@
 
 from xfaconv.names.coordinates import (
     FoundCoordinate,
+    axis_values,
     candidates,
     find_coordinate,
     find_dimension,
@@ -15,6 +16,7 @@ from xfaconv.names.variables import FoundVariable, find_variable, recognise_vari
 __all__ = [
     "FoundCoordinate",
     "FoundVariable",
+    "axis_values",
     "candidates",
     "find_coordinate",
     "find_dimension",

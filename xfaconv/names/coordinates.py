@@ -16,6 +16,7 @@ from xfaconv.names.units import parse_units, spelled_as
 
 Data = xr.Dataset | xr.DataArray
 CF_ATTRIBUTES, KNOWN_NAME, DATES = RULES = ("CF attributes", "known name", "dates")
+_HORIZONTAL = ("latitude", "longitude")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def candidates(data: Data, role: str) -> dict[str, str]:
     ({'rows': 'CF attributes'}, {'lons': 'known name'})
     """
     known, out = known_names(role), {}
-    every = isinstance(data, xr.Dataset) and role in ("latitude", "longitude")
+    every = isinstance(data, xr.Dataset) and role in _HORIZONTAL
     variables = data.variables if every else {name: data[name].variable for name in data.coords}
     for name, variable in variables.items():
         if _states(variable.attrs, role, str(name)) or (role == "level" and _is_pressure(variable)):
@@ -125,7 +126,8 @@ def find_dimension(data: Data, role: str) -> Hashable | None:
     Returns
     -------
     hashable or None
-        Name of the dimension; None where there is none. Time is also what holds dates, whatever it is called.
+        Name of the dimension; None where there is none. Time is also what holds dates, and latitude and longitude are
+        also the dimensions along which their only coordinates lie, whatever they are called.
 
     Examples
     --------
@@ -135,7 +137,46 @@ def find_dimension(data: Data, role: str) -> Hashable | None:
     """
     found = candidates(data, role)
     dims = [dim for dim in data.dims if str(dim) in found]
+    if not dims and role in _HORIZONTAL:
+        # Latitude along a dimension of another name, such as lat(y); points in a row have both along one dimension.
+        along = {other: _dims_of(data, other, found if other == role else None) for other in _HORIZONTAL}
+        only = along[role] - set().union(*(along[other] for other in _HORIZONTAL if other != role))
+        return next(iter(only)) if len(along[role]) == len(only) == 1 else None
     return min(dims, key=lambda dim: RULES.index(found[str(dim)]), default=None)
+
+
+def _dims_of(data: Data, role: str, found: dict[str, str] | None = None) -> set[Hashable]:
+    """Dimensions of the one-dimensional coordinates of a role."""
+    names = candidates(data, role) if found is None else found
+    return {data[name].dims[0] for name in names if name in data.coords and data[name].ndim == 1}
+
+
+def axis_values(data: Data, role: str) -> xr.DataArray | None:
+    """Find the coordinate along the dimension that is latitude or longitude, whatever the dimension is called.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        Any dimensions.
+    role : {"latitude", "longitude"}
+        What is asked for.
+
+    Returns
+    -------
+    DataArray or None
+        The coordinate; None where there is none.
+
+    Examples
+    --------
+    >>> da = xr.DataArray([0.0, 0.0], {"lat": ("y", [30.0, 40.0])}, ("y",))
+    >>> find_dimension(da, "latitude"), axis_values(da, "latitude").values.tolist()
+    ('y', [30.0, 40.0])
+    """
+    dim, found = find_dimension(data, role), candidates(data, role)
+    names = [name for name in found if name in data.coords and data[name].dims == (dim,)]
+    # The coordinate of the dimension itself goes before others along it.
+    best = min(names, key=lambda name: (name != dim, RULES.index(found[name])), default=None)
+    return None if best is None else data[best]
 
 
 def find_coordinate(data: Data, role: str) -> FoundCoordinate | None:

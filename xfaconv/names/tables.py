@@ -36,6 +36,10 @@ class Entry:
         GRIB parameter numbers.
     opposite : str or None
         Variable that is the same with the other sign.
+    rate : str or None
+        Variable that this one accumulates.
+    never_negative : bool
+        Whether the variable has no negative values.
     when : Mapping
         A name that is this variable only if an attribute has a value.
     anomalies : frozenset of str
@@ -52,6 +56,8 @@ class Entry:
     height: float | None = None
     parameters: frozenset[int] = frozenset()
     opposite: str | None = None
+    rate: str | None = None
+    never_negative: bool = False
     when: Mapping[str, str] = field(default_factory=dict)
     anomalies: frozenset[str] = frozenset()
 
@@ -87,6 +93,8 @@ def entries() -> dict[str, Entry]:
                 height=row.get("height"),
                 parameters=_as_set(row.get("param")),
                 opposite=row.get("opposite"),
+                rate=row.get("rate"),
+                never_negative=row.get("never_negative", False),
                 when=row.get("when", {}),
                 anomalies=_as_set(row.get("anomalies")),
             )

@@ -91,7 +91,7 @@ def parse_units(text: str) -> pint.Unit | None:
         # udunits writes powers as m2 or s-1; pint wants two stars
         squeezed = " ".join(text.split()).replace("·", " ")
         powered = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)(?![\w*])", r"**\1", squeezed)
-        if not re.fullmatch(r"[A-Za-z0-9 %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
+        if not re.fullmatch(r"[A-Za-z0-9_ %*/^()+\-.]+", powered) or not re.search("[A-Za-z%]", powered):
             return None
         return _registry().Unit(powered)
     except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
@@ -154,10 +154,69 @@ def conversion(variable: str, found: str | None, wanted: str, entry: Entry | Non
         special = _water(variable, source, goal, str(found), wanted, step)
     elif kind == "column" and is_depth(source) and is_depth(goal):
         special = _as_water(source, goal, str(found), wanted)
+    elif _is(source, "J/m**2") and _is(goal, "W/m**2"):
+        special = _accumulated(variable, source, goal, str(found), wanted, step)
     if special is not None:
         return special
     what = f"variable {variable!r} has units that are not those of the model's variable"
-    raise UnitsError(what, expected=wanted, found=str(found), fix=_fix(variable, source, goal, wanted))
+    fix = f"ds[{variable!r}].attrs['units'] = ...  # the true units; or choose another variable with variables={{...}}"
+    raise UnitsError(what, expected=wanted, found=str(found), fix=fix)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that would correct values in wrong units: ``value * factor + offset``.
+
+    Parameters
+    ----------
+    factor, offset : float
+        The change, of which one alone is made.
+    words : str
+        What the values are if it is the right one, "" where the change says it.
+    """
+
+    factor: float = 1.0
+    offset: float = 0.0
+    words: str = ""
+
+    def describe(self) -> str:
+        """Write it as code that follows a value.
+
+        Examples
+        --------
+        >>> Change(offset=273.15).describe(), Change(-24).describe(), Change(1e-3).describe()
+        ('+ 273.15', '* -24', '/ 1000')
+        """
+        if self.offset:
+            return f"{'+' if self.offset > 0 else '-'} {abs(self.offset):g}"
+        return f"* {self.factor:.7g}" if abs(self.factor) >= 1 else f"/ {1 / self.factor:.7g}"
+
+
+def likely_changes(kind: str, units: str) -> tuple[Change, ...]:
+    """List the changes that would correct mistakes that people make.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the variable in the table.
+    units : str
+        Units that the values should be in.
+
+    Returns
+    -------
+    tuple of Change
+
+    Examples
+    --------
+    >>> [change.describe() for change in likely_changes("water", "m") if change.words][:2]
+    ['* 24', '* 8']
+    """
+    table, unit = read_table("units"), parse_units(units)
+    likes = [like for like in ("K", "m/s") if unit is not None and _is(unit, like)]
+    offsets = table["offsets"].get("".join(likes), ())
+    factors = table["factors"].get(kind or "".join(likes), table["factors"]["other"])
+    changes = [Change(sign * factor, words=words) for factor, words in factors.items() for sign in (1, -1)]
+    return (*(Change(offset=offset) for offset in offsets), *(change for change in changes if change.factor != 1))
 
 
 def check_units(variable: str, found: str | None, wanted: str, kind: str | None = None) -> pint.Unit:
@@ -196,15 +255,6 @@ def check_units(variable: str, found: str | None, wanted: str, kind: str | None 
     return unit
 
 
-def _fix(variable: str, source: pint.Unit, goal: pint.Unit, wanted: str) -> str:
-    if _is(source, "J/m**2") and _is(goal, "W/m**2"):
-        return (
-            f"ds[{variable!r}] = (ds[{variable!r}] / seconds).assign_attrs(units={wanted!r})"
-            "  # seconds over which the energy was accumulated, 3600 for hourly ERA5"
-        )
-    return f"ds[{variable!r}].attrs['units'] = ...  # the true units; or choose another variable with variables={{...}}"
-
-
 def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -> Conversion | None:
     """Height [m] and geopotential [m2 s-2] differ by standard gravity, and the units say which is which."""
     metres, potential = "m", "m**2/s**2"
@@ -218,6 +268,18 @@ def _geopotential(source: pint.Unit, goal: pint.Unit, found: str, wanted: str) -
 def is_depth(unit: pint.Unit) -> bool:
     """Whether units are a depth of water or its mass per area."""
     return _is(unit, "m") or _is(unit, "kg/m**2")
+
+
+def is_amount(units: str) -> bool:
+    """Whether units are those of what is added up over a step: water, or energy per area.
+
+    Examples
+    --------
+    >>> is_amount("mm"), is_amount("J m-2"), is_amount("mm/day"), is_amount("K")
+    (True, True, False, False)
+    """
+    unit = parse_units(units)
+    return unit is not None and (is_depth(unit) or _is(unit, "J/m**2"))
 
 
 def _to_metres(unit: pint.Unit) -> float:
@@ -249,6 +311,21 @@ def _water(
         return Conversion(change.factor * seconds, 0.0, f"{change.note}, summed over {step}")
     is_, reads, sign = ("a rate", "an amount", "*") if from_rate else ("an amount", "a rate", "/")
     what = f"variable {variable!r} is {is_} and the model reads {reads}: the time over which it is summed is not known"
-    fix = f"ds[{variable!r}] = (ds[{variable!r}] {sign} seconds * {change.factor:g}).assign_attrs(units={wanted!r})"
+    length = seconds or 86400
+    fix = f"ds[{variable!r}] = (ds[{variable!r}] {sign} {length} * {change.factor:g}).assign_attrs(units={wanted!r})"
     fix += "  # seconds of the sum, 86400 for daily totals"
+    raise UnitsError(what, expected=wanted, found=f"{found}, step {step or 'unknown'}", fix=fix)
+
+
+def _accumulated(
+    variable: str, source: pint.Unit, goal: pint.Unit, found: str, wanted: str, step: str | None
+) -> Conversion:
+    """Divide an accumulated flux by the seconds of a step; those of a month are a day's in ERA5, or a month's."""
+    factor = _linear(source, _registry().Unit("J/m**2"))[0] * _linear(_registry().Unit("W/m**2"), goal)[0]
+    seconds = STEP_SECONDS.get(step or "")
+    if seconds is not None:
+        return Conversion(factor / seconds, 0.0, f"{found} to {wanted}, accumulated over {step}")
+    what = f"variable {variable!r} is accumulated: the time over which it is summed is not known"
+    fix = f"ds[{variable!r}] = (ds[{variable!r}] / 86400 * {factor:g}).assign_attrs(units={wanted!r})"
+    fix += "  # seconds of the sum, 86400 in ERA5's monthly means"
     raise UnitsError(what, expected=wanted, found=f"{found}, step {step or 'unknown'}", fix=fix)

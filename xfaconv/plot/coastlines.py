@@ -7,7 +7,7 @@ from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 from zipfile import BadZipFile
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cartopy.mpl.feature_artist import FeatureArtist
     from cartopy.mpl.geoaxes import GeoAxes
 
-Resolution = Literal["110m", "50m", "10m"]
 _TIMEOUT_SECONDS = 30
 _FOLDER = Path(__file__).parent / "naturalearth"
 _LAYERS = {

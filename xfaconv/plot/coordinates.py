@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xfaconv.errors import ArgumentError, CoordinateError, GridError, TimeError
 from xfaconv.grid import Grid
-from xfaconv.names import find_dimension
+from xfaconv.names import axis_values, find_dimension
 
 # Degrees that differ by less are the same: single precision keeps longitudes to 3e-5, text files often to 1e-3.
 SAME = 1e-3
@@ -92,7 +92,8 @@ def _dimension(data: xr.DataArray, role: str, what: str) -> Hashable:
             fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
         )
     name = find_dimension(data, role)
-    if name is None or name not in data.coords:
+    valued = name in data.coords if role == "time" else axis_values(data, role) is not None
+    if name is None or not valued:
         error, purpose = (TimeError, "over time") if role == "time" else (CoordinateError, "on a map")
         raise error(
             f"{what} has no {role} coordinate along a dimension, so it cannot be drawn {purpose}",
@@ -194,6 +195,10 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
     ((0.0, 10.0), (175.0, 180.0, 185.0))
     """
     latitude, longitude = horizontal_dimensions(data)
+    for dim, role in ((latitude, "latitude"), (longitude, "longitude")):
+        values = axis_values(data, role)
+        if values is not None and values.name != dim:
+            data = data.assign_coords({dim: values.variable})
     degrees = np.asarray(data[longitude].values, dtype=np.float64)
     rows = np.argsort(np.asarray(data[latitude].to_numpy(), dtype=np.float64), kind="stable")
     order, eastward = _eastward(degrees)

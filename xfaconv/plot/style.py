@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cartopy import crs as ccrs
     from matplotlib.figure import Figure
 
-    from xfaconv.plot.coastlines import Resolution
     from xfaconv.plot.projections import Extent
 
 MapKind = Literal["pcolormesh", "contourf"]
@@ -35,6 +34,7 @@ DIVERGING = "RdBu_r"
 INK = "0.15"
 FAINT = "0.35"
 COASTLINE = "0.25"
+Resolution = Literal["110m", "50m", "10m"]
 MISSING = "0.88"
 POSITIVE = "#b2182b"
 NEGATIVE = "#2166ac"
@@ -208,6 +208,8 @@ class Style:
         Passed to the colour bar.
     subplot_kws : mapping
         Passed to the axes.
+    extra : mapping
+        Further keywords of the user, passed to matplotlib.
     """
 
     title: str | None = None
@@ -405,14 +407,16 @@ def _with_shared(text: str, style: Style, further: str) -> str:
     own = {name.strip() for names, _, _ in _entries(text) for name in names.split(",")}
     added = []
     for name, kind, body in entries:
+        if name == "extra":
+            continue
         default = getattr(style, name)
         ending = ", optional" if default is None else f", default {default!r}"
         added += [] if name in own else [f"{name} : {kind}{ending}\n{body}"]
     added.append(f"**{further}\n    Passed to matplotlib.")
     section = _PARAMETERS.search(text)
     if section is None:
-        return "\n".join([text, "", "Parameters", "----------", *added])
-    return "\n".join([text[: section.end()], *added]) + text[section.end() :]
+        return "\n".join([text, "", "Parameters", "----------", *added, ""])
+    return "\n".join([text[: section.end()], *added]) + text[section.end() :] + "\n"
 
 
 # The section of parameters up to the line before the next section, and each entry in it.

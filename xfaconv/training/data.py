@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
@@ -23,9 +22,6 @@ from xfaconv.grid import Grid
 from xfaconv.models import Model
 from xfaconv.options import get_options
 from xfaconv.specs import VariableSpec
-
-if TYPE_CHECKING:
-    from xfaconv.training.recipes import Recipe
 
 HARMONICS = 2
 # Windows are blended when they start less than half a month of the year apart.
@@ -107,7 +103,7 @@ class WindowSource:
                 "the record is too short to train on",
                 expected=f"at least {length} steps without a gap",
                 found=f"{longest} steps",
-                fix="use a longer record, or a smaller window= and smaller leads",
+                fix="window=4, leads=(0, 1)  # or a longer record",
             )
         return starts
 
@@ -316,42 +312,6 @@ def training_data(
     return TrainingData(variables, tuple(fields), axis, grid, climatology, train, test)
 
 
-def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
-    """Read the data of a recipe into memory.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What to read.
-    folder : Path
-        Folder of the data.
-
-    Returns
-    -------
-    TrainingData
-
-    Raises
-    ------
-    VariableError
-        If the files are not there.
-    """
-    files = sorted(folder.glob(recipe.files))
-    if not files:
-        raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
-    one_after_another: dict[str, Any] = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
-    with xr.open_mfdataset(files, **one_after_another, coords="minimal", compat="override") as ds:
-        conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
-        conformed = replace(conformed, data=conformed.data.compute())
-    train, test = (_between(conformed.time, *years) for years in (recipe.train, recipe.test))
-    return training_data(conformed, recipe.variables, train, test, recipe.harmonics)
-
-
-def _between(axis: TimeAxis, first: str, last: str) -> slice:
-    """Positions from a first to a last date, to the day or the month, both included."""
-    inside = np.flatnonzero((axis.values >= np.datetime64(first)) & (axis.values < np.datetime64(last) + 1))
-    return slice(int(inside[0]), int(inside[-1]) + 1)
-
-
 def user_data(
     ds: xr.Dataset, start: Model | None, variables: Sequence[str] | None, validation: float, length: int
 ) -> TrainingData:
@@ -390,7 +350,9 @@ def user_data(
         conformed = adapt(found, target, regrid=None, climatology=None)
     if "member" in conformed.data.dims:
         raise ArgumentError(
-            "fit takes one member", found=f"{conformed.data.sizes['member']} members", fix="fit(ds.isel(number=0))"
+            "fit takes one member",
+            found=f"{conformed.data.sizes['member']} members",
+            fix=f"ds = ds.isel({conformed.labels.names['member']}=0)",
         )
     steps, held = len(conformed.time), round(validation * len(conformed.time))
     train = slice(0, steps - held)
@@ -399,14 +361,14 @@ def user_data(
             "the record is too short to train on",
             expected=f"more than {length} steps besides the {held} that are held back",
             found=f"{steps} steps",
-            fix="a smaller window=, smaller leads=, or validation=0",
+            fix="validation=0  # or a smaller window= and smaller leads=, or a longer record",
         )
     if validation and held < length:
         raise TimeError(
             "what is held back is too short to validate on",
             expected=f"at least {length} steps, a window and its longest lead",
             found=f"{held} of {steps} steps",
-            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}, a smaller window=, or validation=0",
+            fix=f"validation={min(0.5, np.ceil(100 * length / steps) / 100):.2f}  # or 0, or a smaller window=",
         )
     test = slice(train.stop + min(length, max(held - length, 0)), steps)
     data = training_data(conformed, target.variables, train, test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from xfaconv.arguments import Rule, check_arguments, check_rules
+from xfaconv.arguments import Rule, check_arguments, check_rules, known_arguments
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
@@ -39,6 +41,7 @@ _RULES: Mapping[str, Rule] = {
 }  # fmt: skip
 
 
+@known_arguments
 def fit(
     ds: xr.Dataset,
     model: str | PathLike[str] | Model | None = None,
@@ -143,13 +146,13 @@ def fit(
     check_rules({"mixed_precision": mixed_precision, "objective": objective}, _RULES)
     if patience is not None and not validation:
         raise ArgumentError(
-            "patience needs years held back", found="validation=0", fix="validation=0.2, or patience=None"
+            "patience needs years held back", found="validation=0", fix="validation=0.2  # or patience=None"
         )
     start = None if model is None else (model if isinstance(model, Model) else load_model(model))
     for own, value in (("variables", variables), ("network", network)):
         if start is not None and value is not None:
             raise ArgumentError(
-                f"{own} is the model's own and cannot be chosen for it", fix=f"fit(ds, {own}=...) without model="
+                f"{own} is the model's own and cannot be chosen for it", fix=f"{own}=None  # or model=None"
             )
     wanted = objective or Objective(warm_steps=min(4, window - 1))
     length = window + max(start.card.network.leads if start else leads)
@@ -209,11 +212,31 @@ def _network_errors(changes: dict[str, Any] | None) -> Iterator[None]:
     try:
         yield
     except (ModelFileError, TypeError, ValueError, RuntimeError, ArithmeticError, KeyError) as problem:
+        said = problem.problem if isinstance(problem, ModelFileError) else str(problem)
+        wanted = problem.expected if isinstance(problem, ModelFileError) else None
+        blamed = re.search(r"network\.(\w+)", said)
         raise ArgumentError(
             "no network can be built of these entries",
-            found=f"{changes}: {problem}"[:500],
-            fix="network={'hidden': 32}",
+            expected=wanted,
+            found=f"{changes}: {said}"[:500],
+            fix=f"network={_entries_that_fit(changes or {}, blamed[1] if blamed else None)}",
         ) from problem
+
+
+def _entries_that_fit(changes: dict[str, Any], blamed: str | None) -> dict[str, Any]:
+    """Put the default in place of the entry that is to blame, or of each with which no network can be built."""
+    usual = NetworkSpec(variables=2)
+    kept: dict[str, Any] = {}
+    for name, value in changes.items():
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                build_network(replace(usual, **{**kept, name: value}), "1D")
+            good = name != blamed
+        except Exception:  # noqa: BLE001 - whatever torch says of it
+            good = False
+        kept[name] = value if good else getattr(usual, name)
+    return kept
 
 
 def _new_network(

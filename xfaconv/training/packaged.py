@@ -17,11 +17,11 @@ from xfaconv.models.registry import MODELS
 from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.specs import ModelCard, NetworkSpec
-from xfaconv.training.data import TrainingData, recipe_data
+from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import forecast_skill, hidden_skill, linear_answer, one_step_skill, without_attention
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
-from xfaconv.training.recipes import Recipe, read_recipes
+from xfaconv.training.recipes import Recipe, read_recipes, recipe_data
 
 _BASE_POINTS = ((0.0, 220.0), (65.0, 340.0), (45.0, 190.0), (20.0, 75.0), (-60.0, 240.0), (10.0, 120.0))
 
@@ -208,7 +208,7 @@ def _base_points(grid: Grid) -> list[tuple[int, int]]:
     return [nearest_cell(grid, *point) for point in _BASE_POINTS]
 
 
-def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path) -> Model:
+def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path, options: str = "") -> Model:
     """Measure a trained network and make the model with its card.
 
     Parameters
@@ -221,12 +221,14 @@ def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path) -> 
         The trained network.
     work : Path
         Folder with the control's measurements, where it was trained.
+    options : str
+        Arguments of the command after the name of the recipe, for the card.
 
     Returns
     -------
     Model
     """
-    command, measured = f"python -m xfaconv.training.packaged {recipe.name} --data ../shared/data", recipe.measured
+    command, measured = f"python -m xfaconv.training.packaged {recipe.name} {options}".strip(), recipe.measured
     metrics: dict[str, Any] = {
         "command": command,
         **measure(recipe, data, network),
@@ -280,7 +282,8 @@ def main(words: Sequence[str] | None = None) -> None:
         (arguments.work / f"{recipe.name}-control.json").write_text(compared, encoding="utf-8")
         return
     network = train_recipe(recipe, data, arguments.work)
-    finish(recipe, data, network, arguments.work).save(arguments.out / f"{recipe.name}.safetensors")
+    options = f"--data {arguments.data}" + (f" --recipes {arguments.recipes}" if arguments.recipes else "")
+    finish(recipe, data, network, arguments.work, options).save(arguments.out / f"{recipe.name}.safetensors")
 
 
 if __name__ == "__main__":

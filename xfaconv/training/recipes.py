@@ -9,10 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import xarray as xr
 import yaml
 
-from xfaconv.errors import ArgumentError
-from xfaconv.specs import NetworkSpec, VariableSpec
+from xfaconv.adapt import TimeAxis, adapt
+from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.specs import InputSpec, NetworkSpec, VariableSpec
+from xfaconv.training.data import TrainingData, training_data
 from xfaconv.training.loop import Schedule
 from xfaconv.training.objective import Objective
 
@@ -246,6 +250,42 @@ def read_recipes(file: Path | None = None) -> dict[str, Recipe]:
     """
     text = (file or resources.files("xfaconv.training").joinpath("recipes.yaml")).read_text(encoding="utf-8")
     return {name: read_recipe(name, entry) for name, entry in yaml.safe_load(text)["recipes"].items()}
+
+
+def recipe_data(recipe: Recipe, folder: Path) -> TrainingData:
+    """Read the data of a recipe into memory.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to read.
+    folder : Path
+        Folder of the data.
+
+    Returns
+    -------
+    TrainingData
+
+    Raises
+    ------
+    VariableError
+        If the files are not there.
+    """
+    files = sorted(folder.glob(recipe.files))
+    if not files:
+        raise VariableError(f"no training data {recipe.files} in {folder}", fix="pass --data FOLDER")
+    one_after_another: dict[str, Any] = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
+    with xr.open_mfdataset(files, **one_after_another, coords="minimal", compat="override") as ds:
+        conformed = adapt(ds, InputSpec(recipe.variables, step=recipe.step), regrid=None, climatology=None)
+        conformed = replace(conformed, data=conformed.data.compute())
+    train, test = (_between(conformed.time, *years) for years in (recipe.train, recipe.test))
+    return training_data(conformed, recipe.variables, train, test, recipe.harmonics)
+
+
+def _between(axis: TimeAxis, first: str, last: str) -> slice:
+    """Positions from a first to a last date, to the day or the month, both included."""
+    inside = np.flatnonzero((axis.values >= np.datetime64(first)) & (axis.values < np.datetime64(last) + 1))
+    return slice(int(inside[0]), int(inside[-1]) + 1)
 
 
 RECIPES = read_recipes()

@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area, distance_from
-from xfaconv.analysis.explanation.network_probe import cut_windows, density, find_target, gradients
+from xfaconv.analysis.explanation.network_probe import GRADIENT_RUNS, cut_windows, density, find_target, gradients
 from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season, covered, season_months, season_name, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
 from xfaconv.engine.api import attention_of, conformed_of
 from xfaconv.engine.prepare import prepare
 from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.grid import nearest_cell
 
 # Around the base point every field correlates with itself and every network attends: that is no teleconnection.
 _NEAR = 15.0
@@ -44,7 +45,7 @@ def teleconnection(
     base_point : (latitude, longitude)
         The place [degrees].
     variable : str, optional
-        The model's name of the variable that is correlated. Default: the model's first.
+        The model's name of the variable that is correlated. Default: the model's first that has values there.
     lag : int
         Steps by which the field comes before the base point in the correlation; negative: after it. Attention has no
         lag: its map is the same for any.
@@ -58,7 +59,8 @@ def teleconnection(
     alpha : float
         False discovery rate over the domain.
     **arguments
-        Of `xfaconv.attention`.
+        Of `xfaconv.attention`. ``time`` chooses the steps whose attention is averaged; the correlation is that of the
+        whole record.
 
     Returns
     -------
@@ -74,6 +76,8 @@ def teleconnection(
     ------
     VariableError
         If the model has no such variable.
+    MissingDataError
+        If the variable has no values at the base point, such as sea surface temperature on land.
     TimeError
         If no step of the season has its whole warm-up inside the data.
     XFaconvError
@@ -90,10 +94,13 @@ def teleconnection(
     ready = prepare(ds, arguments)
     fields = conformed_of(ready)
     names = [str(name) for name in fields.data_vars]
-    chosen = names[0] if variable is None else variable
+    cell = nearest_cell(ready.grid, *point)
+    with_values = [name for name in names if not ready.lacks_values(name)[cell]] if variable is None else []
+    chosen = next(iter(with_values or names)) if variable is None else variable
     if chosen not in names:
         fix = f"variable='{names[0]}'"
         raise VariableError(f"the model has no variable '{chosen}'", expected=", ".join(names), fix=fix)
+    ready.require_values(chosen, cell)
     # First, because it is cheap and refuses what cannot be used: the network has not run by then.
     correlated = correlation_map(
         fields[chosen],
@@ -106,6 +113,8 @@ def teleconnection(
         alpha=alpha,
         deseasonalise=False,
     )
+    if ready.cold is not None:
+        raise ready.cold
     maps = attention_of(ready, *point)
     time = str(maps["full_warmup"].dims[0])
     warm = np.asarray(maps["full_warmup"].values, dtype=bool)
@@ -160,7 +169,7 @@ def influence(
     lag : int, sequence of int, or None
         Steps before the target. None: all together, the root of the sum of squares over the window.
     samples : int, optional
-        Number of times. Default: the last step of each of the model's segments.
+        Number of times. Default: the last step of each of the model's segments, or each step of ``time``.
     season : str or sequence of int, optional
         Season of the target.
     **arguments
@@ -191,6 +200,8 @@ def influence(
         raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     wanted = find_target(windows.model, target)
+    if wanted.kind == "forecast":
+        windows.ready.require_values(target[0], windows.cell)
     derivative = gradients(windows, wanted)
     longest = derivative.sizes["step"] - 1
     lags = [] if lag is None else [lag] if isinstance(lag, int) else [int(step) for step in lag]
@@ -219,4 +230,4 @@ def influence(
         # The embedding is of the whole domain: a place among its attributes would be drawn as a star.
         out.attrs["base_latitude"] = float(windows.grid.latitude[windows.cell[0]])
         out.attrs["base_longitude"] = float(windows.grid.longitude[windows.cell[1]])
-    return windows.finished(out.to_dataset())["influence"]
+    return windows.finished(out.to_dataset(), "influence", GRADIENT_RUNS)["influence"]

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.explanation.network_probe import (
+    GRADIENT_RUNS,
     Target,
     Windows,
     attention_maps,
@@ -18,11 +19,13 @@ from xfaconv.analysis.explanation.network_probe import (
     density,
     gradients,
 )
-from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes
+from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes, runs_to_hide
 from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
 from xfaconv.arguments import Arguments, Place, check_rules, is_whole, shared_arguments
+from xfaconv.engine.dates import show_date
+from xfaconv.errors import TimeError
 
 # Pass marks, fixed before any model was looked at.
 LEAST_GAIN_ERRORS = 2.0
@@ -37,6 +40,7 @@ CASCADE = (
 )
 # A Fourier transform takes at most so many steps around the samples: 1,024 daily maps of 2.5 degrees are 43 MB each.
 _SURROGATE_STEPS = 1024
+_LEAST_SAMPLES = 3
 _ERRORS = {"long_name": "mean over times in standard errors", "units": "1"}
 
 Verdict = tuple[bool, str]
@@ -348,6 +352,18 @@ def _claim(faithful: float, skilful: float, learned: float, data: float, gradien
     )
 
 
+def _require_several(windows: Windows) -> None:
+    """Refuse dates that leave too few windows for standard errors."""
+    count = windows.fields.sizes["time"]
+    if windows.ready.steps is None or count >= _LEAST_SAMPLES:
+        return
+    stamps, step = windows.ready.conformed.time.values, int(windows.ready.steps[-1])
+    first, last = (show_date(stamps[place]) for place in (max(step - 4, 0), min(step + 4, len(stamps) - 1)))
+    expected = f"at least {_LEAST_SAMPLES} steps with a whole window, for standard errors"
+    fix = f"time=slice('{first}', '{last}')"
+    raise TimeError("time= leaves too few steps", expected=expected, found=str(count), fix=fix)
+
+
 @shared_arguments
 def check_attention(
     ds: xr.Dataset,
@@ -378,8 +394,8 @@ def check_attention(
     Returns
     -------
     Dataset
-        ``passed`` and ``verdict`` along ``check`` (faithfulness, skill, parameters, data, gradients), ``claim`` in
-        words, and what the checks measured: ``deletion``, ``insertion``, ``effect``, ``skill``, ``attention``,
+        ``claim`` in words, ``passed`` and ``verdict`` along ``check`` (faithfulness, skill, parameters, data,
+        gradients), and what the checks measured: ``deletion``, ``insertion``, ``effect``, ``skill``, ``attention``,
         ``parameter_similarity``, ``data_similarity``, ``gradient_agreement``. ``insertion`` is measured for attention,
         least and random alone, and NaN for the simple orders. Lazy if the data are: compute the whole once, since
         everything that is asked of a lazy report runs all checks again. Each time costs about 130 runs of the
@@ -400,9 +416,11 @@ def check_attention(
     >>> report = check_attention(ds, (0, -140)).compute()  # doctest: +SKIP
     >>> print(report.claim.item())  # doctest: +SKIP
     """
-    enough = (lambda value: is_whole(value, 3), "a whole number from 3, for standard errors", "4")
+    expected = f"a whole number from {_LEAST_SAMPLES}, for standard errors"
+    enough = (lambda value: is_whole(value, _LEAST_SAMPLES), expected, "4")
     check_rules({"samples": samples}, {"samples": enough})
     windows = cut_windows(ds, base_point, samples=samples, season=season, **arguments)
+    _require_several(windows)
     faithful = check_faithfulness(windows, seed=seed)
     parts = {
         "faithfulness": faithful,
@@ -420,6 +438,7 @@ def check_attention(
     out["data_similarity"] = parts["data"].mean_similarity
     out["gradient_agreement"] = parts["gradients"].agreement
     out["claim"] = with_verdict(xr.Dataset(), [part["passed"] for part in parts.values()], _claim).verdict
+    measured = [name for name in out.data_vars if name not in ("claim", "passed", "verdict")]
     out.attrs = {
         "base_latitude": float(windows.grid.latitude[windows.cell[0]]),
         "base_longitude": float(windows.grid.longitude[windows.cell[1]]),
@@ -427,4 +446,6 @@ def check_attention(
         "weights_sha256": windows.model.sha256,
         "seed": seed,
     }
-    return windows.finished(out)
+    # Maps of the weights as they are and of each stage of shuffled ones, of surrogates twice, and the gradients.
+    runs = runs_to_hide(windows.grid, windows.cell) + 1 + len(CASCADE) + 2 + 1 + GRADIENT_RUNS
+    return windows.finished(out[["claim", "passed", "verdict", *measured]], "check_attention", runs)

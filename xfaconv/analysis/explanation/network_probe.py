@@ -14,11 +14,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area
-from xfaconv.analysis.statistics.seasons import Season, spread_evenly, steps_of_season
+from xfaconv.analysis.statistics.seasons import Season, in_season, spread_evenly, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
+from xfaconv.engine.api import in_memory
 from xfaconv.engine.choice import require_ability
+from xfaconv.engine.dates import lacking_warmup, show_date
 from xfaconv.engine.prepare import Prepared, prepare
-from xfaconv.errors import ArgumentError
+from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
 
@@ -34,6 +36,8 @@ _LOCK = threading.Lock()
 _NETWORKS: OrderedDict[str, Any] = OrderedDict()
 # What the clock of a window holds of each step.
 _CLOCK = ("year_phase", "day_phase", "index")
+# A backward pass costs about twice a forward one.
+GRADIENT_RUNS = 3
 _WINDOW = ("step", "variable", "latitude", "longitude")
 
 
@@ -68,12 +72,29 @@ class Windows:
         """The grid that the network runs on."""
         return self.ready.grid
 
-    def finished(self, data: xr.Dataset) -> xr.Dataset:
-        """Give maps the user's names and directions; compute at once where the user's data are in memory."""
+    def finished(self, data: xr.Dataset, call: str, runs: int) -> xr.Dataset:
+        """Give maps the user's names and directions; compute at once where the user's data are in memory.
+
+        Parameters
+        ----------
+        data : Dataset
+            Lazy results.
+        call : str
+            Name of the function that asks.
+        runs : int
+            Runs of the network in each window, for what is said beforehand of a long call.
+
+        Returns
+        -------
+        Dataset
+        """
         labels = self.ready.conformed.labels
         restored = {name: _restore_map(labels, values) for name, values in data.data_vars.items()}
         found = xr.Dataset(restored, attrs=data.attrs)
-        return found if self.ready.lazy else found.compute(scheduler="synchronous")
+        if self.ready.lazy:
+            return found
+        windows, steps = self.fields.sizes["time"], self.fields.sizes["step"]
+        return in_memory(self.ready, found, call, windows * runs, windows * runs * steps)
 
 
 def _restore_map(labels: Any, values: xr.DataArray) -> xr.DataArray:
@@ -85,15 +106,20 @@ def _restore_map(labels: Any, values: xr.DataArray) -> xr.DataArray:
 
 
 def _ends(ready: Prepared, length: int, season: Season) -> NDArray[np.int64]:
-    """Positions that end a whole window without a gap, at steps where the network attends."""
+    """Positions that end a whole window without a gap, at steps that are asked for and where the network attends."""
     time = ready.conformed.time
     whole = np.zeros(len(time.index), dtype=bool)
     for span in time.spans:
         whole[span.start + length - 1 : span.stop] = True
     whole &= time.index % max(ready.model.card.network.attention_every, 1) == 0
     stamps = xr.DataArray(time.values, dims="time", name="time")
+    if not whole.any():
+        raise lacking_warmup(stamps, [span.stop - span.start for span in time.spans], length - 1)
     among = f"that ends a whole window of {length} steps without a gap"
-    return np.flatnonzero(steps_of_season(stamps, season, whole, among=among))
+    if (in_season(stamps, season) & whole).any() and not (whole & ready.asked).any():
+        near = show_date(time.values[whole][np.abs(np.flatnonzero(whole) - np.flatnonzero(ready.asked)[0]).argmin()])
+        raise TimeError(f"time= has no step {among}", found=f"the nearest is {near}", fix=f"time='{near}'")
+    return np.flatnonzero(steps_of_season(stamps, season, whole & ready.asked, among=among))
 
 
 @shared_arguments
@@ -115,7 +141,7 @@ def cut_windows(
     base_point : (latitude, longitude), optional
         The place [degrees]; None takes the middle of the domain, for targets without a place.
     samples : int, optional
-        Number of windows, spread evenly. Default: one for each of the model's segments.
+        Number of windows, spread evenly. Default: one for each of the model's segments, or each step of ``time``.
     season : str or sequence of int, optional
         Season of the last step.
     needs_attention : bool
@@ -148,14 +174,16 @@ def windows_of(
     """Cut windows of data that are prepared: see `cut_windows`."""
     check_arguments(samples=samples)
     if ready.members is not None:
-        raise ArgumentError("checks take one member", found=f"{ready.members} members", fix="ds.isel(number=0)")
+        member = ready.conformed.labels.names["member"]
+        fix = f"ds = ds.isel({member}=0)"
+        raise ArgumentError("checks take one member", found=f"{ready.members} members", fix=fix)
     grid = ready.grid
     middle = grid.latitude[grid.shape[0] // 2], grid.longitude[grid.shape[1] // 2]
     cell = nearest_cell(grid, *(middle if base_point is None else as_place(base_point)))
     length = ready.model.card.warmup + 1
     time = ready.conformed.time
     ends = _ends(ready, length, season)
-    if samples is None:
+    if samples is None and ready.steps is None:
         # The last usable step of each segment of absolute time: one window per task of the engine.
         segment = time.index[ends] // ready.model.card.segment
         ends = ends[np.append(np.diff(segment) != 0, True)]
@@ -440,7 +468,9 @@ def find_target(model: Model, target: str | tuple[str, int]) -> Target:
     if isinstance(target, tuple) and len(target) == 2 and target[0] in names and target[1] in leads:
         return Target("forecast", names.index(target[0]), leads.index(int(target[1])))
     known = f"'hidden', 'embedding', or (variable, lead) with variables {', '.join(names)} and leads {leads}"
-    raise ArgumentError(f"unknown target {target!r}", expected=known, fix=f"target=('{names[0]}', {leads[-1]})")
+    written = target if isinstance(target, tuple) else (target,)
+    meant = next((name for name in names for part in written if isinstance(part, str) and part == name), names[0])
+    raise ArgumentError(f"unknown target {target!r}", expected=known, fix=f"target=({meant!r}, {leads[-1]})")
 
 
 def _network(model: Model) -> Any:

@@ -211,6 +211,21 @@ def _hide_boxes(probe: Probe, window: Window, *, seed: int) -> tuple[NDArray[np.
     return tuple(values.astype(np.float32) for values in found)
 
 
+def runs_to_hide(grid: Grid, cell: tuple[int, int]) -> int:
+    """Count the runs of the network that `hide_boxes` takes for one window.
+
+    Examples
+    --------
+    >>> 100 < runs_to_hide(Grid.regular(5.0), (18, 0)) < 250
+    True
+    """
+    side, near = box_size(grid)
+    draws = {name: _RANDOM_DRAWS if name == "random" else 1 for name in ORDERS}
+    curves = sum(draws.values()) + sum(draws[name] for name in _INSERTED)
+    # The attention, the state as it is, that with each box hidden, and that with all of them.
+    return 3 + cut_boxes(grid, cell, side=side, near=near).count + curves * len(SHARES)
+
+
 def hide_boxes(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     """Hide boxes of the input in several orders and measure how the state of the base point changes.
 

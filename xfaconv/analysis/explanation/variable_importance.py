@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area, check_arrays, time_axis
 from xfaconv.analysis.explanation.network_probe import (
+    GRADIENT_RUNS,
     Probe,
     Target,
     Windows,
@@ -89,9 +90,12 @@ class ImportanceRequest:
         """The output that is asked about."""
         if self.forecast is not None:
             if not self.of_place:
-                fix = "importance(ds, method='occlusion', base_point=(0, -140), target=('z500', 1))"
+                fix = "base_point=(0, -140)"
                 raise ArgumentError("a forecast is one of a place", fix=fix)
-            return find_target(self.ready.model, self.forecast)
+            found = find_target(self.ready.model, self.forecast)
+            if self.base_point is not None:
+                self.ready.require_values(self.forecast[0], self.windows.cell)
+            return found
         return Target("hidden" if self.of_place else "embedding")
 
     @cached_property
@@ -109,13 +113,15 @@ class ImportanceRequest:
             raise ArgumentError(problem, found=repr(self.region), fix="region=(-10, 10, 160, 270)")
         return np.asarray(weights / weights.sum(), dtype=np.float32)
 
-    def shares(self, sizes: xr.DataArray) -> xr.DataArray:
+    def shares(self, sizes: xr.DataArray, runs: int = 1) -> xr.DataArray:
         """Divide non-negative sizes (time, variable) of the windows by their sum, labelled as the data are.
 
         Parameters
         ----------
         sizes : DataArray (time, variable)
             Measured in `windows`.
+        runs : int, default 1
+            Runs of the network in each window, for what is said beforehand of a long call.
 
         Returns
         -------
@@ -126,7 +132,7 @@ class ImportanceRequest:
         out = (sizes / total.where(total > 0)).astype(np.float32).rename("importance")
         model = self.ready.model
         out.attrs = {"model": model.card.name, "weights_sha256": model.sha256}
-        return self.windows.finished(out.to_dataset())["importance"]
+        return self.windows.finished(out.to_dataset(), "importance", runs)["importance"]
 
 
 Method = Callable[[ImportanceRequest], xr.DataArray]
@@ -149,13 +155,13 @@ def register_importance(name: str) -> Callable[[Method], Method]:
 
     Examples
     --------
-    >>> @register_importance("variance")
+    >>> @register_importance("mean-square")
     ... def of_variance(request):
     ...     fields = request.windows.fields.fillna(0)
     ...     return request.shares((fields**2).mean(["step", "latitude", "longitude"]))
-    >>> importance_methods()
-    ('gate', 'occlusion', 'gradient', 'variance')
-    >>> del _METHODS["variance"]
+    >>> "mean-square" in importance_methods()
+    True
+    >>> del _METHODS["mean-square"]
     """
 
     def register(function: Method) -> Method:
@@ -174,8 +180,8 @@ def importance_methods() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> importance_methods()
-    ('gate', 'occlusion', 'gradient')
+    >>> {"gate", "occlusion", "gradient"} <= set(importance_methods())
+    True
     """
     return tuple(_METHODS)
 
@@ -185,7 +191,7 @@ def _by_gates(request: ImportanceRequest) -> xr.DataArray:
     """Take the gates of the engine, at every step unless samples are asked for."""
     if request.of_place or request.forecast is not None:
         problem = "gates are the same everywhere: they know no place and no forecast"
-        raise ArgumentError(problem, fix="importance(ds, method='occlusion', region=(-10, 10, 160, 270))")
+        raise ArgumentError(problem, fix="method='occlusion'")
     found = importance_of(request.ready)
     time = time_axis(found)
     chosen = np.flatnonzero(steps_of_season(found[time], request.season))
@@ -197,7 +203,8 @@ def _by_gates(request: ImportanceRequest) -> xr.DataArray:
 def _by_occlusion(request: ImportanceRequest) -> xr.DataArray:
     """Relative change of the answer when one variable is left out of the whole window."""
     measure, target, where = Probe.without_variables, request.target, request.where
-    return request.shares(over_windows(request.windows, measure, ["variable"], target=target, where=where))
+    sizes = over_windows(request.windows, measure, ["variable"], target=target, where=where)
+    return request.shares(sizes, 1 + sizes.sizes["variable"])
 
 
 @register_importance("gradient")
@@ -205,7 +212,7 @@ def _by_gradient(request: ImportanceRequest) -> xr.DataArray:
     """Size of gradient times input, the first-order effect of removing it; squares keep signs from cancelling."""
     slope = gradients(request.windows, request.target, request.where).astype(np.float64)
     effect = slope * request.windows.fields.fillna(0)
-    return request.shares((effect**2).sum(["step", "latitude", "longitude"]) ** 0.5)
+    return request.shares((effect**2).sum(["step", "latitude", "longitude"]) ** 0.5, GRADIENT_RUNS)
 
 
 @shared_arguments
@@ -247,7 +254,8 @@ def importance(
         reads, a variable that nothing follows from included; a forecast holds what follows.
     samples : int, optional
         Number of times, spread evenly. Default: every step for ``"gate"``, the last step of each of the model's
-        segments for the others, each of which costs one run of a window per variable (one backward pass).
+        segments (or each step of ``time``) for the others, each of which costs one run of a window per variable (one
+        backward pass).
     season : str or sequence of int, optional
         Season of those times, such as ``"DJF"``.
     **arguments

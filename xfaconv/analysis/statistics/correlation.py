@@ -13,6 +13,7 @@ from xfaconv.analysis.axes import (
     cell_area,
     check_arrays,
     horizontal_axes,
+    horizontal_coordinates,
     in_one_chunk,
     nearest_point,
     require_dimension,
@@ -155,7 +156,7 @@ def _base_series(
         fix = index if table else "base=(0, -140), or base=xfaconv.analysis.nino34(ds)"
         raise ArgumentError("base is neither a place nor an index", found=type(base).__name__, fix=fix)
     cell = nearest_point(values, as_place(base, "base"))
-    latitude, longitude = (float(cell[name]) for name in horizontal_axes(values))
+    latitude, longitude = (float(cell[found.name]) for found in horizontal_coordinates(values))
     words = f"cell at {latitude:g} N, {longitude:g} E"
     return cell.reset_coords(drop=True), {"base": words, "base_latitude": latitude, "base_longitude": longitude}
 
@@ -404,13 +405,13 @@ def pattern_correlation(
     axes = horizontal_axes(x)
     if where is not None and not set(axes) == set(where.dims):
         raise GridError("where is no map", expected=f"dimensions {tuple(axes)}", found=f"dimensions {where.dims}")
-    for name in axes:
-        if name not in y.dims or x.sizes[name] != y.sizes[name] or not np.allclose(x[name], y[name], atol=1e-3):
+    for name, first, second in zip(axes, horizontal_coordinates(x), horizontal_coordinates(y), strict=True):
+        if name not in y.dims or x.sizes[name] != y.sizes[name] or not np.allclose(first, second, atol=1e-3):
             raise GridError(f"the maps differ in {name}", fix="y = y.interp_like(x)")
     area = cell_area(x)
     if where is not None:
         area = area * where.transpose(*axes).values
-    core, labels = list(axes), {name: x[name] for name in axes}
+    core, labels = list(axes), {name: x[name] for name in axes if name in x.coords}
     first, second = (in_one_chunk(part, core) for part in (x, y))
     out: xr.DataArray = xr.apply_ufunc(
         _correlation_of_maps,

@@ -146,7 +146,7 @@ def steps_of_season(
     chosen = in_season(time, season) & usable
     if not chosen.any():
         problem = f"no step {among}" + ("" if season is None else f" is in the season {season}")
-        fix = "season=None for all months, or give a longer record"
+        fix = "give a longer record" if season is None else "season=None  # for all months"
         raise TimeError(problem, found=f"{time.size} steps", fix=fix)
     return chosen
 

@@ -1,0 +1,222 @@
+"""Time axes that hold no dates: which line makes dates of them, tried before it is offered; forecasts by their lead."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from xfaconv.names import candidates, holds_dates
+from xfaconv.names.tables import read_table
+
+# Beyond this a number is a fill value, such as netCDF's 9.97e36.
+_FILL = 1e30
+# Years that numbers can be meant as; dates of pandas reach from 1678 to 2261.
+_YEARS = 1000, 2999
+# Digits of numbers such as 1979010112, and what they are.
+_DIGITS = {10: "%Y%m%d%H", 8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}
+# Decimal years of the starts of months may be rounded down: 2007.0833 is February [months].
+_ROUNDED = 0.05
+_PARTS = ("year", "month", "day", "hour")
+
+
+def offer_dates(name: str, size: int | None) -> str:
+    """Code that gives a dimension dates which only the user knows."""
+    dates = f"xr.date_range('the true first date', periods={size or 'n'}, freq='the true step')"
+    return f".assign_coords({name}={dates})  # the true dates, e.g. from '1979-01-01' in steps of 'MS' or 'D'"
+
+
+def line_of_dates(array: xr.DataArray, name: str) -> str:
+    """Find the line that makes dates of a time coordinate without them.
+
+    Parameters
+    ----------
+    array : DataArray (time,)
+        The coordinate, in memory.
+    name : str
+        Its name.
+
+    Returns
+    -------
+    str
+        A line that was tried and gives dates in ascending order; else one that asks for the true first date.
+
+    Examples
+    --------
+    >>> line_of_dates(xr.DataArray([197901.0, 197902.0], dims="time", name="time"), "time")
+    "ds = ds.assign_coords(time=pd.to_datetime(ds['time'].values.astype(int).astype(str), format='%Y%m'))"
+    """
+    dim = str(array.dims[0]) if array.ndim else ""
+    if array.dtype.kind == "f":
+        missing = ~(np.abs(array.values) < _FILL)
+        if missing.any() and not missing.all():
+            return f"ds = ds.isel({dim}=(abs(ds[{name!r}]) < {_FILL:g}).values)"
+    if array.dtype.kind == "O" and 0 < int(pd.isna(array.values).sum()) < array.size:
+        return f"ds = ds.isel({dim}=ds[{name!r}].notnull().values)"
+    units = str(array.attrs.get("units", ""))
+    if " since " in units and _can_be_decoded(array):
+        return "ds = xr.decode_cf(ds)"
+    ds = array.to_dataset(name="its values").drop_vars("its values", errors="ignore")
+    ds = ds if name in ds.coords else ds.assign_coords({name: array})
+    levels = line_of_parts(ds, name, [])
+    if levels:
+        return levels
+    for dates in _expressions(array, name, units):
+        if _gives_dates(dates, ds):
+            put = dates if dim in (name, "") else f"({dim!r}, {dates})"
+            return f"ds = ds.assign_coords({name}={put})"
+    return f"ds = ds{offer_dates(dim or name, array.size)}"
+
+
+def _can_be_decoded(array: xr.DataArray) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            coded = array.variable.to_base_variable()
+            return holds_dates(xr.decode_cf(xr.Dataset({"its values": coded}))["its values"])
+    except (ValueError, OverflowError):
+        return False
+
+
+def _expressions(array: xr.DataArray, name: str, units: str) -> Iterator[str]:
+    """Give expressions that may make dates, the likeliest first."""
+    values = f"ds[{name!r}].values"
+    if array.dtype.kind in "OSU":
+        yield f"pd.to_datetime({values}.astype(str), format='%Y-%m-%d_%H:%M:%S')"
+        for digits_form in _DIGITS.values():
+            yield f"pd.to_datetime({values}.astype(str), format={digits_form!r})"
+        yield f"pd.to_datetime({values})"
+        yield f"pd.to_datetime({values}.astype(str))"
+    if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(np.asarray(array.values, dtype=float)).all():
+        return
+    numbers = np.atleast_1d(np.asarray(array.values, dtype=np.float64))
+    since = re.match(r"\s*(month|mon|year|yr)s?\s+since\s+(\d{1,4})(?:-(\d{1,2}))?", units.lower())
+    if since is not None:
+        year, month = int(since[2]), int(since[3] or 1)
+        if since[1].startswith("mon"):
+            months = f"np.floor({values}).astype(int) + {(year - 1970) * 12 + month - 1}"
+        else:
+            months = f"np.floor({values} * 12 + {_ROUNDED}).astype(int) + {(year - 1970) * 12 + month - 1}"
+        yield f"({months}).astype('datetime64[M]').astype('datetime64[ns]')"
+    if " since " in units:
+        return
+    whole = bool((numbers == np.floor(numbers)).all())
+    digits = {len(str(int(number))) for number in numbers}
+    form = _DIGITS.get(digits.pop()) if len(digits) == 1 and numbers.min() > 0 else None
+    dates = f"pd.to_datetime({values}.astype(int).astype(str), format={form!r})"
+    if form is not None and whole:
+        yield dates
+    elif form == "%Y%m%d":
+        yield f"{dates} + pd.to_timedelta({values} % 1, 'D')"
+    elif _YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1]:
+        months = f"np.floor({values} * 12 + {_ROUNDED}).astype(int) - {12 * 1970}"
+        yield f"({months}).astype('datetime64[M]').astype('datetime64[ns]')"
+        # Of a day of the year; leap years may be counted as 365.25 days, so the day is known to a third.
+        start = f"pd.to_datetime({values}.astype(int).astype(str), format='%Y')"
+        yield f"({start} + pd.to_timedelta({values} % 1 * (365 + {start}.is_leap_year) + 0.3, 'D')).floor('D')"
+
+
+def _gives_dates(expression: str, ds: xr.Dataset) -> bool:
+    """Try an expression: it has to give distinct dates in the order of the axis, of years that numbers can mean."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # A line of this module, in which the user's name is quoted.
+            dates = eval(expression, {"np": np, "pd": pd, "ds": ds})  # noqa: S307
+        stamps: NDArray[Any] = np.asarray(dates, dtype="datetime64[ns]")
+    except (ValueError, TypeError, OverflowError, KeyError):
+        return False
+    years = stamps.astype("datetime64[Y]").astype(int) + 1970
+    known = not np.isnat(stamps).any() and years.min() >= 1678 and years.max() <= 2261
+    return bool(known and (np.diff(stamps) > np.timedelta64(0)).all())
+
+
+def line_of_parts(ds: xr.Dataset, name: str, dims: list[str]) -> str:
+    """Find the line that makes dates of coordinates such as year and month; "" where there are none.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        With the coordinates.
+    name : str
+        The time dimension.
+    dims : list of str
+        Dimensions that are parts of the calendar.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> ds = xr.Dataset(coords={"year": ("time", [2007, 2007]), "month": ("time", [1, 2])})
+    >>> line_of_parts(ds, "time", [])
+    "ds = ds.assign_coords(time=pd.to_datetime({'year': ds['year'].values, 'month': ds['month'].values, 'day': 1}))"
+    """
+    if {"year", "month"} <= {dim.lower() for dim in dims}:
+        ordered = sorted((dim for dim in dims if dim.lower() in _PARTS), key=lambda dim: _PARTS.index(dim.lower()))
+        return f"ds = ds.stack(time={tuple(ordered)})"
+    along = {str(key).lower(): str(key) for key in ds.variables if ds[key].dims == (name,)}
+    parts = {part: f"ds[{along[part]!r}].values" for part in _PARTS if part in along}
+    if not {"year", "month"} <= set(parts):
+        return ""
+    parts.setdefault("day", "1")
+    dates = f"pd.to_datetime({{{', '.join(f'{part!r}: {value}' for part, value in parts.items())}}})"
+    if not _gives_dates(dates, ds):
+        return ""
+    indexed = f".reset_index({name!r})" if getattr(ds.indexes.get(name), "nlevels", 1) > 1 else ""
+    return f"ds = ds{indexed}.assign_coords({name}={dates})"
+
+
+def with_valid_times(ds: xr.Dataset) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """Give forecasts that have a reference time and a lead, and no time, the times when they hold.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The user's data, left alone.
+
+    Returns
+    -------
+    Dataset, tuple of str
+        With the time coordinate, and what was done; the same Dataset where nothing was.
+
+    Examples
+    --------
+    >>> start = np.array(["1960-11-01"] * 2, "M8[ns]")
+    >>> lead = ("time", [360, 1092], {"units": "hours", "standard_name": "forecast_period"})
+    >>> ds = xr.Dataset(coords={"reftime": ("time", start), "leadtime": lead})
+    >>> with_valid_times(ds)[0].time.values.astype("M8[h]")
+    array(['1960-11-16T00', '1960-12-16T12'], dtype='datetime64[h]')
+    """
+    if any(name in ds.coords and ds[name].ndim for name in candidates(ds, "time")):
+        return ds, ()
+    starts = [name for name in candidates(ds, "reference") if name in ds.coords and ds[name].dtype.kind == "M"]
+    leads = [name for name in candidates(ds, "lead") if name in ds.coords and ds[name].chunks is None]
+    for start, lead in ((start, lead) for start in starts for lead in leads if start != lead):
+        length = _lengths(ds[lead])
+        if length is None or ds[start].chunks is not None:
+            continue
+        valid = ds[start] + length
+        if valid.ndim:
+            name = str(valid.dims[0]) if valid.ndim == 1 and valid.dims[0] not in ds.coords else "valid_time"
+            stamps = (valid.dims, valid.to_numpy(), {"standard_name": "time"})
+            return ds.assign_coords({name: stamps}), (f"valid times are {start!r} plus {lead!r}",)
+    return ds, ()
+
+
+def _lengths(lead: xr.DataArray) -> xr.DataArray | None:
+    """Leads as lengths of time, None where their units are not known."""
+    if lead.dtype.kind == "m":
+        return lead
+    units = str(lead.attrs.get("units", "")).strip().lower()
+    code = next((code for code, names in read_table("coordinates")["lead_units"].items() if units in names), None)
+    if code is None or lead.dtype.kind not in "iuf":
+        return None
+    return lead.copy(data=np.asarray(pd.to_timedelta(np.ravel(lead.values), unit=code)).reshape(lead.shape))
