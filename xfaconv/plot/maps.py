@@ -21,7 +21,7 @@ from xfaconv.grid import Grid
 from xfaconv.names import find_dimension
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
-from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
+from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions, with_degrees
 from xfaconv.plot.labels import (
     covered_text,
     dots_text,
@@ -176,6 +176,7 @@ def draw_map(
     >>> draw_map(da, MapStyle(title="One")).axes.get_title()
     'One'
     """
+    data = with_degrees(data)
     plain, grid = canonical(data)
     _check(plain, style)
     # Labels speak of the user's longitudes: 0 to 360 where they go beyond 180, though `plain` may go beyond 360.
