@@ -117,7 +117,10 @@ def differing_cells(attention: xr.DataArray, years: dict[str, list[int]]) -> xr.
     either = np.flatnonzero(kinds["El Niño"] | kinds["La Niña"])
     if not all(bool(kind.any()) for kind in kinds.values()):
         return xr.zeros_like(attention.isel(time=0, drop=True), dtype=bool)
-    return membership_test(attention.isel(time=either), kinds["El Niño"].isel(time=either), season="DJF").significant
+    found: xr.DataArray = membership_test(
+        attention.isel(time=either), kinds["El Niño"].isel(time=either), season="DJF"
+    ).significant
+    return found
 
 
 def ordered_by_correlation(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:

@@ -453,7 +453,7 @@ def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset
     with pytest.raises(ModelError, match="no axial attention"):
         check_attention(data, (0, 90), **options(blind))
     assert influence(data, (0, 90), samples=2, **options(blind)).sizes["time"] == 2
-    with pytest.raises(TimeError, match="whole window"):
+    with pytest.raises(TimeError, match="whole warm-up"):
         influence(data.isel(time=slice(0, 3)), (0, 90), **options(model))
     with pytest.raises(ArgumentError, match="needs a base point"):
         influence(data, **options(model))
