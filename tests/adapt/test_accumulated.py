@@ -26,7 +26,7 @@ MODEL = "amip-daily-5p6deg"
 
 @cache
 def day() -> xr.Dataset:
-    return xfaconv.tutorial.open_dataset("amip").isel(time=slice(0, 14)).load()
+    return xfaconv.tutorial.open_dataset("amip").isel(time=slice(0, 22)).load()
 
 
 def world(step: str, steps: int = 6) -> xr.Dataset:

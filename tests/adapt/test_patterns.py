@@ -153,6 +153,24 @@ def test_anomalies_are_not_offered_a_zero(units):
     assert "climatology='data'" in caught.value.fix
 
 
+def test_anomalies_of_a_region_too_small_to_tell_are_not_offered_a_zero():
+    ds = sample("amip")[["t2m"]].isel(time=slice(0, 30), latitude=slice(20, 25), longitude=slice(3, 9))
+    anomalies = changed(ds, "t2m", lambda v: v - v.mean("time"))
+    with pytest.raises(UnitsError, match="they look like anomalies, or are not in K") as caught:
+        adapt(anomalies, spec("amip", "t2m"))
+    assert "273.15" not in caught.value.fix
+    celsius = changed(ds, "t2m", lambda v: v - 273.15)
+    with pytest.raises(UnitsError) as caught:
+        adapt(celsius, spec("amip", "t2m"))
+    exec(lines_of(caught.value.fix)[0], {"ds": celsius})
+    xr.testing.assert_allclose(*(adapt(one, spec("amip", "t2m")).data for one in (celsius, ds)), atol=1e-3)
+
+
+def test_a_field_without_variance_is_no_map():
+    ds = changed(sample("amip")[["tp"]], "tp", lambda v: v * 0)
+    adapt(ds, spec("amip", "tp"))
+
+
 @settings(derandomize=True, max_examples=30, deadline=None)
 @given(
     pair=st.sampled_from(PAIRS),

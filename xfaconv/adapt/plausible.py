@@ -37,9 +37,9 @@ SLOPE = 0.3
 # The same slope of the part that changes sign where the map is turned over: -1 where the map lies the wrong way round.
 # True values 0.32 and more, a planet without continents -0.48 and more.
 TURNED = -0.5
-# The slope of a true block scatters by less than 1 / SURE, where SURE is the contrast of the climatology (its spatial
-# standard deviation over the spread) times the root of the number of independent maps, PATTERNS to the globe and at
-# least one to a region.
+# A block is judged where the contrast of the climatology (its spatial standard deviation over the spread), times the
+# root of the number of independent maps, is at least this: PATTERNS to the globe, at least one to a region, once in the
+# time in which the weather changes. The slope of true values then scatters by less than 1 / SURE.
 SURE = 4.0
 PATTERNS = 30.0
 CELLS = 200
@@ -51,6 +51,9 @@ SMALL_FROM, LARGE_FROM = 0.25, 0.01
 OFFERED = 0.6
 # Spatial standard deviation, in spreads, of what may still be called anomalies.
 ANOMALOUS = 2.0
+# Median of values themselves, in spreads, that may be anomalies where no pattern tells: theirs is 0.7, that of degrees
+# Celsius for kelvin more than 2 but near the freezing point.
+NEAR_ZERO = 1.5
 # So many steps of a block, evenly spaced, tell its pattern.
 _STEPS = 24
 _UNEXPLAINED = {"size": "other size", "negative": "other sign"}
@@ -135,11 +138,12 @@ class _Likeness:
     @property
     def fault(self) -> str:
         """What is wrong, "" where nothing is."""
-        if self.cells < CELLS:
+        # A field without any variance, such as ice where there is none, is no map.
+        if self.cells < CELLS or self.spread == 0:
             return ""
         if self.judged and self.slope < SLOPE:
             return "pattern" if self.agreement < 0.5 else "size"
-        small = self.share >= SMALL_FROM and 0 < self.amplitude < 1 / AMPLITUDE
+        small = self.share >= SMALL_FROM and self.amplitude < 1 / AMPLITUDE
         large = self.share >= LARGE_FROM and self.amplitude > AMPLITUDE
         return "size" if small or large else self.turned
 
@@ -209,11 +213,13 @@ def check_plausible(values: Field, mean: Field, scale: NDArray[Any], subject: Su
     found, usual = values[known], mean[known]
     words = {"name": subject.name, "units": subject.units, "low": f"{usual.min():.4g}", "high": f"{usual.max():.4g}"}
     seen = f"{found.min():.4g} to {found.max():.4g} {subject.units} (median {np.median(found):.4g})"
-    seen = seen if likeness is None else f"{likeness.describe()}; {seen}"
-    row, line = _line_that_fits(values, mean, scale, subject, fault)
-    if not line:
-        is_anomaly = (likeness or _compare(values, mean, scale, subject)).is_anomaly
-        row = "anomalies" if is_anomaly else _UNEXPLAINED.get(row, "other pattern")
+    unread = likeness is None
+    likeness = likeness or _compare(values, mean, scale, subject)
+    near_zero = unread and not likeness.judged and np.median((np.abs(values) / scale)[known]) < NEAR_ZERO
+    row, line = ("near zero", "") if near_zero else _line_that_fits(values, mean, scale, subject, fault)
+    if not line and not near_zero:
+        row = "anomalies" if likeness.is_anomaly else _UNEXPLAINED.get(row, "other pattern")
+    seen = f"{likeness.describe()}; {seen}" if row == "anomalies" or not unread else seen
     problem = refusal("values", row, seen, line=line, **words)
     if subject.action == "raise":
         raise problem
