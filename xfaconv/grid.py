@@ -254,20 +254,33 @@ class Grid:
         apart = (np.abs(rows).max(), np.abs(columns).max())
         return all(far <= same_degrees(step) for far, step in zip(apart, other.resolution, strict=True))
 
-    def describe(self) -> str:
+    def describe(self, west: float | None = None) -> str:
         """Say in one line what the grid is.
+
+        Parameters
+        ----------
+        west : float, optional
+            First meridian of the convention that longitudes are written in [degrees], by default -180.
+
+        Returns
+        -------
+        str
 
         Examples
         --------
         >>> Grid.regular(5.625).describe()
         'global, 32 x 64 (5.625 x 5.625 degrees), longitude periodic'
+        >>> region = Grid((0.0, 10.0), (275.0, 285.0, 295.0))
+        >>> region.describe()[:24], region.describe(west=0.0)[:23]
+        ('0 to 10 N, -85 to -65 E,', '0 to 10 N, 275 to 295 E')
         """
         rows, columns = self.shape
         south_north, west_east = self.resolution
-        west, east = (round(degrees, 3) for degrees in (self.longitude[0], self.longitude[-1]))
-        # Across the date line a region is counted from below -180.
-        across = f"{west + 360:g} eastward to" if west < -180 else f"{west:g} to"
-        extent = f"{self.latitude[0]:g} to {self.latitude[-1]:g} N, {across} {east:g} E"
+        low = -180.0 if west is None else west
+        # Rounded first: a longitude that single precision left below the first meridian lies on it.
+        first, last = ((round(degrees, 3) - low) % 360 + low for degrees in (self.longitude[0], self.longitude[-1]))
+        extent = f"{self.latitude[0]:g} to {self.latitude[-1]:g} N, "
+        extent += f"{first:g} {'eastward to' if first > last else 'to'} {last:g} E"
         extent = "global" if self.is_global else extent
         closes = "longitude periodic" if self.periodic else "longitude not periodic"
         return f"{extent}, {rows} x {columns} ({south_north:g} x {west_east:g} degrees), {closes}"

@@ -117,11 +117,15 @@ def draw(
             part = maps[name].sel(regime=number)
             share = float(found[name].frequency.sel(regime=number))
             title = f"{name}: {number} ({share:.0%})"
-            title += f"\npattern correlation {likeness[column]:.2f}" if name == "embeddings" else ""
+            # Two lines: what all maps have in common stands above them once.
+            title += f"\npattern correlation {likeness[column]:.2f}" if name == "embeddings" else "\n"
             xfaconv.plot_teleconnection(
                 part["mean"], ax=ax, base_point=False, stippling=part.significant, title=title, vmin=-200, vmax=200
             )
-    figure.suptitle("500 hPa height anomaly [m] of the winter regimes (partners below each other)")
+    figure.suptitle(
+        "500 hPa height anomaly [m] of the regimes of December to February 2000 to 2009 (partners below each other; "
+        "dots: significant, false discovery rate 5%)"
+    )
     save(out / "euro_atlantic_regimes.png")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import numpy as np
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.adapt.dialects import DEFAULT, replace, target, tell
 from tests.conftest import raise_if_dask_computes
@@ -103,3 +106,18 @@ def test_html_folds_escapes_and_runs_nothing():
     assert "Not recognised (0)" not in text
     assert "currentColor" in html  # the colours of the page, light or dark
     assert all(problem.fix in text for problem in found.problems)
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(west=st.integers(-180, 179), columns=st.integers(4, 30), start=st.sampled_from([0, -180]))
+def test_a_region_is_described_with_the_longitudes_of_the_file(west: int, columns: int, start: int) -> None:
+    """Whatever the convention, and wherever its seam lies."""
+    longitude = (west + 5.0 * np.arange(columns) - start) % 360 + start
+    ds = xr.Dataset(
+        {"t2m": (("time", "lat", "lon"), np.zeros((2, 3, columns)), {"units": "K"})},
+        {"time": xr.date_range("2000-01-01", periods=2), "lat": [0.0, 5.0, 10.0], "lon": longitude},
+    )
+    said = repr(recognise(ds))
+    first, last = longitude[0], longitude[-1]
+    between = "eastward to" if first > last else "to"
+    assert f"0 to 10 N, {first:g} {between} {last:g} E, 3 x {columns}" in said

@@ -73,6 +73,10 @@ class Horizontal:
         """How many of the user's columns repeat a meridian."""
         return len(self.user_columns) - len(self.columns)
 
+    def describe(self) -> str:
+        """Say in one line what the grid is, with the user's longitudes."""
+        return self.grid.describe(convention(self.user_longitude))
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was found about order and convention."""

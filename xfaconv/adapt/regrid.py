@@ -184,7 +184,7 @@ def plan_remap(axes: Horizontal, goal: Grid | None, min_valid: float = MIN_VALID
     """
     own = axes.grid
     if goal is None:
-        return Remap(own, axes.rows, axes.columns, f"kept on the data's grid ({own.describe()})")
+        return Remap(own, axes.rows, axes.columns, f"kept on the data's grid ({axes.describe()})")
     if own.matches(goal):
         return Remap(own if own == goal else goal, axes.rows, axes.columns)
     shares = row_weights(own, goal), column_weights(own, goal)

@@ -164,7 +164,7 @@ class Survey:
         out: list[tuple[str, Sequence[str]]] = [
             ("Variables", [variable.describe() for variable in self.variables]),
             ("Not recognised", self.unknown),
-            ("Grid", [self.grid.describe()] if self.grid is not None else unread),
+            ("Grid", [self.axes.describe()] if self.axes is not None else unread),
             ("Time", time),
             ("Coordinates", [f"{found.role}: {found.name} by {found.rule}" for found in self.coordinates]),
             ("Notes", self.notes),

@@ -136,7 +136,7 @@ def choose_model(
         raise ModelError(
             "no packaged model fits this Dataset",
             expected=_EACH_ON_A_LINE.join(refused) or "at least one packaged model",
-            found=f"step {step}, {grid.describe()}",
+            found=f"step {step}, {found.axes.describe() if found and found.axes else grid.describe()}",
             fix=_way_out(grid, step, lacking, found, regridded),
         )
     *_, model = min(fitting, key=lambda entry: entry[:3])

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import nearest_cell
-from xfaconv.plot.coordinates import canonical, horizontal_dimensions, same_degrees
+from xfaconv.plot.coordinates import canonical, horizontal_dimensions, same_degrees, with_degrees
 from xfaconv.plot.labels import is_influence
 from xfaconv.plot.maps import arrange, draw_map, map_title
 from xfaconv.plot.overlays import BasePoint, Point, base_points
@@ -148,8 +148,9 @@ def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
             fix="extent=(west, east, south, north) to show a part of the whole map, or relative=False",
         )
     # Labels and order stay the user's: a cell has the area of its place.
-    rows = np.searchsorted(grid.latitude, attention[latitude].to_numpy())
-    columns = same_degrees(np.asarray(grid.longitude)[:, None], attention[longitude].to_numpy()).argmax(axis=0)
+    own = with_degrees(attention)
+    rows = np.searchsorted(grid.latitude, own[latitude].to_numpy())
+    columns = same_degrees(np.asarray(grid.longitude)[:, None], own[longitude].to_numpy()).argmax(axis=0)
     share = xr.DataArray((grid.area / grid.area.sum())[np.ix_(rows, columns)], dims=(latitude, longitude))
     out = (
         (attention / share.astype(attention.dtype))

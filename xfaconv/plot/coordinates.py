@@ -165,6 +165,32 @@ def same_degrees(first: Any, second: Any) -> NDArray[np.bool_]:
     return np.asarray(np.abs(np.mod(apart + 180, 360) - 180) < SAME)
 
 
+def with_degrees(data: xr.DataArray) -> xr.DataArray:
+    """Give the dimensions of latitude and longitude their degrees as coordinates, where these have other names.
+
+    Parameters
+    ----------
+    data : DataArray (..., latitude, longitude)
+        In any order and convention.
+
+    Returns
+    -------
+    DataArray
+        Order and values unchanged.
+
+    Examples
+    --------
+    >>> da = xr.DataArray(np.zeros((2, 2)), {"lat": ("y", [0, 1]), "lon": ("x", [5, 6])}, ("y", "x"))
+    >>> with_degrees(da).x.values.tolist()
+    [5, 6]
+    """
+    for dim, role in zip(horizontal_dimensions(data), ("latitude", "longitude"), strict=True):
+        values = axis_values(data, role)
+        if values is not None and values.name != dim:
+            data = data.assign_coords({dim: values.variable})
+    return data
+
+
 def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
     """Put a field from south to north and eastward, each meridian once, latitude and longitude last.
 
@@ -194,11 +220,8 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
     >>> grid.latitude, grid.longitude
     ((0.0, 10.0), (175.0, 180.0, 185.0))
     """
+    data = with_degrees(data)
     latitude, longitude = horizontal_dimensions(data)
-    for dim, role in ((latitude, "latitude"), (longitude, "longitude")):
-        values = axis_values(data, role)
-        if values is not None and values.name != dim:
-            data = data.assign_coords({dim: values.variable})
     degrees = np.asarray(data[longitude].values, dtype=np.float64)
     rows = np.argsort(np.asarray(data[latitude].to_numpy(), dtype=np.float64), kind="stable")
     order, eastward = _eastward(degrees)

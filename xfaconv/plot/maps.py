@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from xfaconv.grid import Grid
 from xfaconv.names import find_dimension
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
-from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
+from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions, with_degrees
 from xfaconv.plot.labels import (
     covered_text,
     dots_text,
@@ -48,6 +49,8 @@ Panels = list[tuple[Any, dict[Hashable, Any]]]
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
 _MOST_PANELS = 36
 _LONGEST_TITLE = 80
+# Letters in a line below a title, however small the map.
+_NARROWEST = 24
 # A grid from -180 to 180 may end at 180.0001 in single precision.
 _HALF_TURN = 180.01
 MAP_X, MAP_Y = "x on the map", "y on the map"
@@ -176,6 +179,7 @@ def draw_map(
     >>> draw_map(da, MapStyle(title="One")).axes.get_title()
     'One'
     """
+    data = with_degrees(data)
     plain, grid = canonical(data)
     _check(plain, style)
     # Labels speak of the user's longitudes: 0 to 360 where they go beyond 180, though `plain` may go beyond 360.
@@ -382,13 +386,22 @@ def _titles(result: Any, panels: Panels, plain: xr.DataArray, style: MapStyle) -
 
 
 def _title_in_two_sizes(ax: Any, title: str) -> None:
-    """Write the first line large and the rest small."""
+    """Write the first line large and the rest small, in as many lines as the width of the map needs."""
     sizes = sizes_in(ax)
     head, _, rest = title.partition("\n")
-    ax.set_title(head, fontsize=sizes["title"], color=INK, pad=5.0 + (1.4 * sizes["label"] if rest else 0.0))
-    if rest:
+    # A letter is about half as wide as it is high.
+    width = int(ax.get_position().width * ax.figure.figure.get_figwidth() * 72 / (0.5 * sizes["label"]))
+    lines = [
+        line
+        for part in rest.splitlines()
+        for line in textwrap.wrap(part.replace("dots: ", "dots:\u00a0"), max(width, _NARROWEST))
+    ]
+    ax.set_title(head, fontsize=sizes["title"], color=INK, pad=5.0 + 1.4 * sizes["label"] * len(lines))
+    if lines:
         place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
-        ax.annotate(rest, (0.5, 1.0), (0, 5), fontsize=sizes["label"], color=FAINT, **place)
+        small = ax.annotate("\n".join(lines), (0.5, 1.0), (0, 5), fontsize=sizes["label"], color=FAINT, **place)
+        # The title above it keeps its room; a line a little wider than the map must not make all maps narrower.
+        small.set_in_layout(False)
 
 
 def _colour_bar(result: Any, artist: Any, panels: Panels, plain: xr.DataArray, style: MapStyle) -> None:
