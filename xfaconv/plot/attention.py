@@ -139,7 +139,7 @@ def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
             "attention does not sum to 1 over the map, so it cannot be set against uniform attention",
             expected="maps over the whole domain (sum 1), or their difference (sum 0)",
             found=f"sums from {known.min():.3g} to {known.max():.3g}",
-            fix="extent=(west, east, south, north) to show a part of the whole map, or relative=False",
+            fix="relative=False  # or the whole map, and extent= to show a part of it",
         )
     share = xr.DataArray(grid.area / grid.area.sum(), dims=(latitude, longitude)).astype(field.dtype)
     out = (field / share).assign_attrs({**attention.attrs, "long_name": long_name, "units": "1"})

@@ -50,7 +50,7 @@ def season_months(season: Season) -> tuple[int, ...]:
         if months and all(is_whole(month, 1, 12) for month in months):
             return months
     wanted = "initials of two or more months that follow each other, such as 'DJF', or numbers 1 to 12"
-    fix = "season='DJF', or season=[12] for one month"
+    fix = "season='DJF'  # or season=[12] for one month"
     raise ArgumentError("unknown season", expected=wanted, found=repr(season)[:200], fix=fix)
 
 
