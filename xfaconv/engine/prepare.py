@@ -191,7 +191,7 @@ class Prepared:
             keep_hidden=small or needs_hidden,
             maps=None if small else maps,
         )
-        return segment_graph(work, self.conformed.time, self.segments, self.arrays)
+        return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
 
 
 def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
