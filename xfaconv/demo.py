@@ -17,6 +17,7 @@ from dask.diagnostics.progress import ProgressBar
 import xfaconv
 from xfaconv.analysis.indices import nino34
 from xfaconv.analysis.statistics.anomalies import standardised
+from xfaconv.analysis.statistics.composites import membership_test
 from xfaconv.analysis.statistics.seasons import in_season, season_years
 
 NINO34_CENTRE = (0.0, -140.0)
@@ -95,6 +96,33 @@ def attention_of_winters(attention: xr.DataArray, years: dict[str, list[int]]) -
     )
 
 
+def differing_cells(attention: xr.DataArray, years: dict[str, list[int]]) -> xr.DataArray:
+    """Test in which cells the attention of El Niño winters differs from that of La Niña winters.
+
+    Parameters
+    ----------
+    attention : DataArray (time, latitude, longitude)
+        Maps of one base point.
+    years : dict of str to list of int
+        As `winters` gives them.
+
+    Returns
+    -------
+    DataArray (latitude, longitude), bool
+        True where they differ at a false discovery rate of 5%, given that the months of a winter are not independent.
+        None of them where one kind has no winter.
+    """
+    january = winter_year(attention)
+    kinds = {name: january.isin(chosen) & attention.full_warmup for name, chosen in years.items()}
+    either = np.flatnonzero(kinds["El Niño"] | kinds["La Niña"])
+    if not all(bool(kind.any()) for kind in kinds.values()):
+        return xr.zeros_like(attention.isel(time=0, drop=True), dtype=bool)
+    found: xr.DataArray = membership_test(
+        attention.isel(time=either), kinds["El Niño"].isel(time=either), season="DJF"
+    ).significant
+    return found
+
+
 def ordered_by_correlation(embedding: xr.DataArray, index: xr.DataArray) -> xr.DataArray:
     """Standardise an embedding month by month and order its components by their correlation with an index.
 
@@ -138,19 +166,24 @@ def draw(encoded: xr.Dataset, index: xr.DataArray, folder: Path) -> dict[str, li
     from cartopy import crs
     from matplotlib.figure import Figure
 
+    from xfaconv.plot import relative_to_uniform
+
     years = winters(index)
-    maps = attention_of_winters(encoded.attention.sel(base_point="nino34"), years)
+    monthly = encoded.attention.sel(base_point="nino34")
+    maps = attention_of_winters(monthly, years)
     figure = Figure(figsize=(8, 12), layout="constrained")
     axes = figure.subplots(3, 1, subplot_kw={"projection": crs.Robinson(central_longitude=NINO34_CENTRE[1])})
-    relative = xfaconv.plot.relative_to_uniform(maps)
-    highest = float(relative.quantile(0.995))
+    highest = float(relative_to_uniform(maps).quantile(0.995))
     for ax, kind in zip(axes[:2], years, strict=True):
-        title = f"{kind} winters: {_listed(years[kind])}"
+        title = f"{kind}, December to February {_listed(years[kind])}"
         xfaconv.plot_attention(maps.sel(kind=kind), ax=ax, vmax=highest, title=title)
     difference = maps.sel(kind="El Niño") - maps.sel(kind="La Niña")
     difference = difference.assign_coords(base_latitude=maps.base_latitude, base_longitude=maps.base_longitude)
-    xfaconv.plot_attention(difference.assign_attrs(maps.attrs), ax=axes[2], title="El Niño minus La Niña")
-    figure.suptitle("What the Niño 3.4 region attends to, December to February")
+    dots = differing_cells(relative_to_uniform(monthly), years)
+    xfaconv.plot_attention(
+        difference.assign_attrs(maps.attrs), ax=axes[2], stippling=dots, title="El Niño minus La Niña"
+    )
+    figure.suptitle("Attention of the Niño 3.4 region in El Niño and La Niña winters")
     figure.savefig(folder / "attention_nino34.png", dpi=150)
     importance = encoded.importance.assign_attrs(long_name="share of importance")
     _save(xfaconv.plot_importance(importance), folder / "importance.png")

@@ -1,9 +1,10 @@
-"""Case study: where Niño 3.4 and two centres of the Pacific-North American pattern look in El Niño and La Niña winters.
+"""Case study: attention of Niño 3.4 and of two centres of the Pacific-North American pattern in ENSO winters.
 
-    python examples/case_studies/enso.py --data ../shared/data --out docs/case-studies
+    python examples/case_studies/enso.py --out enso                            the embedded sample, 2007 to 2018
+    python examples/case_studies/enso.py --data FOLDER --out docs/case-studies       the whole record of the page
 
-Data: NOAA OISST v2 and NCEP/NCAR Reanalysis 1 monthly means, 2.5 degrees, December 1981 to December 2018. The packaged
-model `ncep-monthly-2p5deg` is used as it is.
+Data: NOAA OISST v2 and NCEP/NCAR Reanalysis 1 monthly means, 2.5 degrees, December 1981 to December 2018; the page says
+how the file is made of public ones. The packaged model `ncep-monthly-2p5deg` is used as it is.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def density(maps: xr.DataArray) -> xr.DataArray:
 def main() -> None:
     """Make the figures and print the numbers of the page."""
     arguments = command_line(__doc__)
-    ds = xr.open_dataset(arguments.data / FILE).load()
+    ds = xr.open_dataset(arguments.data / FILE) if arguments.data else xfaconv.tutorial.open_dataset("ncep-oisst")
+    ds = ds.load()
     model = loaded(arguments.model or MODEL)
     index = analysis.nino34(ds)
     phases = winters(index)
@@ -89,7 +91,7 @@ def report_influence(ds: xr.Dataset, model: xfaconv.Model, fraction: xr.DataArra
         total = (size / size.sum()).sum("variable")
         share = float((total * fraction).sum())
         uniform = float((area * fraction).sum() / area.sum())
-        print(f"  {place:<15} {share:.3f}, {share / uniform:.1f} times uniform")
+        print(f"  {place:<15} {share:.3f}, {share / uniform:.1f} relative to uniform influence")
 
 
 def draw_nino(
@@ -121,7 +123,7 @@ def draw_nino(
         xfaconv.plot_attention(mean[name], ax=ax, base_point=marked, vmin=0, vmax=4, title=f"Attention, {name} winters")
     difference = mean["El Niño"] - mean["La Niña"]
     xfaconv.plot_attention(
-        difference, ax=axes[1, 0], base_point=marked, stippling=test.significant, title="El Niño less La Niña"
+        difference, ax=axes[1, 0], base_point=marked, stippling=test.significant, title="El Niño minus La Niña"
     )
     xfaconv.plot_teleconnection(
         found.correlation,
@@ -130,7 +132,7 @@ def draw_nino(
         stippling=found.significant,
         title="Correlation of 200 hPa height with Niño 3.4, DJF",
     )
-    figure.suptitle("Where Niño 3.4 looks, and what correlates with it")
+    figure.suptitle("Attention of Niño 3.4, and correlation with it, December to February")
     save(out / "enso_nino34.png")
 
 
@@ -147,8 +149,8 @@ def draw_arc(
     pacific = analysis.pna(ds)
     joined = xr.align(index, pacific, join="inner")
     months = joined[0].time.dt.month.isin([12, 1, 2])
-    tie = float(xr.corr(joined[0][months], joined[1][months]))
-    print(f"\ncorrelation of Niño 3.4 with the PNA index, DJF: {tie:+.2f}")
+    together = float(xr.corr(joined[0][months], joined[1][months]))
+    print(f"\ncorrelation of Niño 3.4 with the PNA index, DJF: {together:+.2f}")
     projection = ccrs.Robinson(central_longitude=-160)
     figure, axes = plt.subplots(2, 2, figsize=(13, 7), layout="constrained", subplot_kw={"projection": projection})
     for row, place in zip(axes, ("Aleutian low", "western Canada"), strict=True):
@@ -166,7 +168,7 @@ def draw_arc(
             stippling=found.significant,
             title=f"Correlation of 500 hPa height with {place}",
         )
-    figure.suptitle("Two centres of the Pacific-North American pattern")
+    figure.suptitle("Two centres of the Pacific-North American pattern, December to February")
     save(out / "enso_pna.png")
 
 

@@ -1,9 +1,9 @@
 """Case study: four winter regimes of the eastern Atlantic and Europe, from embeddings and from EOFs of 500 hPa height.
 
-    python examples/case_studies/euro_atlantic_regimes.py --data ../shared/data --out docs/case-studies
+    python examples/case_studies/euro_atlantic_regimes.py --out docs/case-studies
 
-Data: ERA-Interim, daily at 12 UTC, 30-60N and 20W-14.5E, 2000 to 2009 (msl, z500, t850). The packaged model
-`erai-natl-daily-1p5deg` is used as it is.
+Data: ERA-Interim, daily at 12 UTC, 30-60N and 20W-14.5E, 2000 to 2009 (msl, z500, t850): three public files of 4 MB,
+which are downloaded once and verified. The packaged model `erai-natl-daily-1p5deg` is used as it is.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
-from shared import checked, command_line, loaded, save
+from shared import checked, command_line, loaded, north_atlantic, save
 from sklearn.metrics import adjusted_rand_score
 
 import xfaconv
 from xfaconv import analysis
 
-FILE = "erai-daily-natl-2000-2009.nc"
 MODEL = "erai-natl-daily-1p5deg"
 SEASON = "DJF"
 COUNT = 4
 COMPONENTS = 10
 GRAVITY = 9.80665
 PLACE = (51.0, 0.5)
+# NAO index of CPC (https://www.cpc.ncep.noaa.gov) of January, February and December, 2000 to 2009.
+NAO = [
+    0.60, 1.70, -0.58, 0.25, 0.45, -0.83, 0.44, 1.10, -0.94, 0.16, 0.62, 0.64, -0.29, -0.14, 1.21,
+    1.52, -0.06, -0.44, 1.27, -0.51, 1.34, 0.22, -0.47, 0.34, 0.89, 0.73, -0.28, -0.01, 0.06, -1.93,
+]  # fmt: skip
 
 
 def matched(maps: xr.DataArray, others: xr.DataArray) -> tuple[list[int], np.ndarray]:
@@ -49,14 +53,14 @@ def described(name: str, found: xr.Dataset) -> None:
     """Print the numbers that say how far the regimes are to be believed."""
     print(f"\n{name}: {COUNT} regimes, {SEASON}")
     for score in ("silhouette", "surrogate_silhouette", "p_value", "seed_stability", "half_stability"):
-        print(f"  {score:<22}{float(found[score]):6.2f}")
+        print(f"  {score:<22}{float(found[score]):7.3f}")
     print("  frequency   " + " ".join(f"{value:6.2f}" for value in found.frequency.to_numpy()))
     print("  persistence " + " ".join(f"{value:6.1f}" for value in found.persistence.to_numpy()) + " days")
 
 
-def tied_to_nao(labels: xr.DataArray, table: Path) -> dict[int, float]:
+def correlation_with_nao(labels: xr.DataArray) -> dict[int, float]:
     """Correlation over winter months of the share of days in each regime with the NAO index of CPC."""
-    nao = pd.read_csv(table).set_index(["year", "month"])["nao"]
+    nao = pd.Series(NAO, pd.MultiIndex.from_product([range(2000, 2010), (1, 2, 12)]))
     days = labels.where(labels > 0, drop=True).to_series().astype(int)
     share = pd.crosstab([days.index.year, days.index.month], days, normalize="index")
     return {int(regime): float(np.corrcoef(share[regime], nao.loc[share.index])[0, 1]) for regime in share.columns}
@@ -65,7 +69,7 @@ def tied_to_nao(labels: xr.DataArray, table: Path) -> dict[int, float]:
 def main() -> None:
     """Make the figure and print the numbers of the page."""
     arguments = command_line(__doc__)
-    ds = xr.open_dataset(arguments.data / FILE).load()
+    ds = north_atlantic(arguments.data)
     model = loaded(arguments.model or MODEL)
     height = analysis.anomalies(ds.z500) / GRAVITY
     height.attrs = {"units": "m", "long_name": "anomaly of 500 hPa height"}
@@ -77,13 +81,15 @@ def main() -> None:
         described(name, one)
         composites = analysis.regime_composites(height, one, season=SEASON, deseasonalise=False)
         maps[name] = composites
-        tied = tied_to_nao(one.label, arguments.data / "indices" / "nao.csv")
-        print("  with the NAO " + " ".join(f"{tied[number]:+6.2f}" for number in range(1, COUNT + 1)))
+        related = correlation_with_nao(one.label)
+        print("  with the NAO " + " ".join(f"{related[number]:+6.2f}" for number in range(1, COUNT + 1)))
         stands_out = composites.significant.mean(["latitude", "longitude"])
         print("  significant  " + " ".join(f"{float(share):6.2f}" for share in stands_out))
     for name, part in vectors.items():
-        choice = analysis.choose_count(part, range(2, 8), season=SEASON, repeats=5)
+        choice = analysis.choose_count(part, range(2, 8), season=SEASON)
         print(f"number of regimes that {name} support (0: none): {int(choice.suggested)}")
+        scores = ["silhouette", "surrogate_silhouette", "p_value", "seed_stability", "half_stability", "support"]
+        print(choice[scores].to_dataframe().round(3).to_string())
     one, two = maps["EOFs of z500"]["mean"], maps["embeddings"]["mean"]
     partner, likeness = matched(one, two)
     print("\npattern correlation of each EOF regime with its partner among the embeddings")

@@ -487,7 +487,7 @@ STAMPS = [
         times(pd.date_range("2001", periods=9, freq="h")),
         TimeError,
         "time axis 'time' has another step than the model",
-        "ds.resample(time='1D').mean()",
+        "ds.resample(time='1D').mean(",
     ),
     Case(
         "monthly for daily",
@@ -501,7 +501,7 @@ STAMPS = [
         base(),
         TimeError,
         "another step than the model",
-        "resample(time='1MS').mean()",
+        "resample(time='1MS').mean(",
         target(step="1M"),
     ),
     Case(
@@ -517,7 +517,7 @@ STAMPS = [
         base(),
         TimeError,
         "another step than the model",
-        "resample(time='5D').mean()",
+        "resample(time='5D').mean(",
         target(step="5D"),
     ),
     Case("one stamp", base().isel(time=[0]), TimeError, "time axis 'time' has one stamp", "model=", target(step=None)),

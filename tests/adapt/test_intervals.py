@@ -144,6 +144,17 @@ def test_bounds_that_say_nothing_are_left_alone(bounds):
     assert any(note.startswith("'time_bnds' is not read") for note in found.notes)
 
 
+@pytest.mark.parametrize("step", sorted(STEPS))
+def test_bounds_that_were_guessed_from_the_stamps_say_nothing(step):
+    """As iris makes them: half-way between the stamps, which stand at the starts of the steps."""
+    stamps = edges(step, "standard")
+    half = stamps[:-1] + np.diff(stamps) / 2
+    bounds = np.stack([half[:-1], half[1:]], axis=1)
+    found = recognise(data(stamps[1:-1]).assign(time_bnds=(("time", "bnds"), bounds)))
+    assert not found.problems
+    np.testing.assert_array_equal(found.time.values, stamps[1:-1])
+
+
 def test_what_lies_in_a_file_is_not_kept_in_memory(tmp_path):
     cut = edges("1M", "standard")
     ds = data(cut[1:]).assign(time_bnds=(("time", "nv"), np.stack([cut[:-1], cut[1:]], axis=1)))

@@ -388,7 +388,7 @@ def test_the_simulation(shared_data):
         "time axis 'time' has another step than the model",
         "  expected: monthly (1M)",
         "  found:    daily (1D)",
-        "  fix:      ds = ds.resample(time='1MS').mean()  # sums for precipitation",
+        "  fix:      ds = ds.resample(time='1MS').mean(keep_attrs=True)",
     ]
 
 

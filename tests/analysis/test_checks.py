@@ -432,11 +432,11 @@ def test_a_network_that_attends_nowhere_in_particular_is_not_believed(data: xr.D
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_the_verdict_on_skill_names_the_best_trivial_order_and_does_not_judge_by_it(good: bool) -> None:
+def test_the_verdict_on_skill_names_the_best_simple_order_and_does_not_judge_by_it(good: bool) -> None:
     """Planted numbers: nearness changes more than attention does, whichever way the check goes."""
     orders = ["attention", "least", "random", "distance", "latitude", "variance"]
     deletion = np.broadcast_to(np.array([0.71, 0.1, 0.5, 0.78, 0.2, 0.4])[None, :, None], (3, 6, 5))
-    predictors = ["attention", "distance", "latitude", "variance", "attention beyond trivial maps"]
+    predictors = ["attention", "distance", "latitude", "variance", "attention beyond simple maps"]
     skill = np.array([0.8, 0.6, 0.1, 0.2, 0.7]) * (1 if good else -1) + np.array([[0.0], [0.01], [0.02]])
     faithful = xr.Dataset(
         {"deletion": (("time", "order", "share"), deletion), "skill": (("time", "predictor"), skill)},
@@ -444,7 +444,7 @@ def test_the_verdict_on_skill_names_the_best_trivial_order_and_does_not_judge_by
     )
     out = check_skill(faithful)
     assert bool(out.passed) is good
-    assert "in the order of distance, the best trivial order, changes the base point by 0.78" in out.verdict.item()
+    assert "in the order of distance, the best simple order, changes the base point by 0.78" in out.verdict.item()
     assert out.verdict.item().endswith("in the order of attention by 0.71")
 
 
@@ -453,7 +453,7 @@ def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset
     with pytest.raises(ModelError, match="no axial attention"):
         check_attention(data, (0, 90), **options(blind))
     assert influence(data, (0, 90), samples=2, **options(blind)).sizes["time"] == 2
-    with pytest.raises(TimeError, match="whole window"):
+    with pytest.raises(TimeError, match="whole warm-up"):
         influence(data.isel(time=slice(0, 3)), (0, 90), **options(model))
     with pytest.raises(ArgumentError, match="needs a base point"):
         influence(data, **options(model))
@@ -490,9 +490,9 @@ def test_regimes_of_fields_go_through_the_engine(model: Model, data: xr.Dataset)
     ("passed", "may", "words"),
     [
         ((1, 1, 1, 1, 1), True, "uses the regions it attends to, in these data."),
-        ((1, 1, 1, 1, 0), True, "recurrence carries part of the answer"),
-        ((1, 1, 1, 0, 1), False, "as a fixed property of the network"),
-        ((1, 0, 1, 1, 1), False, "may not claim that attention finds them better"),
+        ((1, 1, 1, 1, 0), True, "recurrence carries part of the information"),
+        ((1, 1, 1, 0, 1), False, "may not claim that the map shows a relation in these data"),
+        ((1, 0, 1, 1, 1), False, "may not claim that attention identifies them better"),
         ((0, 1, 1, 1, 1), False, "as what the network computes"),
         ((1, 1, 0, 1, 1), False, "No claim"),
     ],

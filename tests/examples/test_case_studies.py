@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import xfaconv
+
 FOLDER = Path(__file__).parents[2] / "examples" / "case_studies"
 
 
@@ -59,5 +61,37 @@ def test_normal_years_are_read_from_cpcs_table(shared_data: Path, monkeypatch: p
     module = script("coastal_el_nino", monkeypatch)
     table = shared_data / "indices" / "cpc-ersst5.nino.mth.91-20.ascii"
     years = module.normal_years(table, 1961, 2015)
+    assert years == module.NORMAL_YEARS
     assert not {1983, 1987, 1992, 1998} & set(years)
     assert len(years) == 24
+
+
+def test_public_files_are_joined_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records are put together from files with the addresses and hashes of sources.yaml."""
+    shared = script("shared", monkeypatch)
+    asked = []
+
+    def fetched(remote: xfaconv.download.Remote, *, folder: str, suffix: str) -> Path:
+        asked.append(remote)
+        path = tmp_path / f"{remote.name}{suffix}"
+        if remote.name.startswith("era5"):
+            time = xr.date_range(f"{remote.name[-4:]}-01-01", periods=12, freq="MS")
+            name = "t2m"
+        else:
+            time = xr.date_range("2000-01-01 12:00", "2010-12-31 12:00", freq="YS")
+            name = {"mslp_ei": "msl", "t850_ei": "t", "z500_ei": "z"}[remote.name]
+        values = np.full((len(time), 2), len(asked), dtype="f4")
+        xr.Dataset({name: (("time", "latitude"), values)}, {"time": time, "latitude": [1.0, 2.0]}).to_netcdf(path)
+        return path
+
+    monkeypatch.setattr(shared, "fetch", fetched)
+    joined = shared.peru(None)
+    assert joined.indexes["time"].is_monotonic_increasing
+    assert dict(joined.sizes) == {"time": 672, "latitude": 2}
+    assert len({remote.sha256 for remote in asked}) == 56
+    assert all("532167e46bd45c648161609cd5ada35faabd76ad" in remote.url for remote in asked)
+    asked.clear()
+    regional = shared.north_atlantic(None)
+    assert set(regional) == {"msl", "z500", "t850"}
+    assert str(regional.time.values[-1])[:4] == "2009"
+    assert all("c08f7a463a1838f4922827a73127c9e0cef939b0" in remote.url for remote in asked)

@@ -51,9 +51,41 @@ def test_attention_on_a_quarter_of_the_globe_is_four_relative_to_uniform():
 
 
 def test_orientation_does_not_matter(make_attention):
+    def turned(field):
+        moved = field.isel(lat=slice(None, None, -1)).roll(lon=20, roll_coords=True)
+        return moved.assign_coords(lon=(moved.lon + 180) % 360 - 180).transpose("lon", ..., "lat")
+
     attention = make_attention()
-    turned = relative_to_uniform(attention.isel(lat=slice(None, None, -1)).roll(lon=20, roll_coords=True))
-    xr.testing.assert_allclose(turned, relative_to_uniform(attention))
+    # In the user's own order and longitudes.
+    xr.testing.assert_allclose(relative_to_uniform(turned(attention)), turned(relative_to_uniform(attention)))
+
+
+@pytest.mark.parametrize("line", ["latitude circle", "meridian", None])
+def test_stripes_through_the_base_point_are_explained(make_attention, line):
+    attention = make_attention().isel(time=0) * 0 + 1.0
+    if line == "meridian":
+        attention = attention.where(attention.lon != 220, 6.0)
+    elif line:
+        attention = attention.where(attention.lat != 2.5, 6.0)
+    area = np.cos(np.deg2rad(attention.lat)) * xr.ones_like(attention.lon)
+    attention = attention * area / (attention * area).sum()
+    label = plot_attention(attention, base_point=(2.5, 220)).colorbar.ax.get_xlabel()
+    assert (f"stripe along its {line}: the layer attends along rows, then along columns" in label) == (line is not None)
+    assert ("stripe" in label) == (line is not None)
+    assert "stripe" not in plot_attention(attention, base_point={"a": (2.5, 220), "b": (0, 0)}).colorbar.ax.get_xlabel()
+
+
+def test_a_title_of_ones_own_keeps_base_point_and_dates(make_attention):
+    attention = make_attention()
+    drawn = plot_attention(attention, base_point={"nino34": (0, -140)}, title="El Niño winters")
+    (small,) = [text.get_text() for text in drawn.axes.texts if text.get_text()]
+    assert drawn.axes.get_title() == "El Niño winters"
+    assert small.startswith("base point nino34 (0°, 140°W), mean of 3 steps")
+    assert [text.get_text() for text in plot_attention(attention, title="").axes.texts if text.get_text()] == []
+    both = plot_attention(attention, title="mine\nand mine")
+    assert [text.get_text() for text in both.axes.texts if text.get_text()] == ["and mine"]
+    panels = plot_attention(attention, base_point={"nino34": (0, -140)}, title="nino34, by month", col="time")
+    assert panels.fig.get_suptitle() == "nino34, by month"
 
 
 def test_relative_attention_stays_as_it_is(make_attention):
@@ -190,13 +222,13 @@ def test_influence_is_drawn_as_shares_of_its_sum_per_area(make_attention):
     signed = signed.assign_attrs(long_name="sensitivity of the hidden state per standard deviation", **place)
     drawn = plot_attention(signed)
     np.testing.assert_allclose(drawn.get_array(), plot_attention(attention).get_array(), rtol=1e-4)
-    assert drawn.axes.get_title() == "Influence on 0°, 140°W"
+    assert drawn.axes.get_title() == "Influence on 0°, 220°E"
     assert drawn.colorbar.ax.get_xlabel() == "influence relative to uniform influence"
     assert [list(line.get_xdata()) for line in drawn.colorbar.ax.lines] == [[1.0, 1.0]]
     summed = xr.concat([abs(signed), 3 * abs(signed)], "variable").sum("variable", keep_attrs=False)
     again = plot_attention(summed, base_point=(0, 220))
     np.testing.assert_allclose(again.get_array(), drawn.get_array(), rtol=1e-4)
-    assert again.axes.get_title() == "Influence on 0°, 140°W"
+    assert again.axes.get_title() == "Influence on 0°, 220°E"
     panels = plot_attention(xr.concat([signed, 3 * signed], "lag").assign_coords(lag=[0, 1]))
     assert [ax.get_title() for ax in panels.axs.flat] == ["lag 0", "lag 1"]
     raw = plot_attention(signed, relative=False)
@@ -209,5 +241,5 @@ def test_influence_at_the_base_point_does_not_drown_the_rest_of_a_signed_map(mak
     influence[{"lat": 18, "lon": 44}] = 1e4
     drawn = plot_teleconnection(influence)
     assert drawn.get_clim()[1] < 2
-    assert drawn.axes.get_title() == "Influence on 0°, 140°W"
+    assert drawn.axes.get_title() == "Influence on 0°, 220°E"
     assert plot_teleconnection(influence, vmax=9.0).get_clim() == (-9.0, 9.0)

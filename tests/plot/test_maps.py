@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from cartopy import crs as ccrs
 from cartopy.mpl.geoaxes import GeoAxes
+from cartopy.mpl.gridliner import Gridliner
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import BoundaryNorm, LogNorm
 from xarray.plot import FacetGrid
@@ -19,7 +20,8 @@ from xarray.plot import FacetGrid
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.plot import plot_attention, plot_teleconnection
-from xfaconv.plot.style import MISSING
+from xfaconv.plot.maps import draw_map
+from xfaconv.plot.style import MISSING, MapStyle
 
 GREY = round(float(MISSING) * 255)
 
@@ -403,3 +405,52 @@ def test_a_part_is_shown_on_other_projections_too(make_wave, extent, width):
     low, high = ax.get_xlim()
     assert low < inside[0] < high
     assert not low < outside[0] < high
+
+
+@pytest.mark.parametrize("projection", [None, "PlateCarree", "Mercator"])
+@pytest.mark.parametrize("kind", ["pcolormesh", "contourf"])
+def test_a_region_across_greenwich_is_one_piece_with_labels_as_in_the_data(projection, kind):
+    """Whatever the order and convention of the file: 0..20 before 340..358, or after it, or -20..20."""
+    east, west, latitude = np.arange(0, 21, 2.0), np.arange(340, 360, 2.0), np.arange(31, 60, 2.0)
+
+    def region(longitude):
+        around = (longitude + 180) % 360 - 180
+        values = np.cos(np.deg2rad(latitude))[:, None] * np.exp(-(((around + 3) / 8) ** 2))
+        return xr.DataArray(values, {"lat": latitude, "lon": longitude}, ("lat", "lon"))
+
+    drawn = {}
+    for name, longitude in {
+        "split": np.r_[east, west],
+        "joined": np.r_[west, east],
+        "signed": np.r_[west - 360, east],
+    }.items():
+        field = region(longitude)
+        artist = draw_map(field, MapStyle(projection=projection, kind=kind, stippling=field > 0.5))
+        figure = artist.axes.figure
+        figure.canvas.draw()
+        (lines,) = [found for found in artist.axes.get_children() if isinstance(found, Gridliner)]
+        labels = [label.get_text() for label in lines.label_artists]
+        (dots,) = [found for found in artist.axes.collections if found.get_gid() == "stippling"]
+        drawn[name] = artist.axes.get_extent(), np.sort(np.asarray(artist.get_array()).ravel()), len(dots.get_offsets())
+        written = "10°W" if name == "signed" else "350°E"
+        assert written in labels
+        assert not ({"10°W", "350°E"} - {written}) & set(labels)
+        if kind == "pcolormesh":
+            x = artist.get_coordinates()[..., 0]
+            assert (np.diff(x, axis=1) > 0).all()
+            assert np.diff(x, axis=1).max() < 1.5 * np.diff(x, axis=1).min()
+    for other in ("joined", "signed"):
+        np.testing.assert_allclose(drawn["split"][0], drawn[other][0], rtol=1e-6)
+        np.testing.assert_allclose(drawn["split"][1], drawn[other][1])
+        assert drawn["split"][2] == drawn[other][2]
+
+
+def test_the_title_says_season_dates_and_what_dots_mean(make_wave):
+    tested = make_wave().assign_attrs(
+        season="DJF", period="1990-12-01 to 2000-02-01", number_of_steps=30, base_latitude=0.0, base_longitude=220.0
+    )
+    dots = (tested > 0.5).assign_attrs(long_name="significant at the false discovery rate", alpha=0.05)
+    drawn = plot_teleconnection(tested, stippling=dots)
+    (small,) = [text.get_text() for text in drawn.axes.texts if text.get_text()]
+    assert small == "DJF, 30 steps, 1990-12-01 to 2000-02-01, dots: significant (false discovery rate 5%)"
+    assert drawn.axes.get_title().endswith("with 0°, 220°E")

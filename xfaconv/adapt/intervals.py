@@ -19,6 +19,8 @@ _DAY = 86400.0
 _SECOND = np.timedelta64(1, "s")
 _YEAR_DAYS = {"noleap": 365.0, "365_day": 365.0, "360_day": 360.0, "all_leap": 366.0, "366_day": 366.0}
 _MONTH_DAYS = (28.0, 31.0)
+# Dates kept as days in single precision are off by up to this [seconds].
+_ROUNDING = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,8 @@ def read_intervals(ds: xr.Dataset, found: FoundCoordinate, stamps: NDArray[Any])
         if not (near or climatology) or not (_seconds(length) > 0).any() or _goes_back(middle, stamps):
             note = note or f"{names[0]!r} is not read: it holds no intervals around the stamps"
             continue
+        if _are_guessed(low, stamps) and (np.abs(_seconds(middle - stamps)) > _ROUNDING).any():
+            return None, f"{names[0]!r} is not read: its edges are the middles between the stamps"
         kept = f"the middle of {' to '.join(map(repr, names))} says when each step is, not the stamp"
         example = f"{show_stamp(low[0])} to {show_stamp(high[0])} for the stamp {show_stamp(stamps[0])}"
         return Intervals(middle, _step(_seconds(length)), f"{kept} ({example})", _restamp(ds, names, found)), ""
@@ -187,6 +191,12 @@ def _seconds(lengths: NDArray[Any]) -> NDArray[np.float64]:
     if lengths.dtype.kind == "m":
         return np.asarray(lengths / _SECOND, dtype=np.float64)
     return np.array([length.total_seconds() for length in lengths])
+
+
+def _are_guessed(low: NDArray[Any], stamps: NDArray[Any]) -> bool:
+    """Whether edges were put half-way between the stamps, which programs do where nothing is known of the intervals."""
+    between = stamps[:-1] + np.diff(stamps) / 2
+    return len(stamps) > 1 and bool((np.abs(_seconds(low[1:] - between)) < _ROUNDING).all())
 
 
 def _goes_back(middle: NDArray[Any], stamps: NDArray[Any]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,10 @@ def line_of_dates(array: xr.DataArray, name: str) -> str:
     levels = line_of_parts(ds, name, [])
     if levels:
         return levels
-    for dates in _expressions(array, name, units):
-        if _gives_dates(dates, ds):
-            put = dates if dim in (name, "") else f"({dim!r}, {dates})"
-            return f"ds = ds.assign_coords({name}={put})"
+    tried = _candidates(array, name, units)
+    found = next((dates for dates, make in tried if _gives_dates(make, array.values)), None)
+    if found is not None:
+        return f"ds = ds.assign_coords({name}={found if dim in (name, '') else f'({dim!r}, {found})'})"
     return f"ds = ds{offer_dates(dim or name, array.size)}"
 
 
@@ -84,56 +85,79 @@ def _can_be_decoded(array: xr.DataArray) -> bool:
         return False
 
 
-def _expressions(array: xr.DataArray, name: str, units: str) -> Iterator[str]:
-    """Give expressions that may make dates, the likeliest first."""
+def _candidates(array: xr.DataArray, name: str, units: str) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Give expressions that may make dates, the likeliest first, each with the function of the values that it is."""
     values = f"ds[{name!r}].values"
     if array.dtype.kind in "OSU":
-        yield f"pd.to_datetime({values}.astype(str), format='%Y-%m-%d_%H:%M:%S')"
-        for digits_form in _DIGITS.values():
-            yield f"pd.to_datetime({values}.astype(str), format={digits_form!r})"
-        yield f"pd.to_datetime({values})"
-        yield f"pd.to_datetime({values}.astype(str))"
+        for form in ("%Y-%m-%d_%H:%M:%S", *_DIGITS.values()):
+            text = f"pd.to_datetime({values}.astype(str), format={form!r})"
+            yield text, partial(_dates_of_text, form=form)
+        yield f"pd.to_datetime({values})", pd.to_datetime
+        yield f"pd.to_datetime({values}.astype(str))", partial(_dates_of_text, form=None)
     if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(np.asarray(array.values, dtype=float)).all():
         return
     numbers = np.atleast_1d(np.asarray(array.values, dtype=np.float64))
     since = re.match(r"\s*(month|mon|year|yr)s?\s+since\s+(\d{1,4})(?:-(\d{1,2}))?", units.lower())
     if since is not None:
-        year, month = int(since[2]), int(since[3] or 1)
-        if since[1].startswith("mon"):
-            months = f"np.floor({values}).astype(int) + {(year - 1970) * 12 + month - 1}"
-        else:
-            months = f"np.floor({values} * 12 + {_ROUNDED}).astype(int) + {(year - 1970) * 12 + month - 1}"
-        yield f"({months}).astype('datetime64[M]').astype('datetime64[ns]')"
+        first = (int(since[2]) - 1970) * 12 + int(since[3] or 1) - 1
+        factor, rounded = (1, 0.0) if since[1].startswith("mon") else (12, _ROUNDED)
+        inside = f"np.floor({values})" if factor == 1 else f"np.floor({values} * 12 + {_ROUNDED})"
+        yield _months_written(f"{inside}.astype(int) + {first}"), partial(_months, factor, rounded, first)
     if " since " in units:
         return
     whole = bool((numbers == np.floor(numbers)).all())
     digits = {len(str(int(number))) for number in numbers}
-    form = _DIGITS.get(digits.pop()) if len(digits) == 1 and numbers.min() > 0 else None
-    dates = f"pd.to_datetime({values}.astype(int).astype(str), format={form!r})"
-    if form is not None and whole:
-        yield dates
-    elif form == "%Y%m%d":
-        yield f"{dates} + pd.to_timedelta({values} % 1, 'D')"
+    known = _DIGITS.get(digits.pop()) if len(digits) == 1 and numbers.min() > 0 else None
+    dates = f"pd.to_datetime({values}.astype(int).astype(str), format={known!r})"
+    if known is not None and whole:
+        yield dates, partial(_dates_of_whole, form=known)
+    elif known == "%Y%m%d":
+        yield f"{dates} + pd.to_timedelta({values} % 1, 'D')", _dates_with_hours
     elif _YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1]:
-        months = f"np.floor({values} * 12 + {_ROUNDED}).astype(int) - {12 * 1970}"
-        yield f"({months}).astype('datetime64[M]').astype('datetime64[ns]')"
+        text = _months_written(f"np.floor({values} * 12 + {_ROUNDED}).astype(int) - {12 * 1970}")
+        yield text, partial(_months, 12, _ROUNDED, -12 * 1970)
         # Of a day of the year; leap years may be counted as 365.25 days, so the day is known to a third.
         start = f"pd.to_datetime({values}.astype(int).astype(str), format='%Y')"
-        yield f"({start} + pd.to_timedelta({values} % 1 * (365 + {start}.is_leap_year) + 0.3, 'D')).floor('D')"
+        text = f"({start} + pd.to_timedelta({values} % 1 * (365 + {start}.is_leap_year) + 0.3, 'D')).floor('D')"
+        yield text, _dates_of_decimal_years
 
 
-def _gives_dates(expression: str, ds: xr.Dataset) -> bool:
-    """Try an expression: it has to give distinct dates in the order of the axis, of years that numbers can mean."""
+def _months_written(months: str) -> str:
+    return f"({months}).astype('datetime64[M]').astype('datetime64[ns]')"
+
+
+def _months(factor: int, rounded: float, first: int, values: Any) -> Any:
+    months = np.floor(values * factor + rounded).astype(int) + first
+    return months.astype("datetime64[M]").astype("datetime64[ns]")
+
+
+def _dates_of_text(values: Any, form: str | None) -> Any:
+    return pd.to_datetime(values.astype(str), format=form)
+
+
+def _dates_of_whole(values: Any, form: str) -> Any:
+    return pd.to_datetime(values.astype(int).astype(str), format=form)
+
+
+def _dates_with_hours(values: Any) -> Any:
+    return _dates_of_whole(values, "%Y%m%d") + pd.to_timedelta(values % 1, "D")
+
+
+def _dates_of_decimal_years(values: Any) -> Any:
+    start = _dates_of_whole(values, "%Y")
+    return (start + pd.to_timedelta(values % 1 * (365 + start.is_leap_year) + 0.3, "D")).floor("D")
+
+
+def _gives_dates(make: Callable[[Any], Any], values: Any) -> bool:
+    """Try a function: it has to give distinct dates in the order of the axis, of years that numbers can mean."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # A line of this module, in which the user's name is quoted.
-            dates = eval(expression, {"np": np, "pd": pd, "ds": ds})  # noqa: S307
-        stamps: NDArray[Any] = np.asarray(dates, dtype="datetime64[ns]")
+            stamps: NDArray[Any] = np.asarray(make(values), dtype="datetime64[ns]")
     except (ValueError, TypeError, OverflowError, KeyError):
         return False
     years = stamps.astype("datetime64[Y]").astype(int) + 1970
-    known = not np.isnat(stamps).any() and years.min() >= 1678 and years.max() <= 2261
+    known = stamps.size > 0 and not np.isnat(stamps).any() and years.min() >= 1678 and years.max() <= 2261
     return bool(known and (np.diff(stamps) > np.timedelta64(0)).all())
 
 
@@ -168,7 +192,8 @@ def line_of_parts(ds: xr.Dataset, name: str, dims: list[str]) -> str:
         return ""
     parts.setdefault("day", "1")
     dates = f"pd.to_datetime({{{', '.join(f'{part!r}: {value}' for part, value in parts.items())}}})"
-    if not _gives_dates(dates, ds):
+    numbers = {part: 1 if value == "1" else ds[along[part]].to_numpy() for part, value in parts.items()}
+    if not _gives_dates(pd.to_datetime, numbers):
         return ""
     indexed = f".reset_index({name!r})" if getattr(ds.indexes.get(name), "nlevels", 1) > 1 else ""
     return f"ds = ds{indexed}.assign_coords({name}={dates})"

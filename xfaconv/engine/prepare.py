@@ -305,8 +305,8 @@ def _usable(found: Survey) -> tuple[Horizontal, Stamps, TimeAxis]:
         if found.axes is None or found.stamps is None or len(found.stamps.values) != 1:
             raise
         for card in (model.card for model in packaged_models()):
-            absent = [match.spec.name for match in found.match(card.variables) if match.source is None]
-            if not absent and misfit(card, found.axes.grid, card.step, lambda _: (), absent="raise") is None:
+            lacks = any(match.source is None for match in found.match(card.variables))
+            if not lacks and misfit(card, found.axes.grid, card.step, lambda _: (), absent="raise") is None:
                 fix = f"emb = ds.faconv.embed(model={card.name!r})  # the step of the model is taken"
                 raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
         raise

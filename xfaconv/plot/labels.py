@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,9 @@ def period_text(time: xr.DataArray) -> str:
     >>> months = np.array(["2000-01-01", "2000-02-01", "2000-03-01"], dtype="M8[ns]")
     >>> period_text(xr.DataArray(months, dims="time"))
     'mean of 3 steps, Jan 2000 to Mar 2000'
+    >>> winters = np.array(["2000-01-01", "2000-02-01", "2000-12-01", "2001-01-01", "2001-02-01"], dtype="M8[ns]")
+    >>> period_text(xr.DataArray(winters, dims="time"))
+    'mean of 5 steps in Dec-Feb, Jan 2000 to Feb 2001'
     """
     values = np.ravel(time.values)
     if values.size == 0 or not is_date(values[0]):
@@ -121,7 +124,67 @@ def period_text(time: xr.DataArray) -> str:
     if values.size == 1:
         return date_text(values[0], precision)
     first, last = date_text(values.min(), precision), date_text(values.max(), precision)
-    return f"mean of {values.size} steps, {first} to {last}"
+    return f"mean of {values.size} steps{_season_text(values)}, {first} to {last}"
+
+
+def _season_text(values: Any) -> str:
+    """Name the months of a season that was selected from several years."""
+    parts = [_parts(value)[:2] for value in values]
+    numbers = {12 * year + month - 1 for year, month in parts}
+    months = sorted({month - 1 for _, month in parts})
+    if len(numbers) > max(numbers) - min(numbers) or len(months) == 12:
+        return ""
+    starts = [month for month in months if (month - 1) % 12 not in months]
+    ends = [month for month in months if (month + 1) % 12 not in months]
+    if len(starts) > 1:
+        return ""
+    return f" in {_MONTHS[starts[0]]}" + (f"-{_MONTHS[ends[0]]}" if ends != starts else "")
+
+
+def covered_text(attributes: Mapping[Hashable, Any]) -> str:
+    """Write the time that a result without a time dimension covers, as the attributes of the analyses say.
+
+    Parameters
+    ----------
+    attributes : mapping
+        With ``season``, ``number_of_steps`` and ``period`` where known.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> covered_text({"season": "DJF", "number_of_steps": 33, "period": "1990-01-01 to 2000-12-01"})
+    'DJF, 33 steps, 1990-01-01 to 2000-12-01'
+    """
+    season, steps = str(attributes.get("season", "all")), attributes.get("number_of_steps")
+    parts = ["" if season == "all" else season, "" if steps is None else f"{steps} steps", attributes.get("period", "")]
+    return ", ".join(part for part in parts if part)
+
+
+def dots_text(stippling: object) -> str:
+    """Say what dots mean, where their attributes say how they were tested.
+
+    Parameters
+    ----------
+    stippling : object
+        A boolean DataArray, such as ``significant`` of an analysis; anything else has no attributes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> dots_text(xr.DataArray(True, attrs={"long_name": "significant at the false discovery rate", "alpha": 0.05}))
+    'dots: significant (false discovery rate 5%)'
+    """
+    attributes = stippling.attrs if isinstance(stippling, xr.DataArray) else {}
+    if "alpha" not in attributes:
+        return ""
+    rate = "false discovery rate " if "false discovery" in str(attributes.get("long_name")) else "p < "
+    return f"dots: significant ({rate}{100 * float(attributes['alpha']):g}%)"
 
 
 def place_text(latitude: float, longitude: float) -> str:
@@ -130,7 +193,7 @@ def place_text(latitude: float, longitude: float) -> str:
     Parameters
     ----------
     latitude, longitude : float
-        Degrees, longitude in either convention.
+        Degrees; a longitude beyond 180 stays one of the convention from 0 to 360.
 
     Returns
     -------
@@ -138,10 +201,10 @@ def place_text(latitude: float, longitude: float) -> str:
 
     Examples
     --------
-    >>> place_text(0, 220), place_text(-12.5, 30)
-    ('0°, 140°W', '12.5°S, 30°E')
+    >>> place_text(0, 220), place_text(0, -140), place_text(-12.5, 30)
+    ('0°, 220°E', '0°, 140°W', '12.5°S, 30°E')
     """
-    east = (longitude + 180) % 360 - 180
+    east = longitude if 180 < longitude < 360 else (longitude + 180) % 360 - 180
     north_south = f"{abs(latitude):g}°" + ("" if latitude == 0 else "N" if latitude > 0 else "S")
     east_west = f"{abs(east):g}°" + ("" if east in (0, -180) else "E" if east > 0 else "W")
     return f"{north_south}, {east_west}"

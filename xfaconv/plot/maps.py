@@ -13,7 +13,7 @@ from cartopy.mpl.geoaxes import GeoAxes
 from cartopy.mpl.ticker import LatitudeLocator, LongitudeLocator
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from xfaconv.arguments import check_choice
 from xfaconv.errors import ArgumentError
@@ -22,7 +22,15 @@ from xfaconv.names import find_dimension
 from xfaconv.plot import projections
 from xfaconv.plot.coastlines import add_layer
 from xfaconv.plot.coordinates import as_cells, as_points, canonical, horizontal_dimensions
-from xfaconv.plot.labels import panel_text, period_text, place_text, quantity_text, wrong_dimensions
+from xfaconv.plot.labels import (
+    covered_text,
+    dots_text,
+    panel_text,
+    period_text,
+    place_text,
+    quantity_text,
+    wrong_dimensions,
+)
 from xfaconv.plot.overlays import Point, add_base_points, add_stippling, matched_stippling
 from xfaconv.plot.style import (
     DIVERGING,
@@ -39,6 +47,9 @@ from xfaconv.plot.style import (
 Panels = list[tuple[Any, dict[Hashable, Any]]]
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
 _MOST_PANELS = 36
+_LONGEST_TITLE = 80
+# A grid from -180 to 180 may end at 180.0001 in single precision.
+_HALF_TURN = 180.01
 MAP_X, MAP_Y = "x on the map", "y on the map"
 # Beyond this many cells a vector file is slow to open, so the field (not the lines and the text) becomes an image.
 _MOST_VECTOR_CELLS = 20_000
@@ -76,7 +87,7 @@ def arrange(data: xr.DataArray, style: MapStyle) -> tuple[xr.DataArray, str, Map
     period = ""
     if time is None:
         scalars = [coord for coord in data.coords.values() if coord.ndim == 0]
-        period = next((text for coord in scalars if (text := period_text(coord))), "")
+        period = next((text for coord in scalars if (text := period_text(coord))), "") or covered_text(data.attrs)
     elif time not in faceted:
         period = period_text(data[time])
         if "season" in faceted and "season" not in data.dims:
@@ -92,8 +103,8 @@ def arrange(data: xr.DataArray, style: MapStyle) -> tuple[xr.DataArray, str, Map
     return data.compute(), period, style
 
 
-def map_title(what: str, points: Mapping[str, Point], period: str, *, panels: bool) -> str:
-    """Title of a figure of maps.
+def map_title(what: str, points: Mapping[str, Point], period: str, style: MapStyle) -> str:
+    r"""Title of a figure of maps: what it shows and of which base point, when, and what the dots mean.
 
     Parameters
     ----------
@@ -103,8 +114,9 @@ def map_title(what: str, points: Mapping[str, Point], period: str, *, panels: bo
         Base points; named in the title where there is one.
     period : str
         The time that the maps represent.
-    panels : bool
-        Whether there are several maps: the title then is one line.
+    style : MapStyle
+        Its title takes the place of the first line, and the rest stays, so that no figure loses its base point and its
+        dates; a title of two lines, or an empty one, is taken as it is. The titles of panels are one line if it fits.
 
     Returns
     -------
@@ -112,14 +124,24 @@ def map_title(what: str, points: Mapping[str, Point], period: str, *, panels: bo
 
     Examples
     --------
-    >>> map_title("Attention from", {"nino34": (0.0, -140.0)}, "Jan 2000", panels=True)
+    >>> map_title("Attention from", {"nino34": (0.0, -140.0)}, "Jan 2000", MapStyle(col="head"))
     'Attention from nino34 (0°, 140°W), Jan 2000'
+    >>> map_title("Attention from", {"": (0.0, -140.0)}, "", MapStyle(title="Mean"))
+    'Mean\nbase point 0°, 140°W'
     """
-    head = what.rsplit(" ", 1)[0]
+    given = style.title
+    if given is not None and (not given or "\n" in given):
+        return given
+    base = ""
     if len(points) == 1:
         ((name, point),) = points.items()
-        head = f"{what} {name} ({place_text(*point)})" if name else f"{what} {place_text(*point)}"
-    return f"{head}{', ' if panels else chr(10)}{period}" if period else head
+        base = f"{name} ({place_text(*point)})" if name else place_text(*point)
+    head = given or (f"{what} {base}" if base else what.rsplit(" ", 1)[0])
+    known = not given or not base or base.partition(" (")[0] in given
+    facts = ["" if known else f"base point {base}", period, dots_text(style.stippling)]
+    rest = ", ".join(fact for fact in facts if fact)
+    one_line = style.panels and len(head) + len(rest) < _LONGEST_TITLE
+    return f"{head}{', ' if one_line else chr(10)}{rest}" if rest else head
 
 
 def draw_map(
@@ -156,6 +178,8 @@ def draw_map(
     """
     plain, grid = canonical(data)
     _check(plain, style)
+    # Labels speak of the user's longitudes: 0 to 360 where they go beyond 180, though `plain` may go beyond 360.
+    east_only = bool(np.nanmax(np.asarray(data[plain.dims[-1]].values, dtype=np.float64)) > _HALF_TURN)
     points = points or {}
     projection = _projection(style, grid, next((longitude for _, longitude in points.values()), None))
     stipples = matched_stippling(style.stippling, plain) if isinstance(style.stippling, xr.DataArray) else None
@@ -178,7 +202,7 @@ def draw_map(
         result = artist = method(ax=ax, add_colorbar=False, **options)
         panels = [(ax, {})]
     for ax, names in panels:
-        _finish(ax, grid, style)
+        _finish(ax, grid, style, east_only=east_only)
         if stipples is not None:
             add_stippling(ax, stipples.sel({dim: value for dim, value in names.items() if dim in stipples.dims}))
         add_base_points(ax, plain.sel(names), points, names, great_circles)
@@ -314,7 +338,7 @@ def _facets(plain: xr.DataArray, style: MapStyle, projection: Any, grid: Grid) -
     return out
 
 
-def _finish(ax: Any, grid: Grid, style: MapStyle) -> None:
+def _finish(ax: Any, grid: Grid, style: MapStyle, *, east_only: bool) -> None:
     ax.set_facecolor(MISSING)
     projections.frame(ax, grid, style.extent)
     if style.coastlines:
@@ -330,6 +354,8 @@ def _finish(ax: Any, grid: Grid, style: MapStyle) -> None:
         lines.xlocator, lines.ylocator = LongitudeLocator(nbins=6), LatitudeLocator(nbins=6)
         lines.xlabel_style = lines.ylabel_style = {"size": sizes_in(ax)["tick"] - 0.5, "color": INK}
         lines.rotate_labels = False
+        if east_only:
+            lines.xformatter = FuncFormatter(lambda value, _: f"{value % 360:g}°{'E' if value % 180 else ''}")
     ax.spines["geo"].set_linewidth(0.6)
     ax.spines["geo"].set_edgecolor(INK)
 

@@ -257,7 +257,9 @@ def frame(ax: GeoAxes, grid: Grid, extent: Extent | None) -> None:
         ax.set_extent((-180, 180, max(south, low), min(north, high)), ccrs.PlateCarree())
         ax.set_boundary(_circle(), transform=ax.transAxes)
     elif isinstance(projection, ccrs.LambertConformal) and east - west < 300:
-        path = _fan(west, east, south, north)
+        # Gridlines and their labels need the convention from -180 to 180: a region from 340 to 380 has few of them.
+        turns = 360.0 * np.ceil(((west + east) / 2 - 180) / 360)
+        path = _fan(west - turns, east - turns, south, north)
         ax.set_boundary(path, transform=ccrs.PlateCarree())
         points = projection.transform_points(ccrs.PlateCarree(), *np.asarray(path.vertices).T)
         ax.set_xlim(points[:, 0].min(), points[:, 0].max())

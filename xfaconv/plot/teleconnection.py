@@ -31,7 +31,7 @@ def plot_teleconnection(
     great_circles : int, default 0
         Draw the great circles to this many of the strongest places at least 2,500 km away.
     title : str, optional
-        By default the base point and the dates.
+        By default the base point, the dates and what the dots mean. One of your own takes the place of the first line.
     row, col : hashable, optional
         Dimensions to make panels of; "season" makes them of time.
     robust : bool, default False
@@ -70,11 +70,13 @@ def plot_teleconnection(
     field, period, style = arrange(teleconnection.drop_vars("significant", errors="ignore"), style)
     name = quantity_name(teleconnection, "teleconnection")
     what = f"{name[:1].upper()}{name[1:]} with"
+    if not points and "base" in field.attrs:
+        # Correlation with an index has no place, but a name. The word that follows is left out where no place does.
+        what = f"{what} {field.attrs['base']} at"
     if is_influence(teleconnection):
         # Its long name fills two lines beside a bar; the sign and the unit are what the bar needs.
         field, what = field.assign_attrs(long_name="influence per standard deviation"), "Influence on"
         style = replace(style, robust=style.robust or (style.vmin is None and style.vmax is None))
-    if style.title is None:
-        style = replace(style, title=map_title(what, points, period, panels=style.panels))
+    style = replace(style, title=map_title(what, points, period, style))
     # A norm says itself what is in the middle.
     return draw_map(field, replace(style, center=style.center if style.norm is None else None), points, great_circles)

@@ -11,7 +11,7 @@ import xarray as xr
 from xfaconv.analysis.axes import cell_area, distance_from
 from xfaconv.analysis.explanation.network_probe import GRADIENT_RUNS, cut_windows, density, find_target, gradients
 from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
-from xfaconv.analysis.statistics.seasons import Season, season_months, season_name, steps_of_season
+from xfaconv.analysis.statistics.seasons import Season, covered, season_months, season_name, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
 from xfaconv.engine.api import attention_of, conformed_of
 from xfaconv.engine.prepare import prepare
@@ -124,7 +124,7 @@ def teleconnection(
     far = distance_from(mean, point) > _NEAR
     likeness = pattern_correlation(per_area, abs(correlated.correlation), kind="rank", where=far)
     out = correlated.assign(
-        attention=mean.assign_attrs(maps.attrs),
+        attention=mean.assign_attrs(maps.attrs, **covered(maps[time][used], season)),
         attention_density=per_area.assign_attrs(
             long_name="attention per area relative to uniform attention", units="1"
         ),

@@ -162,30 +162,30 @@ def check_skill(faithful: xr.Dataset) -> xr.Dataset:
     Dataset
         ``skill`` (time, predictor): rank correlation of each map with the change when a box is hidden alone;
         ``skill_errors``: mean of the partial one in standard errors; ``passed``, which these decide, and ``verdict``,
-        which also says how much hiding boxes in the best of the trivial orders changes, beside attention's own.
+        which also says how much hiding boxes in the best of the simple orders changes, beside attention's own.
     """
     out = faithful[["skill"]]
-    partial = out.skill.sel(predictor="attention beyond trivial maps", drop=True)
+    partial = out.skill.sel(predictor="attention beyond simple maps", drop=True)
     out["skill_errors"] = errors_above_zero(partial).assign_attrs(_ERRORS)
     mean = out.skill.mean("time")
-    trivial = mean.sel(predictor=list(CONTROLS)).max("predictor")
+    simple = mean.sel(predictor=list(CONTROLS)).max("predictor")
     hidden = faithful.deletion.mean(["time", "share"])
 
     def judge(errors: float, beyond: float, alone: float, best: float, own: float, *rivals: float) -> Verdict:
         good = errors >= LEAST_GAIN_ERRORS and beyond > 0
         text = (
-            f"rank correlation with the effect of hiding a box {alone:+.2f}, best trivial map {best:+.2f}, beyond all "
-            f"trivial maps {beyond:+.2f} ({errors:.1f} standard errors)"
+            f"rank correlation with the effect of hiding a box {alone:+.2f}, best simple map {best:+.2f}, beyond all "
+            f"simple maps {beyond:+.2f} ({errors:.1f} standard errors)"
         )
         # The pass mark was fixed before this was looked at, and stays; who reads the verdict should know of it.
         rival, most = max(zip(CONTROLS, rivals, strict=True), key=lambda pair: pair[1])
         text += (
-            f"; hiding boxes in the order of {rival}, the best trivial order, changes the base point by {most:.2f} of "
+            f"; hiding boxes in the order of {rival}, the best simple order, changes the base point by {most:.2f} of "
             f"the full effect, in the order of attention by {own:.2f}"
         )
-        return good, ("more than a trivial map: " if good else "no more than trivial maps can say: ") + text
+        return good, ("better than every simple map: " if good else "no better than a simple map: ") + text
 
-    parts = [out.skill_errors, partial.mean("time"), mean.sel(predictor="attention"), trivial]
+    parts = [out.skill_errors, partial.mean("time"), mean.sel(predictor="attention"), simple]
     parts += [hidden.sel(order=order, drop=True) for order in ("attention", *CONTROLS)]
     return with_verdict(out, parts, judge)
 
@@ -218,8 +218,8 @@ def check_parameters(windows: Windows, *, seed: int = 0) -> xr.Dataset:
 
     def judge(last: float) -> Verdict:
         good = last <= MOST_SIMILAR
-        text = f"rank correlation {last:+.2f} with the maps of shuffled weights (at most {MOST_SIMILAR} asked)"
-        return good, ("made by what was learned: " if good else "survives without what was learned: ") + text
+        text = f"rank correlation {last:+.2f} with the maps of shuffled weights (at most {MOST_SIMILAR} required)"
+        return good, ("depends on the trained weights: " if good else "does not depend on the trained weights: ") + text
 
     return with_verdict(out, [similarity.mean("time").isel(stage=-1, drop=True)], judge)
 
@@ -291,10 +291,10 @@ def check_data(windows: Windows, *, seed: int = 0) -> xr.Dataset:
 
     def judge(mean: float) -> Verdict:
         good = mean <= MOST_SIMILAR
-        text = f"rank correlation {mean:+.2f} of the mean maps on data and on surrogates (at most {MOST_SIMILAR} asked)"
-        meaning = (
-            "depends on the data: " if good else "mostly a fixed property of the network, the same on other data: "
+        text = (
+            f"rank correlation {mean:+.2f} of the mean maps on data and on surrogates (at most {MOST_SIMILAR} required)"
         )
+        meaning = "depends on the data: " if good else "hardly depends on the data: "
         return good, meaning + text
 
     return with_verdict(out, [together], judge)
@@ -321,8 +321,8 @@ def check_gradients(windows: Windows) -> xr.Dataset:
 
     def judge(mean: float) -> Verdict:
         good = mean >= LEAST_AGREEMENT
-        text = f"rank correlation {mean:+.2f} with the size of the input gradient (at least {LEAST_AGREEMENT} asked)"
-        return good, ("agrees with the gradients: " if good else "the gradients point to other regions: ") + text
+        text = f"rank correlation {mean:+.2f} with the size of the input gradient (at least {LEAST_AGREEMENT} required)"
+        return good, ("agrees with the gradients: " if good else "disagrees with the gradients: ") + text
 
     return with_verdict(out, [agreement.mean("time")], judge)
 
@@ -332,22 +332,23 @@ def _claim(faithful: float, skilful: float, learned: float, data: float, gradien
     if not learned:
         return False, "No claim: the map does not come from what the network learned."
     if faithful and skilful and data:
-        also = " The gradients point to other regions: say that recurrence carries part of the answer."
-        claim = "You may claim that this base point uses the regions it attends to, in these data."
+        also = " The gradients have their maxima in other regions: state that the recurrence carries part of the"
+        also += " information."
+        claim = "You may claim that the base point uses the regions it attends to, in these data."
         return True, claim + ("" if gradient else also)
     if faithful and skilful:
         return False, (
-            "You may claim that the base point uses the regions it attends to, as a fixed property of the network; you "
-            "may not claim a link in these data."
+            "You may claim that the network uses the regions to which the base point attends; you may not claim that "
+            "the map shows a relation in these data."
         )
     if faithful:
         return False, (
-            "You may claim that the regions attended to matter to the base point; you may not claim that attention "
-            "finds them better than distance, latitude or variance does."
+            "You may claim that the attended regions matter; you may not claim that attention identifies them better "
+            "than distance, latitude or variance does."
         )
     return False, (
-        "You may show the map as what the network computes; you may not claim that the regions attended to matter to "
-        "the base point."
+        "You may show the map as what the network computes; you may not claim that the attended regions matter to the "
+        "base point."
     )
 
 
@@ -396,7 +397,7 @@ def check_attention(
         ``claim`` in words, ``passed`` and ``verdict`` along ``check`` (faithfulness, skill, parameters, data,
         gradients), and what the checks measured: ``deletion``, ``insertion``, ``effect``, ``skill``, ``attention``,
         ``parameter_similarity``, ``data_similarity``, ``gradient_agreement``. ``insertion`` is measured for attention,
-        least and random alone, and NaN for the trivial orders. Lazy if the data are: compute the whole once, since
+        least and random alone, and NaN for the simple orders. Lazy if the data are: compute the whole once, since
         everything that is asked of a lazy report runs all checks again. Each time costs about 130 runs of the
         network over its window.
 

@@ -23,7 +23,7 @@ CONTROLS = ("distance", "latitude", "variance")
 ORDERS = ("attention", "least", "random", *CONTROLS)
 # Showing only the first boxes is measured for these orders alone: it doubles the runs of the network.
 _INSERTED = ("attention", "least", "random")
-PREDICTORS = ("attention", *CONTROLS, "attention beyond trivial maps")
+PREDICTORS = ("attention", *CONTROLS, "attention beyond simple maps")
 _RANDOM_DRAWS = 3
 _PREFERENCE_DIGITS = 4
 _LONG_NAMES = {
@@ -139,14 +139,14 @@ def cut_boxes(grid: Grid, cell: tuple[int, int], *, side: float, near: float) ->
     return Boxes(number, np.asarray(grid.area), distance)
 
 
-def trivial_maps(boxes: Boxes, grid: Grid, fields: NDArray[np.floating]) -> dict[str, FloatArray]:
+def simple_maps(boxes: Boxes, grid: Grid, fields: NDArray[np.floating]) -> dict[str, FloatArray]:
     """Give maps that need no model: nearness, cosine of latitude, and variance of the input window.
 
     Examples
     --------
     >>> grid = Grid.regular(30.0)
     >>> boxes = cut_boxes(grid, (3, 0), side=30, near=10)
-    >>> sorted(trivial_maps(boxes, grid, np.zeros((2, 1, 6, 12))))
+    >>> sorted(simple_maps(boxes, grid, np.zeros((2, 1, 6, 12))))
     ['distance', 'latitude', 'variance']
     """
     cosine = np.cos(np.deg2rad(np.asarray(grid.latitude)))[:, None]
@@ -183,8 +183,8 @@ def _hide_boxes(probe: Probe, window: Window, *, seed: int) -> tuple[NDArray[np.
     preference = boxes.mean(attention / boxes.area)
     # What differs by rounding alone is no preference: such boxes tie.
     preference = np.round(preference / preference.mean(), _PREFERENCE_DIGITS)
-    trivial = trivial_maps(boxes, probe.grid, window.fields)
-    controls = {name: boxes.mean(trivial[name]) for name in CONTROLS}
+    simple = simple_maps(boxes, probe.grid, window.fields)
+    controls = {name: boxes.mean(simple[name]) for name in CONTROLS}
     plain = probe.states(window, np.zeros((1, *probe.grid.shape), dtype=bool))[0].astype(np.float64)
     norm = max(float(np.linalg.norm(plain)), 1e-12)
 
@@ -241,9 +241,9 @@ def hide_boxes(windows: Windows, *, seed: int = 0) -> xr.Dataset:
     Dataset
         ``deletion`` (time, order, share): change when the first share of the area in an order is hidden, 1 being the
         change when all boxes are; ``insertion``: the change that is left when only that share is shown
-        (attention, least and random alone; NaN for the trivial orders, which are only hidden by); ``effect``
+        (attention, least and random alone; NaN for the simple orders, which are only hidden by); ``effect``
         (time, latitude, longitude): relative change when a box is hidden alone; ``skill`` (time, predictor): rank
-        correlation of a map with that effect over boxes, ``"attention beyond trivial maps"`` being the partial one;
+        correlation of a map with that effect over boxes, ``"attention beyond simple maps"`` being the partial one;
         ``attention`` (time, latitude, longitude). Lazy.
     """
     curve, on_map = ["order", "share"], ["latitude", "longitude"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xfaconv.analysis.axes import check_arrays, horizontal_axes, in_one_chunk, require_dimension, time_axis
 from xfaconv.analysis.statistics.anomalies import anomalies
 from xfaconv.analysis.statistics.correlation import correlate
-from xfaconv.analysis.statistics.seasons import Season, season_name, season_years, steps_of_season
+from xfaconv.analysis.statistics.seasons import Season, covered, season_name, season_years, steps_of_season
 from xfaconv.analysis.statistics.significance import (
     correlation_p_value,
     effective_sample_of_events,
@@ -137,7 +137,8 @@ def membership_test(
         )
         null = f"{shuffles} shuffles of whole years"
     p_value.attrs = {"long_name": "two-sided p-value", "units": "1", "null": null}
-    mean.attrs = {"long_name": "mean anomaly", "units": field.attrs.get("units", "1")}
+    about = {name: value for name, value in covered(field[time], season).items() if name != "number_of_steps"}
+    mean.attrs = {"long_name": "mean anomaly", "units": field.attrs.get("units", "1"), **about}
     number = inside.sum(time)
     number.attrs = {"long_name": "number of steps in the mean", "units": "1"}
     found = false_discovery(p_value, alpha=alpha, dim=horizontal_axes(field))

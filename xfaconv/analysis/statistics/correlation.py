@@ -20,7 +20,7 @@ from xfaconv.analysis.axes import (
     time_axis,
 )
 from xfaconv.analysis.statistics.anomalies import anomalies
-from xfaconv.analysis.statistics.seasons import Season, adjacent_steps, season_name, steps_of_season
+from xfaconv.analysis.statistics.seasons import Season, adjacent_steps, covered, steps_of_season
 from xfaconv.analysis.statistics.significance import (
     check_same_times,
     correlation_over_time,
@@ -143,12 +143,13 @@ def _shift(series: xr.DataArray, field: xr.DataArray, lag: int, time: str) -> tu
 
 def _base_series(
     values: xr.DataArray, base: Place | xr.DataArray, time: str, deseasonalise: bool
-) -> tuple[xr.DataArray, str]:
-    """Series of the base point or the index, and what it is in words."""
+) -> tuple[xr.DataArray, dict[str, str | float]]:
+    """Series of the base point or the index, and attributes that say what it is."""
     if isinstance(base, xr.DataArray):
         require_dimension(base, time, "the index")
         series = base.reset_coords(drop=True)
-        return (anomalies(series) if deseasonalise else series), str("index" if base.name is None else base.name)
+        name = base.attrs.get("long_name", "index" if base.name is None else base.name)
+        return (anomalies(series) if deseasonalise else series), {"base": str(name)}
     table = hasattr(base, "to_xarray")
     if isinstance(base, xr.Dataset) or table or (isinstance(base, np.ndarray) and base.size != 2):
         index = "base=xr.DataArray(series.to_numpy(), {'time': series.index}, ('time',))"
@@ -156,7 +157,8 @@ def _base_series(
         raise ArgumentError("base is neither a place nor an index", found=type(base).__name__, fix=fix)
     cell = nearest_point(values, as_place(base, "base"))
     latitude, longitude = (float(cell[found.name]) for found in horizontal_coordinates(values))
-    return cell.reset_coords(drop=True), f"cell at {latitude:g} N, {longitude:g} E"
+    words = f"cell at {latitude:g} N, {longitude:g} E"
+    return cell.reset_coords(drop=True), {"base": words, "base_latitude": latitude, "base_longitude": longitude}
 
 
 def correlation_map(
@@ -223,7 +225,7 @@ def correlation_map(
     check_arrays(field=field)
     time, axes = time_axis(field), horizontal_axes(field)
     values = anomalies(field) if deseasonalise else field
-    series, place = _base_series(values, base, time, deseasonalise)
+    series, about = _base_series(values, base, time, deseasonalise)
     lags = [lag] if isinstance(lag, int) else [int(step) for step in lag]
     parts = []
     for step in lags:
@@ -240,7 +242,10 @@ def correlation_map(
         number = xr.Variable("lag", lags, {"long_name": "steps by which the field precedes the base point"})
         out = xr.concat(parts, number, join="exact", combine_attrs="override").assign_coords(lag=number)
     found = false_discovery(out.p_value, alpha=alpha, dim=axes)
-    return out.assign(found.data_vars).assign_attrs(found.attrs, base=place, season=season_name(season), null=null)
+    # With the map itself travel its base, season and dates: figures are made of it alone.
+    about |= covered(series[time].isel({time: steps_of_season(series[time], season)}), season)
+    out["correlation"].attrs.update(about)
+    return out.assign(found.data_vars).assign_attrs(found.attrs, **about, null=null)
 
 
 def _lowest(field: NDArray[np.floating], *, block: int = 512) -> tuple[NDArray[np.floating], NDArray[np.int64]]:

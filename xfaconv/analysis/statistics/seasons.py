@@ -65,6 +65,36 @@ def season_name(season: Season) -> str:
     return "all" if season is None else str(season)
 
 
+def covered(time: xr.DataArray, season: Season) -> dict[str, str | int]:
+    """Attributes of a result without a time dimension: the season, the first and last date, the number of steps.
+
+    Parameters
+    ----------
+    time : DataArray (time,)
+        Of the steps that the result is made of.
+    season : str or sequence of int, optional
+        By which they were selected.
+
+    Returns
+    -------
+    dict
+        ``season``, ``number_of_steps``, and ``period`` where the times are dates.
+
+    Examples
+    --------
+    >>> covered(xr.DataArray(xr.date_range("2000-01-01", periods=2, freq="MS"), dims="time"), None)
+    {'season': 'all', 'number_of_steps': 2, 'period': '2000-01-01 to 2000-02-01'}
+    """
+    out: dict[str, str | int] = {"season": season_name(season), "number_of_steps": time.size}
+    if time.size and (time.dtype.kind == "M" or hasattr(time.values[0], "isoformat")):
+        first, last = (
+            np.datetime_as_string(stamp, "D") if time.dtype.kind == "M" else str(stamp)[:10]
+            for stamp in time.values[[0, -1]]
+        )
+        out["period"] = f"{first} to {last}"
+    return out
+
+
 def in_season(time: xr.DataArray, season: Season) -> NDArray[np.bool_]:
     """Mark the times inside a season.
 
