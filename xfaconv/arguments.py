@@ -441,6 +441,17 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule], fix: str
             )
 
 
+def seed_attribute(seed: int) -> int | float:
+    """Write a seed as an attribute: the old NetCDF format has no whole numbers of more than 32 bits, with a sign.
+
+    Examples
+    --------
+    >>> seed_attribute(3), seed_attribute(2**32 - 1)
+    (3, 4294967295.0)
+    """
+    return seed if seed < 2**31 else float(seed)
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Refuse an argument that is none of the known words.
 
