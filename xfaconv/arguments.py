@@ -516,7 +516,8 @@ def as_place(value: Any, name: object = "base_point", written: str = "{name}=({l
         problem, found = "is no place on Earth", f"latitude {latitude:g}, longitude {longitude:g}"
         expected = "latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees"
         if abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE:
-            fix = f"{written.format(name=name, latitude=longitude, longitude=latitude)}  # latitude comes first"
+            swapped = written.format(name=name, latitude=longitude, longitude=latitude)
+            fix = f"{swapped.partition('  #')[0]}  # latitude comes first"
     raise ArgumentError(f"base point {name!r} {problem}", expected=expected, found=found[:200], fix=fix)
 
 

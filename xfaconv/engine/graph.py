@@ -214,9 +214,9 @@ def _writes(source: SegmentGraph) -> list[tuple[Sequence[int], Cuts]]:
             steps = source.steps[begin : begin + source.length]
             segments = np.searchsorted(ends, steps, side="right")
             # Steps in a row within one segment are one cut.
-            first = np.flatnonzero(np.r_[True, (np.diff(steps) != 1) | (np.diff(segments) != 0)])
-            lengths = np.diff(np.r_[first, len(steps)])
-            inside = (steps - starts[segments])[first]
+            runs = np.flatnonzero(np.r_[True, (np.diff(steps) != 1) | (np.diff(segments) != 0)])
+            lengths = np.diff(np.r_[runs, len(steps)])
+            inside = (steps - starts[segments])[runs]
             out.append(
                 (segments[first].tolist(), tuple(zip(inside.tolist(), (inside + lengths).tolist(), strict=True)))
             )

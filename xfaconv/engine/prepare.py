@@ -384,7 +384,7 @@ def locate(
         expected = "latitude=0, longitude=-140, or base_points={'nino34': (0, -140)}"
         raise ArgumentError(problem, expected=expected, found=repr(found)[:200], fix=fix)
     written = (
-        "latitude={latitude:g}, longitude={longitude:g}"
+        "latitude={latitude:g}, longitude={longitude:g}  # or base_points={{'nino34': (0, -140)}}"
         if one
         else "base_points={{{name!r}: ({latitude:g}, {longitude:g})}}"
     )

@@ -446,6 +446,6 @@ def check_attention(
         "weights_sha256": windows.model.sha256,
         "seed": seed_attribute(seed),
     }
-    # Maps of the weights as they are (once for all checks), of each stage of shuffled ones and of surrogates, gradients.
+    # Maps of the weights as they are (once for all checks), of each stage of shuffled ones, of surrogates; gradients.
     runs = runs_to_hide(windows.grid, windows.cell) + 1 + len(CASCADE) + 1 + GRADIENT_RUNS
     return windows.finished(out[["claim", "passed", "verdict", *measured]], "check_attention", runs)
