@@ -129,6 +129,56 @@ def test_an_importance_by_occlusion_can_be_drawn(winter: xr.Dataset) -> None:
     assert len(figure) == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "positional", "options"),
+    [
+        ("plot_importance", (), {"method": "occlusion", "sampels": 2}),
+        ("plot_attention", (0, -140), {"sesaon": "DJF"}),
+        ("plot_embedding", (), {"metod": "kmeans"}),
+        ("plot_teleconnection", ((0, -140),), {"leg": 1}),
+        ("plot_regimes", (3,), {"n_cluster": 3}),
+        ("plot_hidden", (), {"chanels": 3}),
+    ],
+)
+def test_a_figure_refuses_what_is_unknown_before_it_computes(
+    winter: xr.Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    positional: tuple[object, ...],
+    options: dict[str, object],
+) -> None:
+    def ran(*_: object, **__: object) -> None:
+        raise AssertionError("the data were prepared")
+
+    monkeypatch.setattr("xfaconv.engine.api.prepare", ran)
+    with pytest.raises(ArgumentError, match="is unknown"):
+        getattr(winter.faconv, name)(*positional, **options)
+
+
+def test_a_figure_of_a_season_is_the_mean_over_it() -> None:
+    years = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 38)).load()
+    maps = years.faconv.attention(0, -140)
+    drawn = np.asarray(years.faconv.plot_attention(0, -140, season="DJF").get_array())
+    for chosen, good in (((12, 1, 2), True), ((6, 7, 8), False)):
+        part = maps.isel(time=np.isin(maps.time.dt.month, chosen))
+        right = np.asarray(part.faconv.plot_attention().get_array())
+        assert np.allclose(drawn, right, rtol=1e-4) is good
+    both = years.faconv.plot_attention(0, -140, season="DJF", time=slice("2007", "2008"))
+    some = maps.sel(time=slice("2007", "2008"))
+    right = some.isel(time=np.isin(some.time.dt.month, (12, 1, 2))).faconv.plot_attention()
+    np.testing.assert_allclose(np.asarray(both.get_array()), np.asarray(right.get_array()), rtol=1e-4)
+    assert years.faconv.plot_embedding(season=[1, 2]) is not None
+    with pytest.raises(ArgumentError, match="unknown season"):
+        years.faconv.plot_attention(0, -140, season="XYZ")
+
+
+def test_a_figure_of_a_date_is_that_of_its_steps() -> None:
+    years = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 38)).load()
+    drawn = np.asarray(years.faconv.plot_attention(0, -140, time="2009-01").get_array())
+    right = years.faconv.attention(0, -140).sel(time="2009-01").faconv.plot_attention()
+    np.testing.assert_allclose(drawn, np.asarray(right.get_array()), rtol=1e-4)
+
+
 def test_method_and_function_give_the_same(winter: xr.Dataset) -> None:
     by_method = winter.faconv.encode(base_points={"nino34": (0, -140)})
     by_function = xfaconv.encode(winter, base_points={"nino34": (0, -140)})

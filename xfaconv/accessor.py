@@ -177,7 +177,7 @@ class DataArrayAccessor:
             f"a DataArray has no faconv.{name}: models read several variables together",
             expected="a Dataset",
             found=f"DataArray {self._data.name!r}",
-            fix=f"ds.faconv.{name}(...) of the whole Dataset, or da.to_dataset(name={variable!r}).faconv.{name}(...)",
+            fix=f"da.to_dataset(name={variable!r}).faconv.{name}(...)  # better: the whole Dataset",
         )
 
 

@@ -28,7 +28,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 _LARGEST_SEED = 2**32 - 1
 _LONGEST_VALUE = 60
-_EXAMPLE = 'latitude=0, longitude=-140, or base_points={"nino34": (0, -140)}'
 
 
 class Arguments(TypedDict, total=False):
@@ -442,6 +441,17 @@ def check_rules(given: Mapping[str, object], rules: Mapping[str, Rule], fix: str
             )
 
 
+def seed_attribute(seed: int) -> int | float:
+    """Write a seed as an attribute: the old NetCDF format has no whole numbers of more than 32 bits, with a sign.
+
+    Examples
+    --------
+    >>> seed_attribute(3), seed_attribute(2**32 - 1)
+    (3, 4294967295.0)
+    """
+    return seed if seed < 2**31 else float(seed)
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Refuse an argument that is none of the known words.
 
@@ -468,7 +478,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ArgumentError(f"unknown {name}", expected=expected, found=repr(value)[:200], fix=f"{name}={example}")
 
 
-def as_place(value: Any, name: object = "base_point") -> Place:
+def as_place(value: Any, name: object = "base_point", written: str = "{name}=({latitude:g}, {longitude:g})") -> Place:
     """Read a place on Earth.
 
     Parameters
@@ -477,6 +487,8 @@ def as_place(value: Any, name: object = "base_point") -> Place:
         Latitude and longitude [degrees].
     name : str
         Its name, for messages.
+    written : str
+        How the argument is written, for the line that fixes it.
 
     Returns
     -------
@@ -492,12 +504,8 @@ def as_place(value: Any, name: object = "base_point") -> Place:
     >>> as_place((0, -140))
     (0.0, -140.0)
     """
-    problem, expected, found, fix = (
-        "is not a pair of latitude and longitude in degrees",
-        _EXAMPLE,
-        repr(value),
-        _EXAMPLE,
-    )
+    problem, expected = "is not a pair of latitude and longitude in degrees", "two numbers, such as (0, -140)"
+    found, fix = repr(value), written.format(name=name, latitude=0, longitude=-140)
     try:
         latitude, longitude = (float(degrees) for degrees in (() if isinstance(value, Mapping | str) else value))
     except (TypeError, ValueError):
@@ -508,7 +516,8 @@ def as_place(value: Any, name: object = "base_point") -> Place:
         problem, found = "is no place on Earth", f"latitude {latitude:g}, longitude {longitude:g}"
         expected = "latitude from -90 to 90, longitude from -180 to 180 or 0 to 360 degrees"
         if abs(longitude) <= _MOST_LATITUDE and abs(latitude) <= _MOST_LONGITUDE:
-            fix = f"latitude={longitude:g}, longitude={latitude:g}  # latitude comes first"
+            swapped = written.format(name=name, latitude=longitude, longitude=latitude)
+            fix = f"{swapped.partition('  #')[0]}  # latitude comes first"
     raise ArgumentError(f"base point {name!r} {problem}", expected=expected, found=found[:200], fix=fix)
 
 

@@ -230,13 +230,22 @@ def _hold_degrees(ds: xr.Dataset, rows: str, columns: str) -> bool:
     return bool(np.abs(north).max() <= 90 and east.min() >= -180 and east.max() <= 360 and stated == {""})
 
 
+def _are_numbers(array: xr.DataArray) -> bool:
+    """Whether values that are not stored as numbers can be read as such."""
+    try:
+        array.values.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _values(ds: xr.Dataset, found: FoundCoordinate) -> Degrees:
     """Values of the latitude or longitude in degrees, checked but not sorted."""
     array, words = ds[found.name], {"role": found.role, "name": found.name, "dim": found.dim}
     if array.chunks is not None:
         raise _refused("lazy", "a dask array", **words)
     if array.dtype.kind not in "fiu":
-        raise _refused("not numeric", f"dtype {array.dtype}", **words)
+        raise _refused("not numeric" if _are_numbers(array) else "text", f"dtype {array.dtype}", **words)
     values = np.array(array.values, dtype=np.float64)
     if not np.isfinite(values).all():
         raise _refused("missing", f"{int((~np.isfinite(values)).sum())} of {values.size} not finite", **words)

@@ -111,7 +111,7 @@ def match_variables(
                 f"variables={{...}} names {data_name!r}, which is not in the Dataset",
                 expected=", ".join(map(str, ds.data_vars)),
                 found=str(data_name),
-                fix="variables={model name: name in the Dataset}",
+                fix=f"variables={{{next(name for name, own in given.items() if own == data_name)!r}: 'its name'}}",
             )
     return tuple(_match(ds, found, unknown, spec, given.get(spec.name)) for spec in specs)
 
@@ -140,7 +140,7 @@ def check_given(given: Mapping[str, str] | None, specs: Sequence[VariableSpec]) 
         return
     raise ArgumentError(
         problem, expected=f"{{one of {', '.join(names)}: name in the Dataset}}", found=found,
-        fix=f"variables={{{names[0]!r}: 'name in the Dataset'}}",
+        fix=f"variables={{{names[0]!r}: 'its name'}}",
     )  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def _match_given(
             f"variable {given!r} has no level {level:g} hPa, which the model reads as {spec.name!r}",
             expected=f"{level:g} hPa",
             found=f"levels {_shown(levels)} hPa",
-            fix=f"download level {level:g} hPa; or absent='climatology' to go without {spec.name!r}",
+            fix=f"absent='climatology', variables=None  # to go without {spec.name!r}; or download level {level:g} hPa",
         )
     return Match(spec, source, index, sign)
 
@@ -217,7 +217,9 @@ def _shown(levels: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in levels) or "none stated"
 
 
-def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing: Sequence[Match]) -> VariableError:
+def absent_error(
+    found: Sequence[FoundVariable], unknown: Sequence[str], missing: Sequence[Match], *, some_left: bool = True
+) -> VariableError:
     """Make the error for variables that the model reads and the data lack.
 
     Parameters
@@ -226,6 +228,8 @@ def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing
         What `recognise_variable` found, and the names that it did not know.
     missing : sequence of Match
         Those without a source.
+    some_left : bool, default True
+        Whether the data have others of the model's variables.
 
     Returns
     -------
@@ -242,11 +246,16 @@ def absent_error(found: Sequence[FoundVariable], unknown: Sequence[str], missing
     have = "; ".join(variable.describe() for variable in found) or "no known variable"
     if unknown:
         have += f"; not recognised: {', '.join(unknown)}"
-    example = unknown[0] if unknown else "name_in_ds"
+    named, without = f"variables={{{names[0]!r}: {unknown[0] if unknown else 'its name'!r}}}", "absent='climatology'"
+    if unknown:
+        fix = f"{named}  # if that is what it is; or {without} to go without"
+    else:
+        # Where nothing would be left, to go without is no way out.
+        fix = f"{without}  # to go without; or {named}" if some_left else named
     return VariableError(
         f"the data lack {', '.join(map(repr, names))}, which the model reads"
         + (f" ({'; '.join(reasons)})" if reasons else ""),
         expected=", ".join(f"{match.spec.name} [{match.spec.units}] {match.spec.long_name}" for match in missing),
         found=have,
-        fix=f"variables={{{names[0]!r}: {example!r}}} if it has another name; absent='climatology' to go without",
+        fix=fix,
     )

@@ -148,7 +148,7 @@ def adapt(
     if missing and levels:
         raise levels[0]
     if missing and (absent == "raise" or not present):
-        raise absent_error(found.variables, found.unknown, missing)
+        raise absent_error(found.variables, found.unknown, missing, some_left=bool(present))
     remap = plan_remap(axes, spec.grid if regrid == "model" else None, min_valid)
     notes = [*found.notes, *([remap.note] if remap.note else [])]
     conversions = {}
@@ -350,7 +350,7 @@ def _select(
         return array.transpose(*dims)
     if lacking:
         problem = f"variable {name!r} has no dimension {lacking[0]!r}"
-        fix = f"variables={{{match.spec.name!r}: ...}}  # a variable that changes with time"
+        fix = f"variables={{{match.spec.name!r}: 'its name'}}  # a variable that changes with time"
     else:
         problem = f"variable {name!r} has a dimension {extra[0]!r} that the model does not know"
         fix = f"ds = ds.isel({extra[0]}=0, drop=True)  # choose one"

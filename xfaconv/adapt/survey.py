@@ -289,7 +289,7 @@ def recognise(
     """
     if spec is not None and not isinstance(spec, InputSpec):
         expected = "an xfaconv.adapt.InputSpec, or None"
-        raise ArgumentError("spec is not known", expected=expected, found=repr(spec)[:200], fix="recognise(ds)")
+        raise ArgumentError("spec is not known", expected=expected, found=repr(spec)[:200], fix="spec=None")
     found = survey(ds, spec.step if spec is not None else None)
     try:
         axes, stamps, time = found.usable()
@@ -351,7 +351,7 @@ def _as_dataset(ds: Any) -> xr.Dataset:
         check_file(ds if isinstance(ds, (str, PathLike)) else fsdecode(ds))
         fix = f"ds = xr.open_dataset({str(ds)!r}, chunks={{}})"
     else:
-        fix = "ds = xr.Dataset(...)"
+        fix = "ds = xr.open_dataset('its name')"
     found = type(ds).__name__
     raise ArgumentError("the data are not an xarray.Dataset", expected="xarray.Dataset", found=found, fix=fix)
 

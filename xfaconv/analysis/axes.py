@@ -18,6 +18,7 @@ Cells = Literal["overlap", "centres"]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 _LEAST_COVER = 0.9
+_ONE_SERIES = "[:, 0, 0]  # one number for each time"
 # Centres are stored in single precision: a centre on the edge of a box is inside [degrees].
 _ON_THE_EDGE = 1e-4
 
@@ -55,7 +56,9 @@ def check_arrays(**arrays: object) -> None:
     for name, value in arrays.items():
         if not isinstance(value, xr.DataArray):
             kind = type(value).__name__
-            raise ArgumentError(f"{name} is not a DataArray", found=kind, fix=f"{name}=ds['z500']")
+            series = name in ("index", "regime")
+            fix = f"{name}=ds['z500']{_ONE_SERIES if series else ''}"
+            raise ArgumentError(f"{name} is not a DataArray", found=kind, fix=fix)
 
 
 def _dimension(data: xr.DataArray | xr.Dataset, role: str, dim: str | None = None) -> str:
@@ -68,7 +71,7 @@ def _dimension(data: xr.DataArray | xr.Dataset, role: str, dim: str | None = Non
         return name
     error, what = (TimeError, "dimension") if role == "time" else (CoordinateError, "coordinate")
     wanted = f"a known name, or standard_name='{role}'" if dim is None else str(dim)
-    fix = f"ds = ds.rename({{'the_{role}_name': '{role}'}})"
+    fix = f"data = data.rename({{'its name': '{role}'}})" if dim is None else "dim=None"
     raise error(f"no {role} {what}", expected=wanted, found=f"dimensions {tuple(data.dims)}", fix=fix)
 
 

@@ -25,6 +25,7 @@ from xfaconv.arguments import (
     check_rules,
     is_whole,
     refuse_unknown,
+    seed_attribute,
     shared_arguments,
 )
 from xfaconv.engine import embed
@@ -182,7 +183,7 @@ def stability(
     block = np.arange(len(vectors)) * 10 // len(vectors)
     by_seed, by_half = [], []
     for repeat in range(repeats):
-        again = cluster(vectors, count, method, seed + 1 + repeat, starts=1)
+        again = cluster(vectors, count, method, (seed + 1 + repeat) % 2**32, starts=1)
         by_seed.append(adjusted_rand_score(reference.labels, again.labels))
         kept = np.isin(block, generator.choice(10, 5, replace=False))
         if kept.sum() > count:
@@ -466,7 +467,7 @@ def regimes(
     for position, (name, words) in enumerate(_SCORES.items()):
         out[name] = scores.isel(score=position, drop=True).assign_attrs(long_name=words, units="1")
     out["p_value"].attrs.update(_limit_of(surrogates))
-    return out.assign_attrs(method=method, seed=seed, season=season_name(season), surrogates=surrogates)
+    return out.assign_attrs(method=method, seed=seed_attribute(seed), season=season_name(season), surrogates=surrogates)
 
 
 def _limit_of(surrogates: int) -> dict[str, Any]:

@@ -74,7 +74,9 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
             return taken.rename(name)
         data = data.to_dataset(name=name)
     if not isinstance(data, xr.Dataset):
-        raise ArgumentError("the data are no xarray object", found=type(data).__name__, fix="nino34(ds)")
+        raise ArgumentError(
+            "the data are no xarray object", found=type(data).__name__, fix="xfaconv.analysis.nino34(ds)"
+        )
     for key in wanted:
         # A height or geopotential that states no level is taken for the one at 500 hPa.
         for other in (key, "z") if key == "z500" else (key,):
@@ -82,7 +84,7 @@ def find_field(data: xr.Dataset | xr.DataArray, wanted: Sequence[str]) -> xr.Dat
             if taken is not None:
                 return taken
     found = ", ".join(map(str, data.data_vars)) or "no variables"
-    fix = f"ds = ds.rename({{'the_name_of_the_variable': '{wanted[0]}'}})"
+    fix = f"ds = ds.rename({{'its name': '{wanted[0]}'}})"
     raise VariableError(f"no variable for {' or '.join(wanted)}", found=found, fix=fix)
 
 

@@ -277,7 +277,8 @@ def conform(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.Dataset:
     ['sst', 'z500', 'z200', 'v200', 't995']
     """
     ready = prepare(ds, arguments)
-    return _of_steps(ready, conformed_of(ready))
+    whole = conformed_of(ready)
+    return whole if ready.steps is None else whole.isel({ready.conformed.labels.names["time"]: ready.steps})
 
 
 def conformed_of(ready: Prepared) -> xr.Dataset:
@@ -329,10 +330,12 @@ def _labelled(
     known = {"time", "latitude", "longitude", *extra} | ({"member"} if ready.members is not None else set())
     dims = [name for name in _ORDER[kind] if name in known]
     data = ready.conformed.data
+    data = data if ready.steps is None else data.isel(time=ready.steps)
     coords: dict[str, Any] = {name: data[name] for name in _CANONICAL if name in dims and name in data.coords}
     coords |= {name: (name, values) for name, values in extra.items()}
     described = {"long_name": "whether the whole warm-up of the state lies inside the data"}
-    coords["full_warmup"] = ("time", ready.segments.full_warmup, described)
+    warm = ready.segments.full_warmup
+    coords["full_warmup"] = ("time", warm if ready.steps is None else warm[ready.steps], described)
     restored: xr.DataArray = ready.conformed.labels.restore(xr.DataArray(array, coords, dims, name=kind))
     return restored
 
@@ -347,7 +350,7 @@ def _finish(
         in_time = ready.model.card.metrics.get("attention_variance_in_time") if kind == "attention" else None
         measured = {"variance_in_time": in_time} if isinstance(in_time, float) else {}
         output.attrs = {**_ATTRIBUTES[kind], **measured, **shared}
-    result = _of_steps(ready, xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"}))
+    result = xr.Dataset(dict(outputs), attrs={**shared, "Conventions": "CF-1.11"})
     if ready.cold is not None:
         words = ready.cold
         warn_user(f"{words.problem}: {words.found}; {words.fix}")
@@ -383,18 +386,6 @@ def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: 
     announce(call, f"{runs:,} runs of the network over {steps:,} steps in all", seconds, shown=shown)
     with ProgressBar() if shown else nullcontext():  # type: ignore[no-untyped-call]
         return result.compute(scheduler="synchronous")
-
-
-def _of_steps(ready: Prepared, data: xr.Dataset) -> xr.Dataset:
-    """Cut out the steps that are asked for; dask then runs only the segments that hold them."""
-    if ready.steps is None:
-        return data
-    first, last = int(ready.steps[0]), int(ready.steps[-1])
-    in_a_row = np.array_equal(ready.steps, np.arange(first, last + 1))
-    time = ready.conformed.labels.names["time"]
-    chosen = data.isel({time: slice(first, last + 1) if in_a_row else ready.steps})
-    # Zarr wants all chunks but the last of one size.
-    return chosen.chunk({time: ready.segments.length}) if chosen.chunks else chosen
 
 
 def _provenance(ready: Prepared, call: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def require_ability(spec: NetworkSpec, ability: Literal["gates", "attention"]) -
         f"this model has no {lacks}",
         expected="architecture 'faconvlstm'" + (" and attention_every from 1" if ability == "attention" else ""),
         found=f"{spec.architecture}, attention_every={spec.attention_every}",
-        fix="model=... with a name of xfaconv.list_models()",
+        fix="model='ncep-monthly-2p5deg'  # or another name of xfaconv.list_models()",
     )
 
 
@@ -188,11 +188,13 @@ def _selected(found: Survey | None, region: Grid) -> str:
         return "ds.sel(...) of it"
     names = found.axes.latitude.name, found.axes.longitude.name
     latitude, longitude = (f"ds[{name!r}]" for name in names)
-    south, north = (f"{edge:g}" for edge in (region.latitude_edges[0], region.latitude_edges[-1]))
-    west, width = region.longitude_edges[0], region.longitude_edges[-1] - region.longitude_edges[0]
-    rows = f"({latitude} >= {south}) & ({latitude} <= {north})"
-    columns = f"({longitude} - {west:g}) % 360 <= {width:g}"
-    return f"ds = ds.sel({{{names[0]!r}: {rows}, {names[1]!r}: {columns}}})"
+    # With half a cell of the data more on each side, no cell of the model is covered in part only.
+    rows, columns = found.axes.grid.resolution
+    south, north = region.latitude_edges[0] - rows / 2, region.latitude_edges[-1] + rows / 2
+    west, east = region.longitude_edges[0] - columns / 2, region.longitude_edges[-1] + columns / 2
+    inside = f"({latitude} >= {south:g}) & ({latitude} <= {north:g})"
+    across = f"({longitude} {'-' if west >= 0 else '+'} {abs(west):g}) % 360 <= {east - west:g}"
+    return f"ds = ds.sel({{{names[0]!r}: {inside}, {names[1]!r}: {across}}})"
 
 
 def misfit(

@@ -52,6 +52,10 @@ class SegmentGraph:
         Steps kept by each segment.
     length : int
         Steps kept by a whole segment.
+    steps : ndarray of int64, optional
+        Positions of the steps that outputs hold; None for all. Segments that hold none of them have no task.
+    network_calls : int
+        Number of tasks that run the network.
     """
 
     graph: HighLevelGraph
@@ -61,11 +65,8 @@ class SegmentGraph:
     members: int | None
     kept: tuple[int, ...]
     length: int
-
-    @property
-    def network_calls(self) -> int:
-        """Number of tasks that run the network."""
-        return len(self.kept) * (self.members or 1)
+    steps: NDArray[np.int64] | None
+    network_calls: int
 
 
 def _task(key: Key, function: Callable[..., Any], literal: Iterable[Any], needs: Iterable[Key]) -> Any:
@@ -79,7 +80,13 @@ def _task(key: Key, function: Callable[..., Any], literal: Iterable[Any], needs:
     return Task(key, function, *literal, *map(TaskRef, needs))
 
 
-def segment_graph(work: Work, time: TimeAxis, segments: Segmentation, arrays: Sequence[da.Array]) -> SegmentGraph:
+def segment_graph(
+    work: Work,
+    time: TimeAxis,
+    segments: Segmentation,
+    arrays: Sequence[da.Array],
+    steps: NDArray[np.int64] | None = None,
+) -> SegmentGraph:
     """Write one task per member and segment.
 
     Parameters
@@ -92,6 +99,8 @@ def segment_graph(work: Work, time: TimeAxis, segments: Segmentation, arrays: Se
         How they are cut.
     arrays : sequence of dask array ([member,] time, latitude, longitude), float32
         Standardised anomalies of each variable in the model's order, with a single chunk in latitude and longitude.
+    steps : ndarray of int64, optional
+        Positions of the steps that are asked for.
 
     Returns
     -------
@@ -111,16 +120,18 @@ def segment_graph(work: Work, time: TimeAxis, segments: Segmentation, arrays: Se
     shared_edges = {array.chunks[-3]: np.cumsum((0, *array.chunks[-3])) for array in arrays}
     layouts = [_Layout.of(array, shared_edges[array.chunks[-3]]) for array in arrays]
     tasks: dict[Key, Any] = {}
-    listed = list(segments)
+    listed, needed = list(segments), segments.holding(steps).tolist()
     for member in range(members or 1):
         blocks = [layout.keys(member) for layout in layouts]
         inside = tuple(layout.member_inside(member) for layout in layouts)
         for number, segment in enumerate(listed):
+            if not needed[number]:
+                continue
             cuts, needs = _reads(layouts, blocks, segment)
             before = [(state_name, member, number - 1)] if segment.continues else []
             key = (name, member, number)
             tasks[key] = _task(key, run_segment, [_steps(time, segment, cuts, inside)], [work_name, *before, *needs])
-            if number + 1 < len(listed) and listed[number + 1].continues:
+            if number + 1 < len(listed) and needed[number + 1] and listed[number + 1].continues:
                 # A task of its own, so that the next segment holds the state alone and not all outputs of this one.
                 state_key = (state_name, member, number)
                 tasks[state_key] = _task(state_key, only_state, [], [key])
@@ -131,7 +142,8 @@ def segment_graph(work: Work, time: TimeAxis, segments: Segmentation, arrays: Se
     dependencies[work_name] = set()
     dependencies[name] = {work_name} | {array.name for array in arrays}
     whole = HighLevelGraph(layers, dependencies)
-    return SegmentGraph(whole, name, work_name, token, members, segments.kept, segments.length)
+    calls = sum(needed) * (members or 1)
+    return SegmentGraph(whole, name, work_name, token, members, segments.kept, segments.length, steps, calls)
 
 
 def embedding_array(source: SegmentGraph, size: int) -> da.Array:
@@ -169,7 +181,8 @@ def _output(
 
     Blocks are as long as a segment but begin with the record, because Zarr wants all chunks but the last of one size.
     """
-    name = f"faconv-{kind}-{tokenize(source.token, *literal) if literal else source.token}"
+    steps = () if source.steps is None else (source.steps,)
+    name = f"faconv-{kind}-{tokenize(source.token, *literal, *steps) if (*literal, *steps) else source.token}"
     has_member = source.members is not None
     front, back = (0,) * len(before_time), (0,) * len(behind_time)
     work = [source.work_key] if with_work else []
@@ -191,11 +204,21 @@ def _output(
     return da.Array(graph, name, tuple(chunks), meta=meta)  # type: ignore[no-untyped-call]
 
 
-def _writes(source: SegmentGraph) -> list[tuple[range, Cuts]]:
+def _writes(source: SegmentGraph) -> list[tuple[Sequence[int], Cuts]]:
     """For each block of output, the segments that it touches and which of their kept steps it takes."""
     ends = np.cumsum(source.kept)
     starts = ends - source.kept
-    out = []
+    out: list[tuple[Sequence[int], Cuts]] = []
+    if source.steps is not None:
+        for begin in range(0, len(source.steps), source.length):
+            steps = source.steps[begin : begin + source.length]
+            segments = np.searchsorted(ends, steps, side="right")
+            # Steps in a row within one segment are one cut.
+            runs = np.flatnonzero(np.r_[True, (np.diff(steps) != 1) | (np.diff(segments) != 0)])
+            lengths = np.diff(np.r_[runs, len(steps)])
+            inside = (steps - starts[segments])[runs]
+            out.append((segments[runs].tolist(), tuple(zip(inside.tolist(), (inside + lengths).tolist(), strict=True))))
+        return out
     # Segments end at multiples of their length in absolute time, blocks at multiples counted from the first step: where
     # a record begins inside a segment, each block touches two.
     for begin in range(0, int(ends[-1]), source.length):

@@ -44,7 +44,7 @@ def resolve_device(device: str) -> str:
             f"device {device!r} is not available on the machine that runs the network",
             expected=f"a {device.partition(':')[0]} device that torch can use",
             found=f"torch {torch.__version__} without it",
-            fix="device='auto' (CUDA where there is one, else the CPU)",
+            fix="device='auto'  # CUDA where there is one, else the CPU",
         )
     return device
 

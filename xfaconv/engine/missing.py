@@ -130,7 +130,7 @@ def _refuse_nothing(absent: NDArray[np.bool_], expected: Expected, stamps: Seque
                 f"variable {name!r} has no value at all between {stamps[0]} and {stamps[-1]}",
                 expected="values, or a variable that is not there",
                 found="missing values only",
-                fix=f"embed(ds.drop_vars({name!r}), absent='climatology'), or missing='propagate' for NaN there",
+                fix="missing='propagate'  # NaN where it is read; or drop the variable, with absent='climatology'",
             )
     empty = np.flatnonzero(absent[:, given].all(axis=(1, 2, 3))) if given else np.zeros(0, dtype=int)
     if empty.size:
@@ -148,5 +148,5 @@ def _refuse(name: str, at_step: NDArray[np.bool_], values: int, stamps: Sequence
         f"variable {name!r} has missing values between {stamps[where[0]]} and {stamps[where[-1]]}",
         expected="values wherever the model's climatology has them",
         found=f"{values} missing values in {len(where)} steps",
-        fix="missing='fill' (they become climatology) or missing='propagate' (results that read them become NaN)",
+        fix="missing='fill'  # they become climatology; or missing='propagate': results that read them become NaN",
     )

@@ -208,7 +208,7 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
         segment=segments.length,
         warmup=segments.warmup,
         mode=segments.mode,
-        network_calls=int(runs.sum()) * members,
+        network_calls=source.network_calls,
         steps_run=steps_run,
         tasks=len(result.dask) if ready.lazy else 0,
         seconds=seconds_for(card.network, ready.grid.shape, steps_run, at_once if ready.lazy else None),
@@ -246,8 +246,7 @@ def _reading(ready: Prepared, result: da.Array) -> tuple[Sources, int, tuple[str
             plain += array.nbytes // levels
     if not lazy:
         return Sources(plain, 0, ()), given, tuple(notes)
-    asked = result if ready.steps is None else result[..., ready.steps, :]
-    found = sources_of(asked, lazy)
+    found = sources_of(result, lazy)
     if found.hidden:
         largest = max(array.dtype.itemsize * prod(array.chunksize) for array in lazy)
         named = ", ".join(found.hidden[:3])

@@ -191,7 +191,7 @@ class Prepared:
             keep_hidden=small or needs_hidden,
             maps=None if small else maps,
         )
-        return segment_graph(work, self.conformed.time, self.segments, self.arrays)
+        return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
 
 
 def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
@@ -362,20 +362,34 @@ def locate(
     >>> locate(Grid.regular(5.0), None, None, {"nino34": (0, -140)}).names
     ('nino34',)
     """
-    example = 'latitude=0, longitude=-140, or base_points={"nino34": (0, -140)}'
     one = latitude is not None or longitude is not None
-    problem = ""
-    if one == (base_points is not None) or (one and (latitude is None or longitude is None)):
+    several = {"nino34": (0, -140)} if base_points is None else base_points
+    problem, fix = "", "latitude=0, longitude=-140, base_points=None"
+    if one and base_points is not None:
+        problem, fix = "one base point and several are given", "latitude=None, longitude=None"
+    elif isinstance(latitude, Sequence) and longitude is None and len(latitude) == 2:
+        problem = "latitude holds a pair"
+        fix = f"latitude={latitude[0]!r}, longitude={latitude[1]!r}"
+    elif (not one and base_points is None) or (one and (latitude is None or longitude is None)):
         problem = "attention needs one base point, or a mapping of named ones"
-    elif base_points is not None and not isinstance(base_points, Mapping):
-        problem = "base_points must be a mapping of names to places"
-    elif base_points is not None and not base_points:
-        problem = "base_points is empty"
+    elif not isinstance(several, Mapping) or not several:
+        problem = (
+            "base_points is empty"
+            if isinstance(several, Mapping)
+            else "base_points must be a mapping of names to places"
+        )
+        fix = "base_points={'nino34': (0, -140)}"
     if problem:
         found = {"latitude": latitude, "longitude": longitude, "base_points": base_points}
-        raise ArgumentError(problem, expected=example, found=repr(found)[:200], fix=example)
-    wanted = {"base point": (latitude, longitude)} if one else dict(base_points or {})
-    cells = tuple(nearest_cell(grid, *as_place(place, name)) for name, place in wanted.items())
+        expected = "latitude=0, longitude=-140, or base_points={'nino34': (0, -140)}"
+        raise ArgumentError(problem, expected=expected, found=repr(found)[:200], fix=fix)
+    written = (
+        "latitude={latitude:g}, longitude={longitude:g}  # or base_points={{'nino34': (0, -140)}}"
+        if one
+        else "base_points={{{name!r}: ({latitude:g}, {longitude:g})}}"
+    )
+    wanted = {"base point": (latitude, longitude)} if one else dict(several)
+    cells = tuple(nearest_cell(grid, *as_place(place, name, written)) for name, place in wanted.items())
     return BasePoints(tuple(map(str, wanted)), cells, tuple(grid.latitude[row] for row, _ in cells), one)
 
 

@@ -93,7 +93,7 @@ def _refused(
     problem: str,
     found: object,
     expected: str = "a path or a zarr store",
-    fix: str = "write_zarr(result, 'new.zarr')",
+    fix: str = "store='new.zarr'",
 ) -> ArgumentError:
     return ArgumentError(problem, expected=expected, found=str(found)[:300], fix=fix)
 
@@ -107,7 +107,7 @@ def _as_dataset(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
         raise _refused("the result is already in memory", "no dask array", lazy, 'result.to_zarr("result.zarr")')
     if not isinstance(data, xr.Dataset) or "full_warmup" not in data.coords:
         known = "a Dataset or DataArray with a coordinate 'full_warmup'"
-        raise _refused("this is not a result of this package", type(result).__name__, known)
+        raise _refused("this is not a result of this package", type(result).__name__, known, "result=ds.faconv.embed()")
     return data
 
 
@@ -153,7 +153,7 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
         f"the store {store!s} holds something else",
         ", ".join(sorted(group.array_keys())) or "an empty group",
         "a new store, or an unfinished one of the same result",
-        "give another path, or remove the store first",
+        "store='another.zarr'  # or remove the store first",
     )
 
 

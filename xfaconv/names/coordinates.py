@@ -228,7 +228,7 @@ def level_values(ds: Data, name: str) -> NDArray[np.float64]:
     numeric = array.dtype.kind in "fiu"
     if standard in table["not_pressure"] or not numeric or parsed is None or not parsed.is_compatible_with("Pa"):
         reason = standard if standard in table["not_pressure"] else f"units {units!r}" if numeric else str(array.dtype)
-        fix = f"interpolate to pressure levels first, or ds = ds.isel({name}=0, drop=True) for a single surface"
+        fix = f"ds = ds.isel({name}=0, drop=True)  # a single surface; or interpolate to pressure levels first"
         what, expected = f"level coordinate {name!r} is not pressure", "pressure levels [hPa or Pa]"
         raise CoordinateError(what, expected=expected, found=reason, fix=fix)
     values = np.atleast_1d(np.array(array.values, dtype=np.float64))

@@ -145,7 +145,7 @@ def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
             "attention does not sum to 1 over the map, so it cannot be set against uniform attention",
             expected="maps over the whole domain (sum 1), or their difference (sum 0)",
             found=f"sums from {known.min():.3g} to {known.max():.3g}",
-            fix="extent=(west, east, south, north) to show a part of the whole map, or relative=False",
+            fix="relative=False  # or the whole map, and extent= to show a part of it",
         )
     # Labels and order stay the user's: a cell has the area of its place.
     own = with_degrees(attention)

@@ -89,7 +89,7 @@ def _dimension(data: xr.DataArray, role: str, what: str) -> Hashable:
             "only a DataArray can be drawn",
             expected="an xarray.DataArray, as the functions of xfaconv give it",
             found=f"{what} of type {type(data).__name__}",
-            fix="plot_attention(ds.faconv.attention(0, -140)), or one variable of a Dataset: ds['attention']",
+            fix="xfaconv.plot_attention(ds.faconv.attention(0, -140))  # or one variable of a Dataset: ds['attention']",
         )
     name = find_dimension(data, role)
     valued = name in data.coords if role == "time" else axis_values(data, role) is not None
@@ -99,7 +99,7 @@ def _dimension(data: xr.DataArray, role: str, what: str) -> Hashable:
             f"{what} has no {role} coordinate along a dimension, so it cannot be drawn {purpose}",
             expected=f"a dimension with a coordinate that is recognised as {role}",
             found=f"dimensions {tuple(map(str, data.dims))}",
-            fix=f"data = data.rename({{'<its name>': '{role}'}})",
+            fix=f"data = data.rename({{'its name': '{role}'}})",
         )
     return name
 

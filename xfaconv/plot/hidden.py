@@ -82,7 +82,10 @@ def _channel_dimension(hidden: xr.DataArray) -> Hashable:
     known = {*horizontal, find_dimension(hidden, "time")}
     left = [dim for dim in hidden.dims if dim not in known]
     if len(left) != 1:
-        expected, fix = "dimensions (time, channel, latitude, longitude)", "hidden.rename({'<its name>': 'channel'})"
+        expected, fix = (
+            "dimensions (time, channel, latitude, longitude)",
+            "hidden = hidden.rename({'its name': 'channel'})",
+        )
         raise wrong_dimensions(hidden, "hidden states have no dimension of channels", expected, fix)
     return left[0]
 

@@ -79,7 +79,7 @@ def plot_importance(
         kind = "area" if shares and not style.panels and _swing(record.values) >= _LEAST_SWING else "line"
     if style.panels:
         if kind == "area":
-            raise ArgumentError("shares are stacked in one panel only", fix='kind="line", or no row and col')
+            raise ArgumentError("shares are stacked in one panel only", fix='kind="line"  # or no row and col')
         top_first = record.data[record.component].values[::-1]
         return draw_panels(importance.sel({record.component: top_first}), record, style, kind)
     if kind == "area" and not shares:

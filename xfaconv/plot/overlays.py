@@ -269,7 +269,9 @@ def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataAr
     """
     if stippling.dtype != bool:
         found = f"a DataArray of {stippling.dtype}"
-        raise ArgumentError("stippling is not boolean", found=found, fix="stippling=p_value < 0.05")
+        raise ArgumentError(
+            "stippling is not boolean", found=found, fix="give a boolean array, such as where p-values are below 0.05"
+        )
     dots, _ = canonical(stippling)
     # Grids of the same meridians may begin at different ones: 0 to 360 and -180 to 180.
     first = same_degrees(dots[dots.dims[-1]], field[field.dims[-1]][0])

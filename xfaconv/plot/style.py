@@ -102,7 +102,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "stippling": (
             lambda v: v is None or v is False or isinstance(v, xr.DataArray),
             "a boolean DataArray, False or None",
-            "p_value < 0.05",
+            "None  # or a boolean array",
         ),
     }
 )
@@ -235,7 +235,7 @@ class Style:
     def __post_init__(self) -> None:
         check_figure(**{each.name: getattr(self, each.name) for each in fields(self)})
         if self.row is not None and self.row == self.col:
-            raise ArgumentError("row and col are the same dimension", found=repr(self.row), fix=f"col={self.row!r}")
+            raise ArgumentError("row and col are the same dimension", found=repr(self.row), fix="row=None")
         if self.vmin is not None and self.vmax is not None and self.vmin >= self.vmax:
             raise ArgumentError("vmin is not below vmax", found=f"vmin={self.vmin:g}, vmax={self.vmax:g}")
         if self.ax is not None and self.panels:

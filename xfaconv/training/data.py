@@ -361,7 +361,7 @@ def user_data(
             "the record is too short to train on",
             expected=f"more than {length} steps besides the {held} that are held back",
             found=f"{steps} steps",
-            fix="validation=0  # or a smaller window= and smaller leads=, or a longer record",
+            fix="window=4, leads=(0, 1), validation=0  # or a longer record",
         )
     if validation and held < length:
         raise TimeError(

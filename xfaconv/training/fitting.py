@@ -36,7 +36,9 @@ _DECIDED_BY_THE_DATA = ("variables", "leads")
 _RULES: Mapping[str, Rule] = {
     "mixed_precision": (lambda v: v in (None, True, False), "True, False or None", "None"),
     "objective": (
-        lambda v: v is None or isinstance(v, Objective), "an Objective, or None", "Objective(sector_share=0.5)"
+        lambda v: v is None or isinstance(v, Objective),
+        "an Objective, or None",
+        "xfaconv.training.Objective(sector_share=0.5)",
     ),
 }  # fmt: skip
 
@@ -155,6 +157,10 @@ def fit(
                 f"{own} is the model's own and cannot be chosen for it", fix=f"{own}=None  # or model=None"
             )
     wanted = objective or Objective(warm_steps=min(4, window - 1))
+    if wanted.warm_steps >= window:
+        problem, found = "the objective leaves no step of a window to learn from", f"warm_steps={wanted.warm_steps}"
+        fix = f"window={wanted.warm_steps + 4}"
+        raise ArgumentError(problem, expected=f"fewer than the {window} steps of window=", found=found, fix=fix)
     length = window + max(start.card.network.leads if start else leads)
     data = user_data(ds, start, variables, validation, length)
     file = None if checkpoint is None else Path(checkpoint)

@@ -197,7 +197,7 @@ def influence(
     if lag is not None:
         check_arguments(lag=lag)
     if base_point is None and not (isinstance(target, str) and target == "embedding"):
-        raise ArgumentError("influence needs a base point", fix="influence(ds, (0, -140))")
+        raise ArgumentError("influence needs a base point", fix="base_point=(0, -140)")
     windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
     wanted = find_target(windows.model, target)
     if wanted.kind == "forecast":

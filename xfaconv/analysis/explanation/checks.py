@@ -23,7 +23,7 @@ from xfaconv.analysis.explanation.occlusion import CONTROLS, hide_boxes, runs_to
 from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
-from xfaconv.arguments import Arguments, Place, check_rules, is_whole, shared_arguments
+from xfaconv.arguments import Arguments, Place, check_rules, is_whole, seed_attribute, shared_arguments
 from xfaconv.engine.dates import show_date
 from xfaconv.errors import TimeError
 
@@ -444,8 +444,8 @@ def check_attention(
         "base_longitude": float(windows.grid.longitude[windows.cell[1]]),
         "model": windows.model.card.name,
         "weights_sha256": windows.model.sha256,
-        "seed": seed,
+        "seed": seed_attribute(seed),
     }
-    # Maps of the weights as they are and of each stage of shuffled ones, of surrogates twice, and the gradients.
-    runs = runs_to_hide(windows.grid, windows.cell) + 1 + len(CASCADE) + 2 + 1 + GRADIENT_RUNS
+    # Maps of the weights as they are (once for all checks), of each stage of shuffled ones, of surrogates; gradients.
+    runs = runs_to_hide(windows.grid, windows.cell) + 1 + len(CASCADE) + 1 + GRADIENT_RUNS
     return windows.finished(out[["claim", "passed", "verdict", *measured]], "check_attention", runs)

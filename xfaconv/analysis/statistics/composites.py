@@ -208,7 +208,7 @@ def composite(
     if chosen.chunks is None and not (abs(chosen) >= threshold).any():
         problem = f"no step of the index reaches the threshold {threshold:g} or {-threshold:g}"
         found = f"{float(chosen.min()):g} to {float(chosen.max()):g}"
-        raise ArgumentError(problem, found=found, fix="threshold=0.5, or a standardised index")
+        raise ArgumentError(problem, found=found, fix="threshold=0.5  # or a standardised index")
     parts = [
         membership_test(departure, members, test=test, season=season, shuffles=shuffles, seed=seed, alpha=alpha)
         for members in (chosen >= threshold, chosen <= -threshold)
@@ -282,7 +282,7 @@ def regime_composites(
         check_arrays(regime=regime)
         if regime.chunks is not None:
             problem = "how many regimes a lazy DataArray holds is not known without computing"
-            raise ArgumentError(problem, fix="regime_composites(field, regimes(embedding, 4))")
+            raise ArgumentError(problem, fix="regime = xfaconv.regimes(embedding, 4)")
         labels, numbers = regime, [int(number) for number in np.unique(regime.values) if number > 0]
     departure = anomalies(field) if deseasonalise else field
     departure, labels = _at_common_times(departure, labels, time_axis(field), "regimes")

@@ -153,7 +153,7 @@ def _base_series(
     table = hasattr(base, "to_xarray")
     if isinstance(base, xr.Dataset) or table or (isinstance(base, np.ndarray) and base.size != 2):
         index = "base=xr.DataArray(series.to_numpy(), {'time': series.index}, ('time',))"
-        fix = index if table else "base=(0, -140), or base=xfaconv.analysis.nino34(ds)"
+        fix = index if table else "base=(0, -140)  # or an index, such as xfaconv.analysis.nino34(ds)"
         raise ArgumentError("base is neither a place nor an index", found=type(base).__name__, fix=fix)
     cell = nearest_point(values, as_place(base, "base"))
     latitude, longitude = (float(cell[found.name]) for found in horizontal_coordinates(values))

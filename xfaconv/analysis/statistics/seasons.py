@@ -51,7 +51,7 @@ def season_months(season: Season) -> tuple[int, ...]:
         if months and all(is_whole(month, 1, 12) for month in months):
             return months
     wanted = "initials of two or more months that follow each other, such as 'DJF', or numbers 1 to 12"
-    fix = "season='DJF', or season=[12] for one month"
+    fix = "season='DJF'  # or season=[12] for one month"
     raise ArgumentError("unknown season", expected=wanted, found=repr(season)[:200], fix=fix)
 
 
@@ -245,7 +245,7 @@ def step_numbers(data: xr.DataArray, dim: str) -> NDArray[np.int64]:
 
 def _dates(time: xr.DataArray) -> xr.DataArray:
     """Give the times that tell months and years: the middle of its interval where a stamp stands for another time."""
-    return time.coords[INTERVAL_MIDDLE] if INTERVAL_MIDDLE in time.coords else time
+    return time.coords.get(INTERVAL_MIDDLE, time)
 
 
 def _has_dates(time: xr.DataArray) -> bool:

@@ -87,7 +87,7 @@ def surrogate_series(series: NDArray[np.floating], count: int, seed: int = 0) ->
     values = np.asarray(series, dtype=np.float64)
     missing = int((~np.isfinite(values)).sum())
     if missing:
-        fix = "use null='effective', or series.interpolate_na('time')"
+        fix = "null='effective'  # or series.interpolate_na('time')"
         raise MissingDataError("the series has missing values", found=f"{missing} of {values.size}", fix=fix)
     spectrum = np.fft.rfft(values)
     phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, size=(count, len(spectrum)))
