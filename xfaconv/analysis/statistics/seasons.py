@@ -245,7 +245,8 @@ def step_numbers(data: xr.DataArray, dim: str) -> NDArray[np.int64]:
 
 def _dates(time: xr.DataArray) -> xr.DataArray:
     """Give the times that tell months and years: the middle of its interval where a stamp stands for another time."""
-    return time.coords.get(INTERVAL_MIDDLE, time)
+    found: xr.DataArray = time.coords.get(INTERVAL_MIDDLE, time)
+    return found
 
 
 def _has_dates(time: xr.DataArray) -> bool:
