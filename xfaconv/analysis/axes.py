@@ -179,7 +179,7 @@ def horizontal_coordinates(data: xr.DataArray | xr.Dataset) -> tuple[xr.DataArra
     return latitude, longitude
 
 
-def _sorted_grid(data: xr.DataArray | xr.Dataset) -> tuple[Grid, NDArray[np.intp], NDArray[np.intp]]:
+def grid_of(data: xr.DataArray | xr.Dataset) -> tuple[Grid, NDArray[np.intp], NDArray[np.intp]]:
     """Give the grid in ascending order, and the positions of its rows and columns in the data."""
     latitude, longitude = (np.asarray(found, dtype=np.float64) for found in horizontal_coordinates(data))
     rows, columns = np.argsort(latitude), np.argsort(longitude)
@@ -220,7 +220,7 @@ def cell_area(
     True
     """
     axes = horizontal_axes(data)
-    grid, rows, columns = _sorted_grid(data)
+    grid, rows, columns = grid_of(data)
     south, north, west, east = box
     west, east = (0.0, 360.0) if east - west >= 360 else (west % 360, west % 360 + (east - west) % 360)
     whole = cells == "centres"
@@ -304,7 +304,7 @@ def box_mean(field: xr.DataArray, box: Box, *, cells: Cells = "centres") -> xr.D
             else "its cells are too large: none has its centre in the box"
         )
         wanted = f"at least {100 * _LEAST_COVER:.0f}%, and a cell centre inside {where}"
-        raise CoordinateError(problem, expected=wanted, found=_sorted_grid(field)[0].describe())
+        raise CoordinateError(problem, expected=wanted, found=grid_of(field)[0].describe())
     axes = horizontal_axes(field)
     dtype = np.result_type(field.dtype, np.float32)
     part = part_with_cells(field, weights).astype(np.float64)
@@ -339,7 +339,7 @@ def zonal_mean(field: xr.DataArray, latitude: float) -> xr.DataArray:
     2.0
     """
     axes = horizontal_axes(field)
-    grid, order, _ = _sorted_grid(field)
+    grid, order, _ = grid_of(field)
     if not (grid.periodic and grid.latitude[0] <= latitude <= grid.latitude[-1]):
         what = f"no full latitude circle at {latitude:g}"
         raise CoordinateError(what, expected="a grid that covers the hemisphere", found=grid.describe())
@@ -379,7 +379,7 @@ def nearest_point(field: xr.DataArray, point: Place) -> xr.DataArray:
     3.0
     """
     axes = horizontal_axes(field)
-    grid, rows, columns = _sorted_grid(field)
+    grid, rows, columns = grid_of(field)
     try:
         row, column = nearest_cell(grid, *point)
     except ArgumentError as outside:

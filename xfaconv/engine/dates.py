@@ -16,7 +16,7 @@ from xfaconv.errors import ArgumentError, TimeError
 Positions = NDArray[np.int64]
 
 
-def steps_at(stamps: NDArray[Any], label: Any) -> Positions:
+def steps_at(stamps: NDArray[Any], label: Any, name: str = "time") -> Positions:
     """Find the steps of a label, a slice of labels, or several labels.
 
     Parameters
@@ -25,6 +25,8 @@ def steps_at(stamps: NDArray[Any], label: Any) -> Positions:
         datetime64 or cftime, ascending.
     label : str, date, datetime64, cftime, slice of them, or sequence of them
         A part of a date stands for all steps in it: ``"2016"``, ``"2016-01"``.
+    name : str
+        Name of the argument, for messages.
 
     Returns
     -------
@@ -46,20 +48,22 @@ def steps_at(stamps: NDArray[Any], label: Any) -> Positions:
     """
     numbers = xr.DataArray(np.arange(len(stamps)), {"time": stamps}, ("time",))
     found = []
-    for one in _each(label, stamps):
+    for one in _each(label, stamps, name):
         ends = (one.start, one.stop) if isinstance(one, slice) else (one,)
-        known = [None if end is None and isinstance(one, slice) else _as_label(end, stamps, label) for end in ends]
+        known = [
+            None if end is None and isinstance(one, slice) else _as_label(end, stamps, label, name) for end in ends
+        ]
         try:
             chosen = numbers.sel(time=slice(known[0], known[1], one.step) if isinstance(one, slice) else known[0])
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as problem:
-            raise _absent(stamps, one, ends) from problem
+            raise _absent(stamps, one, ends, name) from problem
         if not chosen.size:
-            raise _absent(stamps, one, ends)
+            raise _absent(stamps, one, ends, name)
         found.append(np.atleast_1d(chosen.values))
     return np.concatenate(found).astype(np.int64)
 
 
-def _each(label: Any, stamps: NDArray[Any]) -> Iterator[Any]:
+def _each(label: Any, stamps: NDArray[Any], name: str) -> Iterator[Any]:
     """Give the labels of a call one by one."""
     label = label.values if isinstance(label, xr.DataArray) else label
     if isinstance(label, np.ndarray) and label.ndim == 0:
@@ -69,11 +73,11 @@ def _each(label: Any, stamps: NDArray[Any]) -> Iterator[Any]:
         return
     labels = list(label)
     if not labels:
-        raise _refused(label, stamps)
+        raise _refused(label, stamps, name)
     yield from labels
 
 
-def _as_label(value: Any, stamps: NDArray[Any], whole: object) -> Any:
+def _as_label(value: Any, stamps: NDArray[Any], whole: object, name: str) -> Any:
     """Give a label as the index of the stamps takes it: a part of a date as text, cftime as it is on its calendar."""
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -87,30 +91,30 @@ def _as_label(value: Any, stamps: NDArray[Any], whole: object) -> Any:
     if isinstance(value, np.datetime64) and not np.isnat(value):
         fine = np.datetime_data(value.dtype)[0] not in ("Y", "M", "W", "D", "h", "m", "s")
         return np.datetime_as_string(value, unit="s") if fine and on_calendar else str(value)
-    raise _refused(whole, stamps)
+    raise _refused(whole, stamps, name)
 
 
-def _refused(label: object, stamps: NDArray[Any]) -> ArgumentError:
+def _refused(label: object, stamps: NDArray[Any], name: str) -> ArgumentError:
     year = isinstance(label, int) and not isinstance(label, bool) and 1 <= label <= 9999
     return ArgumentError(
-        "time is not a date, a range of dates, or several dates",
+        f"{name} is not a date, a range of dates, or several dates",
         expected="such as '2016', '2016-01', slice('2015-12', '2016-02'), or dates of the data",
         found=repr(label)[:200],
-        fix=f"time='{label:04d}'" if year else f"time='{show_date(stamps[-1])}'",
+        fix=f"{name}='{label:04d}'" if year else f"{name}='{show_date(stamps[-1])}'",
     )
 
 
-def _absent(stamps: NDArray[Any], label: object, ends: tuple[Any, ...]) -> TimeError:
+def _absent(stamps: NDArray[Any], label: object, ends: tuple[Any, ...], name: str) -> TimeError:
     """Say that no step is there, and which are the nearest."""
     nearest = _around(stamps, next((end for end in ends if end is not None), None))
     shown = [show_date(stamp) for stamp in nearest]
     first, last = show_date(stamps[0]), show_date(stamps[-1])
     said = f"nearest: {', '.join(shown)}; " if shown else ""
     return TimeError(
-        f"the data have no step at time={_typed(label)}",
+        f"the data have no step at {name}={_typed(label)}",
         expected="a date of the data, or a part of one that holds steps, such as '2016-01'",
         found=f"{said}{len(stamps)} steps from {first} to {last}",
-        fix=f"time='{shown[0] if shown else last}'",
+        fix=f"{name}='{shown[0] if shown else last}'",
     )
 
 

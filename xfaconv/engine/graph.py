@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
+from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ from xfaconv.engine.runtime import (
     take_embedding,
     take_hidden,
     take_importance,
+    take_part,
     take_predictions,
 )
 from xfaconv.engine.segments import Segment, Segmentation
@@ -87,6 +89,9 @@ def segment_graph(
     segments: Segmentation,
     arrays: Sequence[da.Array],
     steps: NDArray[np.int64] | None = None,
+    *,
+    run: Callable[..., Any] = run_segment,
+    given: Sequence[Delayed] = (),
 ) -> SegmentGraph:
     """Write one task per member and segment.
 
@@ -102,6 +107,10 @@ def segment_graph(
         Standardised anomalies of each variable in the model's order, with a single chunk in latitude and longitude.
     steps : ndarray of int64, optional
         Positions of the steps that are asked for.
+    run : callable
+        ``run(steps, work, *given, *blocks)`` does the work of a segment and gives a dict of arrays.
+    given : sequence of Delayed
+        What all segments get beside `work`.
 
     Returns
     -------
@@ -115,6 +124,7 @@ def segment_graph(
         [array.name for array in arrays],
         tokenize(time.index, time.year_phase, time.day_phase),
         (segments.length, segments.warmup, segments.mode),
+        *((run, *(one.key for one in given)) if given else ()),
     )
     name, work_name, state_name = f"faconv-segment-{token}", f"faconv-work-{token}", f"faconv-state-{token}"
     members = next((array.shape[0] for array in arrays if array.ndim == 4), None)
@@ -131,17 +141,20 @@ def segment_graph(
             cuts, needs = _reads(layouts, blocks, segment)
             before = [(state_name, member, number - 1)] if segment.continues else []
             key = (name, member, number)
-            tasks[key] = _task(key, run_segment, [_steps(time, segment, cuts, inside)], [work_name, *before, *needs])
+            shared = [work_name, *(one.key for one in given)]
+            tasks[key] = _task(key, run, [_steps(time, segment, cuts, inside)], [*shared, *before, *needs])
             if number + 1 < len(listed) and needed[number + 1] and listed[number + 1].continues:
                 # A task of its own, so that the next segment holds the state alone and not all outputs of this one.
                 state_key = (state_name, member, number)
                 tasks[state_key] = _task(state_key, only_state, [], [key])
-    graph = HighLevelGraph.merge(*{array.name: array.dask for array in arrays}.values())
+    graphs = {array.name: array.dask for array in arrays} | {one.key: one.dask for one in given}
+    graph = HighLevelGraph.merge(*graphs.values())
     # One node for the model, so that it is not in every task; states refer back to segments and share their layer.
     layers = {**graph.layers, work_name: MaterializedLayer({work_name: work}), name: MaterializedLayer(tasks)}
     dependencies = {layer: set(needs) for layer, needs in graph.dependencies.items()}
     dependencies[work_name] = set()
-    dependencies[name] = {work_name} | {array.name for array in arrays}
+    dependencies[name] = {work_name, *(array.name for array in arrays)}
+    dependencies[name].update(layer for one in given for layer in one.__dask_layers__())
     whole = HighLevelGraph(layers, dependencies)
     calls = sum(needed) * (members or 1)
     return SegmentGraph(whole, name, work_name, token, members, segments.kept, segments.length, steps, calls)
@@ -171,6 +184,11 @@ def hidden_array(source: SegmentGraph, channels: int, grid: tuple[int, int]) -> 
 def prediction_array(source: SegmentGraph, lead: int, variables: int, grid: tuple[int, int]) -> da.Array:
     """Give the predictions at one of the leads asked for ([member,] time, variable, latitude, longitude)."""
     return _output(source, "prediction", (), take_predictions, (lead,), (variables, *grid), with_work=False)
+
+
+def part_array(source: SegmentGraph, part: str, *behind_time: int) -> da.Array:
+    """Give one part of what each segment gives ([member,] time, ...)."""
+    return _output(source, part, (), take_part, (part,), behind_time, with_work=False)
 
 
 def _output(

@@ -118,6 +118,28 @@ _thread_count = _ThreadCount()
 
 
 @contextmanager
+def gradients(threads: int | None) -> Iterator[None]:
+    """Run torch with gradients and with a number of threads, whatever mode surrounds; both are as before afterwards.
+
+    Parameters
+    ----------
+    threads : int or None
+        Threads for torch's operators; None leaves them as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with inference(threads=1), gradients(threads=1):
+    ...     torch.is_grad_enabled(), torch.zeros(1).is_inference()
+    (True, False)
+    """
+    import torch
+
+    with _thread_count.limited(threads), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
 def inference(threads: int | None) -> Iterator[None]:
     """Run torch without gradients and with a number of threads; both are as before afterwards.
 

@@ -184,6 +184,12 @@ class Prepared:
         SegmentGraph
         """
         small = self.hidden_bytes <= HIDDEN_BYTES
+        keep_hidden = (small and not leads) or needs_hidden
+        work = self.work(keep_hidden=keep_hidden, maps=None if small else maps, hide=hide, leads=leads)
+        return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
+
+    def work(self, **more: Any) -> Work:
+        """Give what all tasks of a call share; `more` are fields of `Work`."""
         variables = self.model.card.variables
         expected = Expected(
             names=tuple(variable.name for variable in variables),
@@ -191,7 +197,7 @@ class Prepared:
             masked=tuple(variable.partly_missing for variable in variables),
             mask=_always_missing(self.conformed.climatology),
         )
-        work = Work(
+        return Work(
             model=self.model,
             grid=self.grid,
             expected=expected,
@@ -199,12 +205,8 @@ class Prepared:
             serial=self.settings["mode"] == "stateful",
             device=self.settings["device"] or "cpu",
             threads=get_options()["threads"],
-            keep_hidden=(small and not leads) or needs_hidden,
-            maps=None if small else maps,
-            hide=hide,
-            leads=leads,
+            **({"keep_hidden": False} | more),
         )
-        return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
 
 
 def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:

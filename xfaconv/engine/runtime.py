@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xfaconv.engine.cost import note_run, operations
 from xfaconv.engine.guards import inference, resolve_device, threads_for_task
-from xfaconv.engine.missing import Expected, Policy, fill
+from xfaconv.engine.missing import Expected, Filled, Policy, fill
 from xfaconv.errors import XFaconvError
 from xfaconv.grid import Grid
 
@@ -172,20 +172,16 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     """
     (carried, was_spoiled), blocks = (read[0]["state"], read[1:]) if steps.continues else ((None, False), read)
     try:
-        filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
+        filled = read_fields(steps, work, blocks)
         # The state carries a missing value on into every later step, also into the next segment of a chain.
         spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
-        if work.hide is not None:
-            # As in training: no value, and none of the variables seen.
-            filled.fields[:, :, work.hide] = 0
-            filled.seen[:, work.hide] = 0
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             begin = perf_counter()
             out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
             _note(work, len(filled.fields), perf_counter() - begin)
     except Exception as problem:
-        raise _located(work, steps, problem) from problem
+        raise located(work, steps, problem) from problem
     # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
     out["first_index"] = steps.first_index + steps.kept_from
     if work.serial:
@@ -193,6 +189,31 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     if work.missing == "propagate" and spoiled.any():
         _blank(out, spoiled[steps.kept_from :])
     return out
+
+
+def read_fields(steps: Steps, work: Work, blocks: tuple[FloatArray, ...]) -> Filled:
+    """Put the blocks of all variables together, and treat what is missing and what is hidden.
+
+    Parameters
+    ----------
+    steps : Steps
+        What to read.
+    work : Work
+        What may be missing and what is hidden.
+    blocks : tuple of ndarray ([member,] time, latitude, longitude), float32
+        Blocks of the first variable, of the second, and so on.
+
+    Returns
+    -------
+    Filled
+        Of all steps that are read.
+    """
+    filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
+    if work.hide is not None:
+        # As in training: no value, and none of the variables seen.
+        filled.fields[:, :, work.hide] = 0
+        filled.seen[:, work.hide] = 0
+    return filled
 
 
 def _note(work: Work, steps: int, seconds: float) -> None:
@@ -272,6 +293,11 @@ def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArra
             lambda hidden, index: network.refine(hidden, geometry, index)[0].cpu().numpy(),
         )
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
+
+
+def take_part(block: Block, part: str, *results: dict[str, Any]) -> FloatArray:
+    """Give one part of the results of a block, ([member,] time, ...)."""
+    return block.joined([found[part][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
 
 
 def take_predictions(block: Block, lead: int, *results: dict[str, Any]) -> FloatArray:
@@ -394,7 +420,7 @@ def _device_of(network: Network) -> Any:
     return next(network.parameters()).device
 
 
-def _located(work: Work, steps: Steps, problem: Exception) -> XFaconvError:
+def located(work: Work, steps: Steps, problem: Exception) -> XFaconvError:
     """Name the model and the times in an error, which otherwise surfaces far from the call that made the graph."""
     where = f"the segment that reads {steps.stamps[0]} to {steps.stamps[-1]}"
     if isinstance(problem, XFaconvError):

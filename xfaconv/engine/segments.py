@@ -90,6 +90,21 @@ class Segmentation:
             needed[number - 1] |= needed[number] and self.continues[number]
         return needed
 
+    def each_step(self) -> Segmentation:
+        """Give every step a segment of its own, which reads from where the state of the step begins up to the step.
+
+        Examples
+        --------
+        >>> segments = cut(np.arange(5, 14), [slice(0, 9)], segment=4, warmup=2).each_step()
+        >>> segments.read_start.tolist(), segments.kept[:3]
+        ([0, 0, 0, 1, 1, 1, 1, 5, 5], (1, 1, 1))
+        """
+        # In a chain the state begins where the chain does.
+        first = np.maximum.accumulate(np.where(self.continues, 0, self.read_start))
+        start, steps = np.repeat(first, self.kept), np.arange(len(self.full_warmup))
+        alone = np.zeros(len(steps), dtype=bool)
+        return Segmentation(start, steps, steps + 1, alone, self.full_warmup, 1, self.warmup, "windowed")
+
 
 def cut(index: IntArray, spans: Sequence[slice], *, segment: int, warmup: int, mode: Mode = "windowed") -> Segmentation:
     """Cut a time axis into segments that belong to one block of absolute time and to one span without a gap.

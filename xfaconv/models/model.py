@@ -117,11 +117,18 @@ class Model:
         key = (self.sha256, device)
         with _LOCK:
             # Put back last: a dict keeps its order, so that the first is the one that has been unused for longest.
-            network = _NETWORKS.pop(key, None) or self.trainable_network().to(device).eval().requires_grad_(False)
+            network = _NETWORKS.pop(key, None) or self._frozen_network(device)
             _NETWORKS[key] = network
             while len(_NETWORKS) > _MOST_NETWORKS:
                 del _NETWORKS[next(iter(_NETWORKS))]
         return network
+
+    def _frozen_network(self, device: str) -> Network:
+        import torch
+
+        # Tensors that are made in inference mode, which surrounds the tasks of the engine, refuse gradients ever after.
+        with torch.inference_mode(False):
+            return self.trainable_network().to(device).eval().requires_grad_(False)
 
     def trainable_network(self) -> Network:
         """Give a new copy of the network, in training mode, to train further.

@@ -179,6 +179,43 @@ class Network(nn.Module):
             state=(run.hidden, run.cell, remembered),
         )
 
+    def last_state(
+        self,
+        fields: Tensor,
+        seen: Tensor,
+        year_phase: Tensor,
+        day_phase: Tensor,
+        geometry: Geometry,
+        *,
+        first_index: int = 0,
+        checkpointed: bool = False,
+    ) -> Tensor:
+        """Run over a sequence from rest and give the hidden state behind it alone, after the attention.
+
+        Parameters
+        ----------
+        fields, seen, year_phase, day_phase, geometry, first_index, checkpointed
+            See `encode`.
+
+        Returns
+        -------
+        Tensor (batch, lat, lon, F)
+        """
+        steps = fields.shape[1]
+        zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
+        run = start_run(self.core, self.attention_module, geometry, zeros, zeros, checkpointed=checkpointed)
+        block = run.block_steps(steps)
+        for first in range(0, steps, block):
+            part = slice(first, first + block)
+            phases = year_phase[:, part], day_phase[:, part]
+            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            for step in range(first, min(first + block, steps)):
+                due = self._attends(first_index + step)
+                run.advance(step - first, refining=due)
+                if due:
+                    run.refine()
+        return run.hidden
+
     def refine(self, hidden: Tensor, geometry: Geometry, first_index: int = 0) -> Tensor:
         """Apply the axial attention to kept hidden states, as `encode` did.
 

@@ -1,0 +1,573 @@
+"""What the visible world adds to an inferred or forecast value: signed, in its units, summing to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Unpack, cast
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed, delayed
+from numpy.typing import NDArray
+
+from xfaconv.analysis.statistics.seasons import Season, in_season, season_name, spread_evenly, steps_of_season
+from xfaconv.arguments import (
+    Arguments,
+    check_arguments,
+    check_choice,
+    check_rules,
+    is_number,
+    is_whole,
+    shared_arguments,
+)
+from xfaconv.engine.dates import show_date, steps_at
+from xfaconv.engine.graph import part_array, segment_graph
+from xfaconv.engine.prepare import Prepared, prepare
+from xfaconv.engine.results import finish, labelled
+from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
+from xfaconv.inference.areas import Area, Cells, find_cells
+from xfaconv.inference.integral import FEWEST_NODES, Question, run_window
+from xfaconv.inference.linear import LinearFit
+from xfaconv.inference.prediction import (
+    find_hidden,
+    linear_answer,
+    mark_training,
+    observed,
+    require_lead,
+    require_one_member,
+)
+from xfaconv.inference.regions import Regions, read_regions
+
+Method = Literal["integrated", "gradient", "occlusion", "linear"]
+METHODS = ("integrated", "gradient", "occlusion", "linear")
+# A backward pass costs about twice a forward one.
+_GRADIENT_RUNS = 3
+_RULES = {
+    "lags": (lambda value: isinstance(value, bool), "True or False", "True"),
+    "tolerance": (lambda value: is_number(value, 1e-9, 1), "a share of the target's spread, up to 1", "0.01"),
+}
+_LONG_NAMES = {
+    "value": "{said} {what}",
+    "observed": "observed {what}",
+    "baseline": "{said} {what} from the baseline",
+    "remainder": "what the contributions leave of {said} minus baseline",
+    "nodes": "nodes of the integral",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The number that is explained: a weighted mean of a variable, inferred or forecast.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data, the model, and the steps that are asked for.
+    name : str
+        The variable.
+    lead : int
+        Steps ahead; 0 for inference.
+    cells : Cells
+        Where, without the cells in which the variable is always missing.
+    hidden : Cells or None
+        What is hidden.
+    """
+
+    ready: Prepared
+    name: str
+    lead: int
+    cells: Cells
+    hidden: Cells | None
+
+    @property
+    def hide(self) -> NDArray[np.bool_] | None:
+        """Which cells are hidden (latitude, longitude)."""
+        return None if self.hidden is None else self.hidden.mask
+
+    @property
+    def variable(self) -> int:
+        """Position of the variable among those of the model."""
+        return [entry.name for entry in self.ready.model.card.variables].index(self.name)
+
+    @property
+    def in_units(self) -> Delayed:
+        """Weights (latitude, longitude) of the standardised anomalies whose sum is the mean in the user's units."""
+        scaled = self.ready.conformed.scaled[self.name]
+        spread = np.ones(self.ready.grid.shape) if scaled.spread is None else scaled.spread
+        found: Delayed = delayed(_in_units, pure=True)(self.cells.weights, spread, scaled.factor)
+        return found
+
+    @property
+    def units(self) -> str:
+        """The user's units."""
+        return self.ready.conformed.scaled[self.name].units
+
+
+def _in_units(weights: NDArray[np.float64], spread: NDArray[Any], factor: float) -> NDArray[np.float64]:
+    known = np.where(np.isfinite(spread), weights, 0)
+    return known / known.sum() * np.nan_to_num(np.asarray(spread, dtype=np.float64)) / factor
+
+
+@shared_arguments
+def attribution(
+    ds: xr.Dataset,
+    target: Area,
+    variable: str,
+    *,
+    hide: Area | None = None,
+    lead: int | None = None,
+    method: Method = "integrated",
+    baseline: Any = "climatology",
+    regions: Regions | None = None,
+    lags: bool = False,
+    samples: int | None = None,
+    season: Season = None,
+    tolerance: float = 0.01,
+    **arguments: Unpack[Arguments],
+) -> xr.Dataset:
+    """Say how much each place and variable adds to an inferred or forecast value.
+
+    The contributions are signed and in the units of the target. With the remainder and the value of the baseline they
+    sum to the value that `xfaconv.infer` or `xfaconv.forecast` gives, which can be verified by what was observed.
+    Integrated gradients (Sundararajan and others 2017) divide the value by the gradient of the network along the
+    straight path from the baseline to the fields.
+
+    Parameters
+    ----------
+    ds : Dataset
+        ERA5-like fields.
+    target : tuple, mapping, str, DataArray or list
+        Where the value is: a place (latitude, longitude), a box (south, north, west, east), the name of a region, a
+        mask, or a map of weights for an index; see `xfaconv.infer`. Areas give the mean, weighted by the cell areas.
+    variable : str
+        The model's name of the variable.
+    hide : tuple, mapping, str, DataArray or list, optional
+        Explain what is inferred of a hidden area, of which the target is a part; as in `xfaconv.infer`.
+    lead : int, optional
+        Explain the forecast so many steps ahead, instead.
+    method : {"integrated", "gradient", "occlusion", "linear"}, default "integrated"
+        Integrated gradients; gradient times difference from the baseline, its first-order form; the change of the value
+        when a region is hidden; or the linear answer, of which each contribution is exactly coefficient times
+        difference.
+    baseline : "climatology", label, slice or sequence of labels, default "climatology"
+        What the fields are compared with: their climatology, or the mean of the fields before some other dates, lag
+        by lag, such as the neutral winters.
+    regions : mapping of str to area, list of names, mask or regionmask.Regions, optional
+        What ``method="occlusion"`` hides, one after the other.
+    lags : bool, default False
+        Keep the lags apart [steps before the step of the result] instead of summing over them.
+    samples : int, optional
+        Number of steps, spread evenly over those asked for.
+    season : str or sequence of int, optional
+        Only steps in this season, such as ``"DJF"``; of a forecast the step that it starts from.
+    tolerance : float, default 0.01
+        The integral takes 4 nodes, and twice as many until the remainder is below this share of the target's spread:
+        the weighted mean of the standard deviations of the anomalies in its cells. With 64 nodes it warns and stops.
+    **arguments
+        The shared arguments of the engine. Without ``time`` all steps with their whole warm-up are explained.
+
+    Returns
+    -------
+    Dataset
+        ``attribution ([member,] time, [lag,] variable, latitude, longitude)``, 0 where the fields are missing or hidden
+        and at lags before the window; of occlusion ``attribution ([member,] time, region)``, the value minus the value
+        without the region, and ``rank``, 1 where that change is the largest among the steps asked for in the same
+        calendar month. ``value``, ``observed`` (NaN beyond the record), ``baseline`` and ``remainder`` ([member,]
+        time), float32, in the units of the variable in `ds`; ``nodes`` of the integral. ``attribution`` summed, plus
+        ``baseline`` plus ``remainder`` is ``value``. Coordinates: ``in_training (time)``, ``full_warmup (time)``,
+        ``target (latitude, longitude)`` and, with `hide`, ``hidden (latitude, longitude)``. One task for each step; a
+        window is what the engine reads for the step: from the warm-up of its segment to the step.
+
+    Raises
+    ------
+    ArgumentError
+        If not one of `hide` and `lead` is given, or the target is not inside the hidden area.
+    VariableError
+        If the model has no such variable.
+    MissingDataError
+        If the variable has no values in the target.
+    ModelError
+        If the model does not infer hidden parts, or has no such lead.
+    TimeError
+        If no step has its whole warm-up, none is in the season, or a date is not in the record.
+    XFaconvError
+        If the data or an argument cannot be used.
+
+    Examples
+    --------
+    >>> import xfaconv
+    >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
+    >>> found = xfaconv.attribution(ds, (30, 60, 170, 220), "z500", hide=(20, 80, 140, 250), time="2016-01")
+    >>> found.attribution.dims, bool(found.value < 0)
+    (('time', 'variable', 'lat', 'lon'), True)
+    """
+    check_choice("method", method, METHODS)
+    check_arguments(samples=samples)
+    check_rules({"lags": lags, "tolerance": tolerance}, _RULES)
+    _check_question(hide, lead, method, baseline, regions)
+    ready = prepare(ds, arguments)
+    ready = replace(ready, steps=_steps(ready, season, samples))
+    wanted = find_target(ready, target, variable, hide, lead)
+    before = None if _is_climatology(baseline) else _baseline_steps(ready, baseline)
+    if method == "linear":
+        parts = _linear_parts(wanted, before, lags=lags)
+        work = (0, 0)
+    else:
+        names, masks = read_regions(ready.grid, regions) if regions is not None else ((), None)
+        parts, work = _network_parts(wanted, method, before, masks, lags=lags, tolerance=tolerance)
+        parts |= {"region": names}
+    outputs = _labelled_parts(wanted, method, parts)
+    asked = {"target": target, "variable": variable, "hide": hide, "lead": lead, "method": method, "baseline": baseline}
+    asked |= {"season": season, "samples": samples}
+    result = finish(ready, "attribution", outputs, {key: _typed(value) for key, value in asked.items()}, work)
+    return _described(wanted, result, method, season, baseline)
+
+
+def _check_question(hide: Area, lead: object, method: str, baseline: object, regions: object) -> None:
+    """Refuse arguments that contradict each other."""
+    one = "one of hide= (what is inferred of a hidden area) and lead= (a forecast)"
+    if (hide is None) == (lead is None):
+        found = "neither" if hide is None else "both"
+        fix = "hide=(20, 80, 140, 250)  # or lead=1 for a forecast" if hide is None else "lead=None"
+        raise ArgumentError("it is not clear what value is explained", expected=one, found=found, fix=fix)
+    if lead is not None and not is_whole(lead, 1):
+        raise ArgumentError(
+            "lead cannot be used", expected="a whole number from 1", found=repr(lead)[:200], fix="lead=1"
+        )
+    if (method == "occlusion") != (regions is not None):
+        if regions is None:
+            raise ArgumentError("occlusion hides regions, and none is given", fix='regions=["nino34"]')
+        raise ArgumentError(
+            f"method={method!r} explains every cell and takes no regions",
+            fix="regions=None  # xfaconv.inference.sum_by_region(found.attribution, regions) afterwards",
+        )
+    if method == "occlusion" and not _is_climatology(baseline):
+        raise ArgumentError("occlusion compares with climatology alone", fix="baseline='climatology'")
+
+
+def _is_climatology(baseline: object) -> bool:
+    return isinstance(baseline, str) and baseline == "climatology"
+
+
+def find_target(ready: Prepared, target: Area, variable: str, hide: Area | None, lead: int | None) -> Target:
+    """Find the value that is explained, and refuse one that cannot be.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data and the model.
+    target, variable, hide, lead
+        See `attribution`.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    VariableError, ModelError, MissingDataError, ArgumentError
+        As `attribution` does.
+    """
+    names = [entry.name for entry in ready.model.card.variables]
+    if variable not in names:
+        raise VariableError(
+            f"the model has no variable {variable!r}", expected=", ".join(names), fix=f"variable={names[0]!r}"
+        )
+    ahead = 0 if lead is None else int(lead)
+    require_lead(ready, ahead)
+    hidden = None if hide is None else find_hidden(ready, hide)
+    cells = find_cells(ready.grid, target, "target")
+    if hidden is not None and (cells.mask & ~hidden.mask).any():
+        share = float(np.abs(cells.weights[~hidden.mask]).sum() / np.abs(cells.weights).sum())
+        raise ArgumentError(
+            "the target is not inside the hidden area: what is visible is not inferred",
+            expected=f"a part of {hidden.words}",
+            found=f"{cells.words}, {share:.0%} of it visible",
+            fix=f"hide=[{_typed(hide)}, {_typed(target)}]" if not isinstance(hide, list | xr.DataArray) else None,
+        )
+    missing = ready.lacks_values(variable)
+    if missing[cells.mask].all():
+        row, column = _nearest_with_values(ready, cells, missing if hidden is None else missing | ~hidden.mask)
+        place = f"target=({ready.grid.latitude[row]:g}, {ready.grid.longitude[column]:g})"
+        raise MissingDataError(
+            f"{variable!r} has no values in the target: it is masked there",
+            expected="an area with values, or another variable",
+            found=f"{cells.words}: missing at all times in all {int(cells.mask.sum())} cells",
+            fix=f"{place}  # the nearest with values",
+        )
+    weights = np.where(missing, 0, cells.weights)
+    return Target(ready, variable, ahead, Cells(weights / weights.sum(), cells.words), hidden)
+
+
+def _nearest_with_values(ready: Prepared, cells: Cells, without: NDArray[np.bool_]) -> tuple[int, int]:
+    from xfaconv.grid import great_circle_degrees
+
+    latitude, longitude = (np.asarray(axis) for axis in (ready.grid.latitude, ready.grid.longitude))
+    row, column = np.unravel_index(np.abs(cells.weights).argmax(), cells.weights.shape)
+    distance = great_circle_degrees(latitude[:, None], longitude[None], (latitude[row], longitude[column]))
+    found = np.unravel_index(np.where(without, np.inf, distance).argmin(), distance.shape)
+    return int(found[0]), int(found[1])
+
+
+def _steps(ready: Prepared, season: Season, samples: int | None) -> NDArray[np.int64]:
+    """Positions of the steps that are explained: those of ``time``, else those with their whole warm-up."""
+    if ready.cold is not None:
+        raise ready.cold
+    stamps = xr.DataArray(ready.conformed.time.values, dims="time", name="time")
+    warm = ready.segments.full_warmup
+    usable = warm if ready.steps is None else ready.asked
+    chosen = steps_of_season(
+        stamps, season, usable, among="with its whole warm-up" if ready.steps is None else "of time="
+    )
+    if not (chosen & warm).any():
+        first = show_date(stamps.values[np.flatnonzero(warm & in_season(stamps, season))[0]]) if warm.any() else ""
+        raise TimeError("no step in the season has its whole warm-up inside the data", fix=f"time='{first}'")
+    listed = np.flatnonzero(chosen) if ready.steps is None else ready.steps[chosen[ready.steps]]
+    return spread_evenly(listed.astype(np.int64), samples)
+
+
+def _baseline_steps(ready: Prepared, baseline: Any) -> NDArray[np.int64]:
+    """Positions of the dates of a baseline, which need windows as long as those that are explained."""
+    steps = steps_at(ready.conformed.time.values, baseline, "baseline")
+    windows = ready.segments.each_step()
+    longest = int(windows.steps_read[ready.steps].max())
+    begins = np.zeros(len(windows), dtype=np.int64)
+    for span in ready.conformed.time.spans:
+        begins[span] = span.start
+    long_enough = np.arange(len(windows)) - begins + 1 >= longest
+    if not long_enough[steps].all():
+        stamps = ready.conformed.time.values
+        short = show_date(stamps[steps[~long_enough[steps]][0]])
+        good = np.flatnonzero(long_enough)
+        raise TimeError(
+            "a date of the baseline has no whole window before it",
+            expected=f"{longest} steps without a gap up to each date",
+            found=short,
+            fix=f"baseline='{show_date(stamps[good[0]])}'" if good.size else "baseline='climatology'",
+        )
+    return steps
+
+
+def _network_parts(
+    target: Target,
+    method: str,
+    before: NDArray[np.int64] | None,
+    masks: NDArray[np.bool_] | None,
+    *,
+    lags: bool,
+    tolerance: float,
+) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Write one task of the network for each step; gives its parts, and the runs and steps that they take."""
+    ready = target.ready
+    windows = ready.segments.each_step()
+    lengths = windows.steps_read[ready.steps]
+    longest = int(lengths.max())
+    leads = ready.model.card.network.leads
+    question = Question(method, target.variable, leads.index(target.lead), tolerance, longest if lags else 0, masks)
+    given = [delayed(question, pure=True, traverse=False), target.in_units, _mean_windows(ready, before, longest)]
+    # Each window begins from rest: a chain of segments begins where the window does.
+    work = replace(ready.work(hide=target.hide), serial=False)
+    source = segment_graph(work, ready.conformed.time, windows, ready.arrays, ready.steps, run=run_window, given=given)
+    fields = (len(ready.model.card.variables), *ready.grid.shape)
+    shape = (len(masks),) if masks is not None else (longest, *fields) if lags else fields
+    parts: dict[str, Any] = {"attribution": part_array(source, "attribution", *shape)}
+    parts |= {name: part_array(source, name) for name in ("value", "baseline", "remainder")}
+    if method == "integrated":
+        parts["nodes"] = part_array(source, "nodes")
+    runs = 2 + runs_of(method, 0 if masks is None else len(masks))
+    return parts, (len(lengths) * runs, int(lengths.sum()) * runs)
+
+
+def runs_of(method: str, regions: int = 0) -> int:
+    """Count the runs of the network that divide the value of one window, those of the value itself apart."""
+    if method == "occlusion":
+        return regions
+    return _GRADIENT_RUNS * (FEWEST_NODES if method == "integrated" else 1)
+
+
+def _mean_windows(ready: Prepared, before: NDArray[np.int64] | None, longest: int) -> Delayed:
+    """Average the windows before some steps (lag, variable, latitude, longitude); 0 where all are missing."""
+    if before is None:
+        nothing: Delayed = delayed(None, pure=True)
+        return nothing
+    fields = da.stack(ready.arrays, axis=-3)  # type: ignore[no-untyped-call]
+    if ready.members is not None:
+        fields = fields.mean(axis=0)
+    windows = da.stack([fields[step + 1 - longest : step + 1] for step in before])  # type: ignore[no-untyped-call]
+    there = da.isfinite(windows)
+    total = da.where(there, windows, 0).sum(axis=0, dtype=np.float64)
+    mean = (total / da.maximum(there.sum(axis=0), 1)).astype(np.float32).rechunk(-1)
+    found: Delayed = mean.to_delayed().item()
+    return found
+
+
+def _linear_parts(target: Target, before: NDArray[np.int64] | None, *, lags: bool) -> dict[str, Any]:
+    """Divide the linear answer: coefficient times difference from the baseline in every cell that is read."""
+    ready = target.ready
+    require_one_member(ready, "linear")
+    fields, fit = linear_answer(ready, target.lead, target.hide)
+    hide = np.ones(ready.grid.shape, dtype=bool) if target.hide is None else target.hide
+    weights = delayed(_of_targets, pure=True)(target.in_units, hide, target.variable, len(ready.arrays))
+    start = _mean_windows(ready, before, 1)
+    terms = delayed(_terms)(fit, weights, start, ready.grid.shape)
+    asked = fields[ready.steps].rechunk((1, -1, -1, -1))
+    options: dict[str, Any] = {"dtype": np.float32, "meta": np.empty((0,) * 4, np.float32)}
+    found = da.map_blocks(_contributions, asked, terms, **options)  # type: ignore[no-untyped-call]
+    series = {"drop_axis": (1, 2, 3), "dtype": np.float32, "meta": np.empty(0, np.float32)}
+    value = da.map_blocks(_linear_value, asked, fit, weights, **series)  # type: ignore[no-untyped-call]
+    first = da.map_blocks(_linear_start, asked, terms, **series)  # type: ignore[no-untyped-call]
+    remainder = (value - first - found.sum(axis=(1, 2, 3), dtype=np.float64)).astype(np.float32)
+    parts = {"attribution": found[:, None] if lags else found, "value": value}
+    return parts | {"baseline": first, "remainder": remainder}
+
+
+def _of_targets(
+    in_units: NDArray[np.float64], hide: NDArray[np.bool_], variable: int, variables: int
+) -> NDArray[np.float64]:
+    """Put weights of cells in the order of the targets of the linear answer."""
+    out = np.zeros((variables, int(hide.sum())))
+    out[variable] = in_units[hide]
+    return out.ravel()
+
+
+def _terms(
+    fit: LinearFit, weights: NDArray[np.float64], start: NDArray[np.float32] | None, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Coefficients and baseline (variable, latitude, longitude), and the value of the baseline."""
+    thinned, constant = fit.per_cell(weights)
+    coefficients = np.zeros((len(thinned), *shape))
+    stride = fit.predictors.stride
+    coefficients[:, ::stride, ::stride] = thinned
+    first = np.zeros_like(coefficients) if start is None else start[-1].astype(np.float64)
+    return coefficients, first, constant + float((coefficients * first).sum())
+
+
+def _contributions(block: NDArray[Any], terms: tuple[Any, ...]) -> NDArray[np.float32]:
+    coefficients, first, _ = terms
+    return np.asarray(coefficients * (np.nan_to_num(block, nan=0.0) - first), dtype=np.float32)
+
+
+def _linear_value(block: NDArray[Any], fit: LinearFit, weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.asarray(fit.apply(block).astype(np.float64) @ weights, dtype=np.float32)
+
+
+def _linear_start(block: NDArray[Any], terms: tuple[Any, ...]) -> NDArray[np.float32]:
+    return np.full(len(block), terms[2], dtype=np.float32)
+
+
+def _labelled_parts(target: Target, method: str, parts: Mapping[str, Any]) -> dict[str, xr.DataArray]:
+    """Label the parts as the data are, and add what was observed."""
+    ready = target.ready
+    array = parts["attribution"]
+    names = np.array([entry.name for entry in ready.model.card.variables], dtype=object)
+    said = "inferred" if target.lead == 0 else f"{target.lead}-step forecast of the"
+    what = f"{target.name} anomaly, {target.cells.words}"
+    extra: dict[str, Any] = {"variable": names}
+    before_time = int(ready.members is not None)
+    if method == "occlusion":
+        extra = {"region": np.array(parts["region"], dtype=object)}
+    elif array.ndim == before_time + 5:
+        extra |= {"lag": np.arange(array.shape[before_time + 1])}
+    kind = "series" if method == "occlusion" else "attribution"
+    outputs = {"attribution": labelled(ready, kind, array, extra).rename("attribution")}
+    effect = "change by the region" if method == "occlusion" else "contribution"
+    outputs["attribution"].attrs = {"long_name": f"{effect} to the {said} {what}", "units": target.units}
+    if method == "occlusion":
+        outputs["rank"] = _ranked(target, array, extra)
+    series = {name: parts[name] for name in _LONG_NAMES if name in parts} | {"observed": _observed(target)}
+    for name, words in _LONG_NAMES.items():
+        if name in series:
+            outputs[name] = labelled(ready, "series", series[name], {}).rename(name)
+            outputs[name].attrs = {
+                "long_name": words.format(said=said, what=what),
+                "units": "1" if name == "nodes" else target.units,
+            }
+    return outputs
+
+
+def _observed(target: Target) -> da.Array:
+    """Mean of what was observed over the cells that have values ([member,] time)."""
+    ready = target.ready
+    array = observed(ready, target.name, target.lead)
+    array = array.rechunk((*((1,) * (array.ndim - 2)), -1, -1))  # type: ignore[no-untyped-call]
+    drop = (array.ndim - 2, array.ndim - 1)
+    meta = np.empty((0,) * (array.ndim - 2), np.float32)
+    weights = target.cells.weights
+    found: da.Array = da.map_blocks(  # type: ignore[no-untyped-call]
+        _mean_observed, array, weights, target.in_units, drop_axis=drop, dtype=np.float32, meta=meta
+    )
+    return found
+
+
+def _mean_observed(
+    block: NDArray[np.floating], weights: NDArray[np.float64], in_units: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    there = np.isfinite(block)
+    share = (there * weights).sum(axis=(-2, -1)) / weights[in_units != 0].sum()
+    total = (np.where(there, block, 0) * in_units).sum(axis=(-2, -1))
+    return np.where(share != 0, total / np.where(share != 0, share, 1), np.nan).astype(np.float32)
+
+
+def _ranked(target: Target, array: da.Array, extra: Mapping[str, Any]) -> xr.DataArray:
+    """Rank the size of the changes among the steps in the same calendar month."""
+    ready = target.ready
+    stamps = xr.DataArray(np.asarray(ready.conformed.time.values)[ready.steps], dims="time", name="time")
+    months = stamps.dt.month.values
+    axis = array.ndim - 2
+    whole = array.rechunk({axis: -1})  # type: ignore[no-untyped-call]
+    ranks = da.map_blocks(_rank, whole, months, dtype=np.float32)  # type: ignore[no-untyped-call]
+    ranks = ranks.rechunk({axis: 1})
+    found = labelled(ready, "series", ranks, extra).rename("rank")
+    found.attrs = {
+        "long_name": "rank of the size of the change among the steps in the same calendar month, 1 for the largest",
+        "units": "1",
+    }
+    return found
+
+
+def _rank(block: NDArray[np.floating], months: NDArray[np.int64]) -> NDArray[np.float32]:
+    size = np.abs(block)
+    # (..., one, other, region): how many others of the same month are larger.
+    larger = (size[..., None, :, :] > size[..., :, None, :]) & (months[:, None] == months)[..., None]
+    return np.asarray(1 + larger.sum(axis=-2), dtype=np.float32)
+
+
+def _described(target: Target, result: xr.Dataset, method: str, season: Season, baseline: object) -> xr.Dataset:
+    """Add the areas and the words that figures need."""
+    ready = target.ready
+    areas = {"target": (target.cells, "whether the cell belongs to the target")}
+    if target.hidden is not None:
+        areas["hidden"] = (target.hidden, "whether the cell was hidden")
+    for name, (cells, words) in areas.items():
+        mask = xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs={"long_name": words})
+        result = result.assign_coords({name: ready.conformed.labels.restore(mask)})
+    result = result.assign_coords(in_training=mark_training(ready, result["value"]))
+    words = {
+        "target_area": target.cells.words,
+        "hidden_area": "none" if target.hidden is None else target.hidden.words,
+        "target_variable": target.name,
+        "lead": target.lead,
+        "method": method,
+        "season": season_name(season),
+        "baseline": "climatology" if _is_climatology(baseline) else f"mean of the fields before {_typed(baseline)}",
+    }
+    if int(target.cells.mask.sum()) == 1:
+        row, column = np.argwhere(target.cells.mask)[0]
+        words |= {
+            "base_latitude": float(ready.grid.latitude[row]),
+            "base_longitude": float(ready.grid.longitude[column]),
+        }
+    for name in result.data_vars:
+        result[name].attrs.update(words)
+    return result.assign_attrs(words)
+
+
+def _typed(value: Any) -> Any:
+    """Write an argument for the history; arrays by their name."""
+    if isinstance(value, xr.DataArray):
+        return f"<{value.name or 'DataArray'}>"
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | tuple) and len(value) > 6:
+        return f"<{len(value)} values>"
+    return cast("Any", value)
