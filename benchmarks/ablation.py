@@ -32,9 +32,9 @@ from skill import (
 from sklearn.cluster import KMeans
 from table1 import cluster_scores
 
+from xfaconv.bootstrap import block_bootstrap
 from xfaconv.nn import Network
 from xfaconv.specs import NetworkSpec
-from xfaconv.training.evaluation import block_bootstrap
 from xfaconv.training.objective import Objective
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "ablation.md"

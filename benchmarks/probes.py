@@ -22,11 +22,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import xfaconv
+from xfaconv.bootstrap import block_bootstrap
 from xfaconv.errors import ArgumentError
 from xfaconv.models import Model
 from xfaconv.nn import build_network
 from xfaconv.training.data import TrainingData
-from xfaconv.training.evaluation import block_bootstrap
 from xfaconv.training.recipes import RECIPES, Recipe, recipe_data
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "probes.md"

@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # The small modules beside the rooms, which every room may import.
 LEAVES = {
     "arguments",
+    "bootstrap",
     "climatology",
     "download",
     "eofs",

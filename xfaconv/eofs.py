@@ -1,4 +1,4 @@
-"""Empirical orthogonal functions of a matrix, through the smaller of its two covariance matrices."""
+"""Empirical orthogonal functions of a matrix, and ridge regression from their series."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Numbers of EOFs among which a regression chooses, and ridges relative to the leading variance.
+RANKS = (10, 20, 40, 80)
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -63,3 +66,44 @@ def leading_modes(rows: NDArray[np.floating], modes: int) -> Eofs:
     others = others / np.maximum(np.linalg.norm(others, axis=0), _TINY)
     series, patterns = (vectors, others.T) if wide else (others, vectors.T)
     return Eofs(series, patterns, variance, float(np.trace(product)))
+
+
+def ridge_errors(
+    series: tuple[NDArray[np.floating], NDArray[np.floating]],
+    targets: tuple[NDArray[np.floating], NDArray[np.floating]],
+    leading: float,
+) -> NDArray[np.float64]:
+    """Sum the squared errors of ridge regressions from the leading series, for every rank and penalty.
+
+    Parameters
+    ----------
+    series : (ndarray (time, mode), ndarray (time, mode))
+        Series of the EOFs in the steps of the fit and in those that are predicted.
+    targets : (ndarray (time, target), ndarray (time, target))
+        What is to be predicted, in the same steps.
+    leading : float
+        Sum of squares of the leading series, the unit of the penalties.
+
+    Returns
+    -------
+    ndarray (rank, penalty, target)
+        For each of `RANKS` (or as many series as there are) and of `PENALTIES`.
+
+    Examples
+    --------
+    >>> wave = np.sin(np.arange(40.0))[:, None]
+    >>> errors = ridge_errors((wave[:30], wave[30:]), (2 * wave[:30], 2 * wave[30:]), float((wave**2).sum()))
+    >>> errors.shape, bool(errors[0, 0] < errors[0, -1])
+    ((4, 5, 1), True)
+    """
+    (past, future), (wanted, truth) = series, targets
+    ranks = [min(rank, past.shape[1]) for rank in RANKS]
+    middle, constant = past.mean(axis=0), wanted.mean(axis=0)
+    square, product = (past - middle).T @ (past - middle), (past - middle).T @ (wanted - constant)
+    errors = np.empty((len(ranks), len(PENALTIES), wanted.shape[1]))
+    for i, rank in enumerate(ranks):
+        for j, penalty in enumerate(PENALTIES):
+            solved = np.linalg.solve(square[:rank, :rank] + penalty * leading * np.eye(rank), product[:rank])
+            guess = (future - middle)[:, :rank] @ solved + constant
+            errors[i, j] = ((guess - truth) ** 2).sum(axis=0)
+    return errors

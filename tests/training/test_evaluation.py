@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.training.records import data_of
+from xfaconv.bootstrap import block_bootstrap
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
 from xfaconv.specs import NetworkSpec
 from xfaconv.training.data import TrainingData
 from xfaconv.training.evaluation import (
-    block_bootstrap,
     compare,
     damping,
     forecast_skill,

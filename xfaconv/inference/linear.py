@@ -11,11 +11,9 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
-from xfaconv.eofs import leading_modes
+from xfaconv.eofs import PENALTIES, RANKS, leading_modes, ridge_errors
 from xfaconv.grid import Grid
 
-RANKS = (10, 20, 40, 80)
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 # Predictors are thinned to every n-th row and column above so many columns: 5 variables at 2.5 degrees have 52,560.
 _MOST_PREDICTORS = 60_000
 _MOST_TARGETS = 2_000
@@ -131,21 +129,13 @@ def _find_basis(predictors: NDArray[np.float64], targets: NDArray[np.floating]) 
     series = found.series * np.sqrt(np.maximum(found.variance, 0))
     wanted = np.nan_to_num(np.asarray(targets, dtype=np.float64))
     leading = float(found.variance[0])
-    ranks = [rank for rank in RANKS if rank <= series.shape[1]] or [series.shape[1]]
-    errors = np.zeros((len(ranks), len(PENALTIES)))
-    steps = np.arange(len(series))
+    steps, errors = np.arange(len(series)), np.zeros((len(RANKS), len(PENALTIES)))
     for left_out in np.array_split(steps, _FOLDS):
         kept = np.setdiff1d(steps, left_out)
-        constant = wanted[kept].mean(axis=0)
-        product = series[kept].T @ (wanted[kept] - constant)
-        square = series[kept].T @ series[kept]
-        for i, rank in enumerate(ranks):
-            for j, penalty in enumerate(PENALTIES):
-                ridge = square[:rank, :rank] + penalty * leading * np.eye(rank)
-                guess = series[left_out][:, :rank] @ np.linalg.solve(ridge, product[:rank]) + constant
-                errors[i, j] += ((guess - wanted[left_out]) ** 2).sum()
+        parts = (series[kept], series[left_out]), (wanted[kept], wanted[left_out])
+        errors += ridge_errors(*parts, leading).sum(axis=-1)
     i, j = map(int, np.unravel_index(errors.argmin(), errors.shape))
-    rank = ranks[i]
+    rank = min(RANKS[i], series.shape[1])
     return _Basis(mean, found.patterns[:rank], series[:, :rank], rank, PENALTIES[j], leading)
 
 

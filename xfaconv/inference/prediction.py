@@ -12,6 +12,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from xfaconv.arguments import Arguments, check_choice, shared_arguments
+from xfaconv.engine.dates import show_date
 from xfaconv.engine.graph import prediction_array
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish, labelled
@@ -214,13 +215,10 @@ def require_lead(ready: Prepared, lead: int) -> int:
 
 def in_training(ready: Prepared) -> NDArray[np.bool_]:
     """Whether each step of the data (time,) lies in the training years that the model's card names."""
-    stamps, years = ready.conformed.time.values, ready.model.card.years.get("train", "")
-    marked = np.zeros(len(stamps), dtype=bool)
-    first, found, last = years.partition(" to ")
-    if found:
-        positions = xr.DataArray(np.arange(len(stamps)), {"time": stamps}, ("time",))
-        marked[positions.sel(time=slice(first.strip(), last.strip())).values] = True
-    return marked
+    first, found, last = (part.strip() for part in ready.model.card.years.get("train", "").partition(" to "))
+    dates = [show_date(stamp) for stamp in ready.conformed.time.values]
+    # As text, dates of every calendar can be compared, and a month stands for its days.
+    return np.array([bool(found) and first <= date[: len(first)] and date[: len(last)] <= last for date in dates])
 
 
 def _training_pairs(ready: Prepared, lead: int, method: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

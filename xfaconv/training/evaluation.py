@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xfaconv.eofs import leading_modes
+from xfaconv.bootstrap import block_bootstrap
+from xfaconv.eofs import PENALTIES, RANKS, leading_modes, ridge_errors
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
@@ -20,8 +21,6 @@ from xfaconv.training.objective import hidden_sector, network_input
 MODEL = "model"
 _BATCH = 4
 _BLOCK_STEPS = 256
-_RANKS = (10, 20, 40, 80)
-_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 # Mean squared standardised error below which a reference has no error but that of rounding.
 _ROUNDING = 1e-10
 
@@ -191,60 +190,6 @@ def verify(
     return Verification(np.stack([(weight * part).sum(axis=(-1, -2)) for part in parts], axis=-1).astype(np.float64))
 
 
-def block_bootstrap(
-    series: NDArray[np.floating],
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    block: int,
-    *,
-    repeats: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Confidence interval of a statistic of sums over time, from blocks of steps drawn with replacement.
-
-    Blocks are contiguous and close around the end of the record, so that every step is drawn equally often
-    (Politis and Romano 1992). A block must be longer than the errors are correlated.
-
-    Parameters
-    ----------
-    series : ndarray (time, column)
-        What is summed.
-    statistic : callable
-        Maps sums (repeat, column) to values (repeat,).
-    block : int
-        Steps in a block.
-    repeats : int
-        Resampled records.
-    level : float
-        Coverage.
-    seed : int
-        Seed of the draws; the same seed draws the same blocks of any series of that length.
-
-    Returns
-    -------
-    (float, float)
-        Lower and upper end.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(5, 1, size=(400, 1))
-    >>> low, high = block_bootstrap(noise, lambda sums: sums[:, 0] / 400, block=1)
-    >>> bool(low < 5 < high), round(high - low, 1)
-    (True, 0.2)
-    """
-    steps = len(series)
-    block = min(block, steps)
-    random = np.random.default_rng(seed)
-    starts = random.integers(steps, size=(repeats, -(-steps // block)))
-    drawn = (starts[:, :, None] + np.arange(block)).reshape(repeats, -1)[:, :steps] % steps
-    # Counting how often each step was drawn makes all sums one product of matrices.
-    counts = np.zeros((repeats, steps))
-    np.add.at(counts, (np.arange(repeats)[:, None], drawn), 1)
-    values = statistic(counts @ np.asarray(series, dtype=np.float64))
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def compare(
     found: Mapping[str, Verification], names: list[str], block: int, *, reference: str = MODEL, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
@@ -282,7 +227,7 @@ def compare(
                 pair = np.stack([ours, verification.sums[:, position, 0]], axis=1)
                 low, high = block_bootstrap(pair, lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), block, seed=seed)
                 ratio = np.sqrt(pair[:, 0].sum() / pair[:, 1].sum())
-                row["ratio"] = [four_digits(value) for value in (ratio, low, high)]
+                row["ratio"] = [four_digits(value) for value in (ratio, float(low), float(high))]
             table[name][method] = row
     return table
 
@@ -531,24 +476,19 @@ def linear_answer(
     anomalies = data.steps(slice(None))
     weight = np.sqrt(np.isfinite(anomalies[0]) * area).astype(np.float32)
     weighted = np.nan_to_num(anomalies) * weight
-    errors = np.zeros((len(_RANKS), len(_PENALTIES), len(data.fields)))
+    errors: Any = 0
     total = np.zeros(len(data.fields))
     for _ in range(sectors):
         hidden = hidden_sector(data.grid, random, width)
         visible = weighted[:, :, ~hidden].reshape(len(weighted), -1)
         past, future = visible[data.train], visible[data.test]
         mean = past.mean(axis=0)
-        # With X = U S V' the PCs of new steps are X_new V; ridge regression shrinks each by S^2 / (S^2 + penalty).
-        found = leading_modes(past - mean, max(_RANKS))
-        variance, left = found.variance, found.series
-        projected = (future - mean) @ found.patterns.T * np.sqrt(variance)
+        found = leading_modes(past - mean, max(RANKS))
+        series = (past - mean) @ found.patterns.T, (future - mean) @ found.patterns.T
         wanted, truth = weighted[data.train][:, :, hidden], weighted[data.test][:, :, hidden]
         total += (truth.astype(np.float64) ** 2).sum(axis=(0, 2))
-        cross = np.einsum("tk,tvx->kvx", left, wanted - wanted.mean(axis=0))
-        for i, rank in enumerate(_RANKS):
-            for j, penalty in enumerate(_PENALTIES):
-                shrink = 1 / (variance[:rank] + penalty * variance[0])
-                guess = np.einsum("tk,kvx->tvx", projected[:, :rank] * shrink, cross[:rank], optimize=True)
-                errors[i, j] += ((guess + wanted.mean(axis=0) - truth) ** 2).sum(axis=(0, 2))
+        targets = wanted.reshape(len(wanted), -1), truth.reshape(len(truth), -1)
+        each = ridge_errors(series, targets, float(found.variance[0]))
+        errors = errors + each.reshape(*each.shape[:2], len(data.fields), -1).sum(axis=-1)
     i, j = map(int, np.unravel_index(errors.sum(axis=-1).argmin(), errors.shape[:2]))
-    return {**_explained(errors[i, j], total, data.names), "rank": float(_RANKS[i]), "penalty": _PENALTIES[j]}
+    return {**_explained(errors[i, j], total, data.names), "rank": float(RANKS[i]), "penalty": PENALTIES[j]}
