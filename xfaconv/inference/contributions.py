@@ -207,7 +207,38 @@ def attribution(
     check_arguments(samples=samples)
     check_rules({"lags": lags, "tolerance": tolerance}, _RULES)
     _check_question(hide, lead, method, baseline, regions)
-    ready = prepare(ds, arguments)
+    return attribution_of(
+        prepare(ds, arguments),
+        target,
+        variable,
+        hide=hide,
+        lead=lead,
+        method=method,
+        baseline=baseline,
+        regions=regions,
+        lags=lags,
+        samples=samples,
+        season=season,
+        tolerance=tolerance,
+    )
+
+
+def attribution_of(
+    ready: Prepared,
+    target: Area,
+    variable: str,
+    *,
+    hide: Area | None = None,
+    lead: int | None = None,
+    method: Method = "integrated",
+    baseline: Any = "climatology",
+    regions: Regions | None = None,
+    lags: bool = False,
+    samples: int | None = None,
+    season: Season = None,
+    tolerance: float = 0.01,
+) -> xr.Dataset:
+    """Say how much each place and variable adds to a value, of data that are prepared: see `attribution`."""
     ready = replace(ready, steps=_steps(ready, season, samples))
     wanted = find_target(ready, target, variable, hide, lead)
     before = None if _is_climatology(baseline) else _baseline_steps(ready, baseline)
