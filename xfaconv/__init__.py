@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
-    from xfaconv.inference import forecast, infer
+    from xfaconv.inference import forecast, infer, skill
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -45,7 +45,7 @@ _OFFERED = {
     "analysis": "check_attention importance influence regimes teleconnection",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
-    "inference": "forecast infer",
+    "inference": "forecast infer skill",
     "models": "Model list_models load_model register_model",
     "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
     "report": "describe",
@@ -55,12 +55,13 @@ _OFFERED = {
 _HOMES = {name: home for home, names in _OFFERED.items() for name in names.split()}
 
 __all__ = [
-    "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis", "attention",
-    "check_attention", "conform", "describe", "embed", "encode", "engine", "errors", "explore_attention", "fit",
-    "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence", "list_models", "load_model",
-    "models", "nn", "plan", "plot", "plot_attention", "plot_embedding", "plot_hidden", "plot_importance",
-    "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model", "set_options", "show_versions",
-    "teleconnection", "training", "tutorial", "write_zarr",
+    "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis",
+    "attention", "check_attention", "conform", "describe", "embed", "encode", "engine", "errors",
+    "explore_attention", "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference",
+    "influence", "list_models", "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_embedding",
+    "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection", "recognise", "regimes",
+    "register_model", "set_options", "show_versions", "skill", "teleconnection", "training", "tutorial",
+    "write_zarr",
 ]  # fmt: skip
 
 

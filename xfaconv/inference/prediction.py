@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.arguments import Arguments, check_choice, shared_arguments
+from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
 from xfaconv.engine.dates import show_date
 from xfaconv.engine.graph import prediction_array
 from xfaconv.engine.prepare import Prepared, prepare
@@ -91,7 +91,8 @@ def infer(
     result = finish(ready, "infer", outputs, {"hide": cells.words, "method": method})
     attrs = {"long_name": "whether the cell was hidden"}
     mask = ready.conformed.labels.restore(xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs=attrs))
-    return result.assign_coords(hidden=mask).assign_attrs(hidden_area=cells.words, method=method)
+    about = {"hidden_area": cells.words, "method": method, "training_steps_in_data": int(in_training(ready).sum())}
+    return result.assign_coords(hidden=mask).assign_attrs(about)
 
 
 @shared_arguments
@@ -146,16 +147,47 @@ def forecast(
     """
     check_choice("method", method, ("network", "linear", "persistence"))
     ready = prepare(ds, arguments)
-    known = ready.model.card.network.leads
-    asked = tuple(lead for lead in known if lead) if leads is None else tuple(leads)
-    for lead in asked:
-        require_lead(ready, lead)
+    asked = asked_leads(ready, leads)
     found = predict(ready, method, leads=asked)
     outputs: dict[str, xr.DataArray] = {}
     for name, arrays in found.items():
         outputs |= _both(ready, name, arrays, asked, anomalies=anomalies, said="forecast", axis=True)
     result = finish(ready, "forecast", outputs, {"leads": asked, "method": method})
-    return result.assign_attrs(method=method)
+    return result.assign_attrs(method=method, training_steps_in_data=int(in_training(ready).sum()))
+
+
+def asked_leads(ready: Prepared, leads: Sequence[int] | None) -> tuple[int, ...]:
+    """Give the leads of forecasts: those that are asked for, or all of the model above 0.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no leads.
+    ModelError
+        If the model has no such lead.
+    """
+    known = ready.model.card.network.leads
+    if leads is not None:
+        check_arguments(leads=leads)
+    asked = tuple(lead for lead in known if lead) if leads is None else tuple(leads)
+    if not asked:
+        raise ModelError(f"model {ready.model.card.name!r} makes no forecasts", found=f"leads {known}")
+    for lead in asked:
+        require_lead(ready, lead)
+    return asked
+
+
+def one_member(ready: Prepared, what: str) -> None:
+    """Refuse data of several members.
+
+    Raises
+    ------
+    ArgumentError
+        If there are members.
+    """
+    if ready.members is not None:
+        fix = f"ds = ds.isel({ready.conformed.labels.names['member']}=0)"
+        raise ArgumentError(f"{what} takes one member", found=f"{ready.members} members", fix=fix)
 
 
 def find_hidden(ready: Prepared, hide: Area) -> Cells:
@@ -277,11 +309,7 @@ def predict(
         source = ready.source(needs_hidden=False, hide=hide, leads=positions)
         whole = [prediction_array(source, number, len(names), ready.grid.shape) for number in range(len(leads))]
         return {name: [array[..., number, :, :] for array in whole] for number, name in enumerate(names)}
-    if ready.members is not None:
-        member = ready.conformed.labels.names["member"]
-        raise ArgumentError(
-            f"method={method!r} takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)"
-        )
+    one_member(ready, f"method={method!r}")
     asked = slice(None) if ready.steps is None else ready.steps
     if method == "persistence":
         pairs = [_training_pairs(ready, lead, method) for lead in leads]
@@ -384,5 +412,5 @@ def _marked(ready: Prepared, like: xr.DataArray) -> xr.DataArray:
     trained = trained if ready.steps is None else trained[ready.steps]
     time = ready.conformed.labels.names["time"]
     years = ready.model.card.years.get("train", "not named by the model's card")
-    attrs = {"long_name": "whether the step was used in training", "training_years": years}
+    attrs = {"long_name": "whether the step lies in the training years", "training_years": years}
     return xr.DataArray(trained, {time: like[time]}, (time,), attrs=attrs)
