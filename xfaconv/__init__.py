@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
-    from xfaconv.inference import attribution, forecast, infer
+    from xfaconv.inference import attribution, forecast, infer, skill
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -45,7 +45,7 @@ _OFFERED = {
     "analysis": "check_attention importance influence regimes teleconnection",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
-    "inference": "attribution forecast infer",
+    "inference": "attribution forecast infer skill",
     "models": "Model list_models load_model register_model",
     "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
     "report": "describe",
@@ -60,7 +60,7 @@ __all__ = [
     "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence", "list_models",
     "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_embedding", "plot_hidden", "plot_importance",
     "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model", "set_options", "show_versions",
-    "teleconnection", "training", "tutorial", "write_zarr",
+    "skill", "teleconnection", "training", "tutorial", "write_zarr",
 ]  # fmt: skip
 
 

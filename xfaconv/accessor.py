@@ -141,7 +141,7 @@ class DatasetAccessor:
         self._data = dataset
 
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
-    infer, forecast, attribution = _Method(), _Method(), _Method()
+    infer, forecast, attribution, skill = (_Method() for _ in range(4))
     plan, fit, regimes, teleconnection, check_attention, influence = (_Method() for _ in range(6))
     plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
     plot_importance, plot_regimes, plot_teleconnection = (_Figure() for _ in range(3))

@@ -338,6 +338,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "alpha": (lambda v: is_number(v, 1e-12, 1 - 1e-12), "a probability between 0 and 1", "0.05"),
         "batch": (lambda v: is_whole(v, 1), "a whole number from 1", "4"),
         "blend": _FLAG,
+        "block": (_or_none(lambda v: is_whole(v, 1)), "a whole number of steps, or None", "12"),
         "blocks_per_part": (lambda v: is_whole(v, 1), "a whole number from 1", "16"),
         "checkpoint": (_or_none(_is_path), "a path, or None", "'my-model.checkpoint'"),
         "climatology": (
@@ -373,6 +374,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "test": _one_of("effective", "years"),
         "threads": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "1"),
         "threshold": (lambda v: is_number(v, 1e-12), "a number above 0", "1.0"),
+        "training": _FLAG,
         "updates": (lambda v: is_whole(v, 1), "a whole number from 1", "600"),
         "validation": (lambda v: is_number(v, 0, 0.5), "a share of the record, 0 to 0.5", "0.2"),
         "variable": (_or_none(lambda v: isinstance(v, str)), "the name of a variable, or None", "'z500'"),

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tests.engine import worlds
-from tests.engine.worlds import GRID, LAND, MEANS, SPREADS, VARIABLES
+from tests.engine.worlds import GRID, LAND, SPREADS, VARIABLES
 from xfaconv.models import Model
 from xfaconv.nn import Geometry
 
@@ -28,16 +28,21 @@ def model(start: str = "2001-02-20", step: str = "1D") -> Model:
     return Model.from_network(replace(used.card, years=years), used.network(), used.climatology)
 
 
-def waves(steps: int = STEPS, *, noise: float = 0.3, seed: int = 2, **choices: object) -> xr.Dataset:
-    """Three waves around the globe that all variables share, each with its own patterns and amplitudes, and noise."""
+def waves(
+    steps: int = STEPS, *, strength: float = 1.0, noise: float = 0.3, seed: int = 2, **choices: object
+) -> xr.Dataset:
+    """Three waves around the globe that all variables share, noise, and the seasonal mean of the tiny model."""
     random = np.random.default_rng(seed)
     ds = worlds.world(steps, **choices)
     amplitudes = random.normal(size=(STEPS * 3, 3))[:steps]
     patterns = random.normal(size=(len(VARIABLES), 3, *GRID.shape))
     rest = noise * random.normal(size=(len(VARIABLES), STEPS * 3, *GRID.shape))[:, :steps]
+    phase, _ = worlds.phases(ds.time.to_numpy(), str(choices.get("step", "1D")))
+    used = worlds.climatology()
+    mean = -worlds.anomalies(xr.zeros_like(ds), phase, used).astype("f8") * used.scale
     for number, variable in enumerate(VARIABLES):
-        values = np.einsum("tm,mij->tij", amplitudes, patterns[number]) + rest[number]
-        values = MEANS[number] + SPREADS[number] * values
+        values = strength * np.einsum("tm,mij->tij", amplitudes, patterns[number]) + rest[number]
+        values = mean[:, number] + SPREADS[number] * values
         if variable.partly_missing:
             values[:, LAND] = np.nan
         ds[variable.name] = ds[variable.name].copy(data=values.astype("f4"))

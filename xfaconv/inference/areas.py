@@ -76,7 +76,7 @@ def find_cells(grid: Grid, area: Area, name: str = "hide") -> Cells:
     --------
     >>> grid = Grid.regular(5.0)
     >>> [int(find_cells(grid, area).mask.sum()) for area in ((-10, 10, 160, 270), (0, -140), {"sector": (0, 90)})]
-    [88, 1, 648]
+    [92, 1, 684]
     """
     if isinstance(area, list):
         parts = [find_cells(grid, part, name) for part in area]

@@ -11,7 +11,7 @@ import xarray as xr
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from xfaconv.arguments import Arguments, check_choice, shared_arguments
+from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
 from xfaconv.engine.dates import show_date
 from xfaconv.engine.graph import prediction_array
 from xfaconv.engine.prepare import Prepared, prepare
@@ -92,7 +92,8 @@ def infer(
     result = finish(ready, "infer", outputs, {"hide": cells.words, "method": method})
     attrs = {"long_name": "whether the cell was hidden"}
     mask = ready.conformed.labels.restore(xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs=attrs))
-    return result.assign_coords(hidden=mask).assign_attrs(hidden_area=cells.words, method=method)
+    about = {"hidden_area": cells.words, "method": method, "training_steps_in_data": int(in_training(ready).sum())}
+    return result.assign_coords(hidden=mask).assign_attrs(about)
 
 
 @shared_arguments
@@ -147,16 +148,47 @@ def forecast(
     """
     check_choice("method", method, ("network", "linear", "persistence"))
     ready = prepare(ds, arguments)
-    known = ready.model.card.network.leads
-    asked = tuple(lead for lead in known if lead) if leads is None else tuple(leads)
-    for lead in asked:
-        require_lead(ready, lead)
+    asked = asked_leads(ready, leads)
     found = predict(ready, method, leads=asked)
     outputs: dict[str, xr.DataArray] = {}
     for name, arrays in found.items():
         outputs |= _both(ready, name, arrays, asked, anomalies=anomalies, said="forecast", axis=True)
     result = finish(ready, "forecast", outputs, {"leads": asked, "method": method})
-    return result.assign_attrs(method=method)
+    return result.assign_attrs(method=method, training_steps_in_data=int(in_training(ready).sum()))
+
+
+def asked_leads(ready: Prepared, leads: Sequence[int] | None) -> tuple[int, ...]:
+    """Give the leads of forecasts: those that are asked for, or all of the model above 0.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no leads.
+    ModelError
+        If the model has no such lead.
+    """
+    known = ready.model.card.network.leads
+    if leads is not None:
+        check_arguments(leads=leads)
+    asked = tuple(lead for lead in known if lead) if leads is None else tuple(leads)
+    if not asked:
+        raise ModelError(f"model {ready.model.card.name!r} makes no forecasts", found=f"leads {known}")
+    for lead in asked:
+        require_lead(ready, lead)
+    return asked
+
+
+def one_member(ready: Prepared, what: str) -> None:
+    """Refuse data of several members.
+
+    Raises
+    ------
+    ArgumentError
+        If there are members.
+    """
+    if ready.members is not None:
+        fix = f"ds = ds.isel({ready.conformed.labels.names['member']}=0)"
+        raise ArgumentError(f"{what} takes one member", found=f"{ready.members} members", fix=fix)
 
 
 def find_hidden(ready: Prepared, hide: Area) -> Cells:
@@ -278,7 +310,7 @@ def predict(
         source = ready.source(needs_hidden=False, hide=hide, leads=positions)
         whole = [prediction_array(source, number, len(names), ready.grid.shape) for number in range(len(leads))]
         return {name: [array[..., number, :, :] for array in whole] for number, name in enumerate(names)}
-    require_one_member(ready, method)
+    one_member(ready, f"method={method!r}")
     asked = slice(None) if ready.steps is None else ready.steps
     if method == "persistence":
         pairs = [_training_pairs(ready, lead, method) for lead in leads]
@@ -293,15 +325,6 @@ def predict(
         for number, name in enumerate(names):
             out[name].append(found[:, number])
     return out
-
-
-def require_one_member(ready: Prepared, method: str) -> None:
-    """Refuse an ensemble, which the fitted methods do not take."""
-    if ready.members is not None:
-        member = ready.conformed.labels.names["member"]
-        raise ArgumentError(
-            f"method={method!r} takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)"
-        )
 
 
 def linear_answer(ready: Prepared, lead: int, hide: NDArray[np.bool_] | None) -> tuple[da.Array, Delayed]:
@@ -410,5 +433,5 @@ def mark_training(ready: Prepared, like: xr.DataArray) -> xr.DataArray:
     trained = trained if ready.steps is None else trained[ready.steps]
     time = ready.conformed.labels.names["time"]
     years = ready.model.card.years.get("train", "not named by the model's card")
-    attrs = {"long_name": "whether the step was used in training", "training_years": years}
+    attrs = {"long_name": "whether the step lies in the training years", "training_years": years}
     return xr.DataArray(trained, {time: like[time]}, (time,), attrs=attrs)
