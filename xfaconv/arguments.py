@@ -54,6 +54,9 @@ class Arguments(TypedDict, total=False):
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``; by default the option of that name.
     variables : Mapping of str to str, optional
         Names in the Dataset of the model's variables, where they cannot be recognised.
+    stride : int, default 1
+        Run on every n-th row and column of the grid: n * n times cheaper. Packaged models were trained at several
+        strides and are scored at stride 2.
     progress : bool, optional
         Show dask's progress bar while data in memory are computed; by default the option of that name. For lazy results
         put ``with dask.diagnostics.ProgressBar():`` around ``compute`` or ``to_zarr``.
@@ -71,13 +74,14 @@ class Arguments(TypedDict, total=False):
     mode: Mode
     device: str | None
     variables: Mapping[str, str] | None
+    stride: int
     progress: bool | None
     time: Any
 
 
 DEFAULTS: Arguments = {
     "model": None, "regrid": "model", "climatology": "model", "absent": None, "missing": None, "mode": "windowed",
-    "device": None, "variables": None, "progress": None, "time": None,
+    "device": None, "variables": None, "stride": 1, "progress": None, "time": None,
 }  # fmt: skip
 
 
@@ -106,7 +110,7 @@ def shared_arguments(function: F) -> F:
     >>> report(None, modle="mine")
     Traceback (most recent call last):
     xfaconv.errors.ArgumentError: argument 'modle' is unknown
-      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, progress, time
+      expected: ds, lag, model, regrid, climatology, absent, missing, mode, device, variables, stride, progress, time
       found:    'modle'
       fix:      model='mine'
     """
@@ -372,6 +376,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "shuffles": (lambda v: is_whole(v, 1, 10**6), "a whole number from 1 to a million", "999"),
         "surrogates": (lambda v: is_whole(v, 0, 10**6), "a whole number from 0 to a million", "999"),
         "test": _one_of("effective", "years"),
+        "stride": (lambda v: is_whole(v, 1), "a whole number from 1", "2"),
         "threads": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "1"),
         "threshold": (lambda v: is_number(v, 1e-12), "a number above 0", "1.0"),
         "training": _FLAG,

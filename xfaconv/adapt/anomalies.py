@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -185,6 +185,12 @@ class Scaled:
     factor: float = 1.0
     offset: float = 0.0
     units: str = "1"
+
+    def at(self, cells: Any) -> Scaled:
+        """Keep some cells (index of the last two axes)."""
+        if self.basis is None:
+            return self
+        return replace(self, mean=self.mean[cells], spread=self.spread[cells])
 
     def restore(self, array: Array, steps: NDArray[np.int64] | None = None, *, anomalies: bool = True) -> Array:
         """Bring standardised anomalies to the user's units.

@@ -36,6 +36,7 @@ from xfaconv.options import get_options
 from xfaconv.specs import InputSpec, VariableSpec
 
 _FEW_TILES = 16
+_FEWEST_LINES = 4
 _BLOCK_BYTES = 128e6
 _CHUNK_BYTES = 64e6
 # The weather of a day is another after so many seconds; that of a longer step after two steps.
@@ -95,6 +96,7 @@ def adapt(
     variables: Mapping[str, str] | None = None,
     min_valid: float = MIN_VALID,
     matches: tuple[Match, ...] | None = None,
+    stride: int = 1,
 ) -> Conformed:
     """Bring a Dataset to what a model reads; computes nothing.
 
@@ -120,6 +122,8 @@ def adapt(
         Share of a cell's area that must be valid when averaging.
     matches : tuple of Match, optional
         Where each of the model's variables comes from, where they have been matched already.
+    stride : int, default 1
+        Keep every n-th row and column of the grid.
 
     Returns
     -------
@@ -181,9 +185,54 @@ def adapt(
         notes.append(f"absent, read as the climatology: {listed}")
         arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
         scaled |= {match.spec.name: _unread(match.spec, baseline) for match in missing}
-    data = _label({entry.name: arrays[entry.name] for entry in spec.variables}, found, time, remap.grid)
-    labels = found.labels_on(remap.grid)
-    return Conformed(data, remap.grid, time, labels, found, matches, tuple(notes), baseline.climatology, scaled)
+    grid, used = remap.grid, baseline.climatology
+    if stride > 1:
+        grid = thinned(grid, stride)
+        cells = (..., slice(None, None, stride), slice(None, None, stride))
+        arrays = {name: array[cells] for name, array in arrays.items()}
+        scaled = {name: entry.at(cells) for name, entry in scaled.items()}
+        used = None if used is None else Climatology(used.coefficients[cells], used.scale[cells])
+        notes.append(f"grid stride {stride}: every {stride}th row and column of it, {grid.describe()}")
+    data = _label({entry.name: arrays[entry.name] for entry in spec.variables}, found, time, grid)
+    labels = found.labels_on(grid)
+    return Conformed(data, grid, time, labels, found, matches, tuple(notes), used, scaled)
+
+
+def thinned(grid: Grid, stride: int) -> Grid:
+    """Keep every n-th row and column of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    stride : int
+        From 1.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    ArgumentError
+        If too few cells are left, or a grid that closes around the globe would not close any more.
+
+    Examples
+    --------
+    >>> thinned(Grid.regular(2.5), 2).shape
+    (36, 72)
+    """
+    rows, columns = grid.shape
+    uneven = grid.periodic and columns % stride
+    if uneven or min(rows, columns) < _FEWEST_LINES * stride:
+        good = [n for n in range(1, stride) if not (grid.periodic and columns % n) and min(grid.shape) >= 4 * n]
+        raise ArgumentError(
+            f"the grid cannot be thinned to every {stride}th cell",
+            expected="at least 4 rows and columns, and equal steps around the globe",
+            found=grid.describe(),
+            fix=f"stride={good[-1] if good else 1}",
+        )
+    return Grid(grid.latitude[::stride], grid.longitude[::stride])
 
 
 def _check_spec(spec: InputSpec, climatology: str | xr.Dataset | None, min_valid: float) -> None:

@@ -253,6 +253,7 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
         absent=settings["absent"],
         variables=settings["variables"],
         matches=matches,
+        stride=settings["stride"],
     )
     time = conformed.time
     segments = cut(time.index, time.spans, segment=card.segment, warmup=card.warmup, mode=settings["mode"])

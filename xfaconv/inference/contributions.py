@@ -507,7 +507,7 @@ def _labelled_parts(target: Target, method: str, parts: Mapping[str, Any]) -> di
     outputs["attribution"].attrs = {"long_name": f"{effect} to the {said} {what}", "units": target.units}
     if method == "occlusion":
         outputs["rank"] = _ranked(target, array, extra)
-    series = {name: parts[name] for name in _LONG_NAMES if name in parts} | {"observed": _observed(target)}
+    series = {name: parts[name] for name in _LONG_NAMES if name in parts} | {"observed": observed_mean(target)}
     for name, words in _LONG_NAMES.items():
         if name in series:
             outputs[name] = labelled(ready, "series", series[name], {}).rename(name)
@@ -518,7 +518,21 @@ def _labelled_parts(target: Target, method: str, parts: Mapping[str, Any]) -> di
     return outputs
 
 
-def _observed(target: Target) -> da.Array:
+def predicted_mean(target: Target, array: da.Array) -> da.Array:
+    """Mean of predicted standardised anomalies (time, latitude, longitude) over the target, in its units (time,)."""
+    whole = array.rechunk({1: -1, 2: -1})  # type: ignore[no-untyped-call]
+    meta = np.empty(0, np.float32)
+    found: da.Array = da.map_blocks(  # type: ignore[no-untyped-call]
+        _mean_predicted, whole, target.in_units, drop_axis=(1, 2), dtype=np.float32, meta=meta
+    )
+    return found
+
+
+def _mean_predicted(block: NDArray[np.floating], in_units: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (np.where(in_units != 0, block, 0) * in_units).sum(axis=(-2, -1)).astype(np.float32)
+
+
+def observed_mean(target: Target) -> da.Array:
     """Mean of what was observed over the cells that have values ([member,] time)."""
     ready = target.ready
     array = observed(ready, target.name, target.lead)

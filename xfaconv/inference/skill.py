@@ -34,6 +34,7 @@ _OF_HIDDEN = ("network", "linear", "climatology")
 _OF_FORECASTS = ("network", "linear", "persistence", "climatology")
 _SCORES = ("explained_variance", "correlation")
 _BOUNDS = ("", "_low", "_high")
+TITLES = tuple(f"{score}{end}{bound}" for end in ("", "_difference") for score in _SCORES for bound in _BOUNDS)
 # A block of the bootstrap is a year, or so long that the record has this many of them.
 _FEWEST_BLOCKS = 8
 
@@ -140,7 +141,7 @@ def skill(
             "region holds no hidden cell", expected=f"a part of {hidden.words}", found=words, fix="region=None"
         )
     stamps = _stamps(ready)
-    length = _block(stamps, season) if block is None else block
+    length = block_of(stamps, season) if block is None else block
     mask = None if hidden is None else hidden.mask
     of_method = {method: _predicted(ready, method, asked, mask) for method in chosen}
     names = [variable.name for variable in ready.model.card.variables]
@@ -159,8 +160,7 @@ def skill(
     coords: dict[str, Any] = {"lead": list(asked), "of": np.array(["cells", "mean"], dtype=object)}
     coords |= {"prediction": np.array(chosen, dtype=object), "variable": np.array(names, dtype=object)}
     outputs = {}
-    titles = [f"{score}{end}{bound}" for end in ("", "_difference") for score in _SCORES for bound in _BOUNDS]
-    for title, values in zip(titles, whole, strict=True):
+    for title, values in zip(TITLES, whole, strict=True):
         found = xr.DataArray(values, coords, ("lead", "prediction", "variable", "of"), name=title)
         comment = {"comment": f"{chosen[0]} minus this prediction"} if "difference" in title else {}
         found.attrs = {"long_name": title.replace("_", " "), "units": "1", **comment}
@@ -224,7 +224,7 @@ def _stamps(ready: Prepared) -> xr.DataArray:
     return xr.DataArray(ready.conformed.time.values[ready.steps], dims="time", name="time")
 
 
-def _block(stamps: xr.DataArray, season: Season) -> int:
+def block_of(stamps: xr.DataArray, season: Season) -> int:
     """Take the steps of a year for a block, so that a winter stays together, or an eighth of all."""
     _, counts = np.unique(season_years(stamps, season), return_counts=True)
     return int(max(1, min(np.median(counts), stamps.size // _FEWEST_BLOCKS)))
@@ -274,6 +274,45 @@ def _score(sums: NDArray[np.float64], *, block: int, repeats: int, alpha: float,
     value = all_scores(sums.sum(axis=0)[None])[0]
     low, high = block_bootstrap(sums, all_scores, block, repeats=repeats, level=1 - alpha, seed=seed)
     return np.stack([value, low, high], axis=1).reshape(-1, *value.shape[1:])
+
+
+def score_series(
+    predicted: NDArray[np.floating],
+    seen: NDArray[np.floating],
+    *,
+    block: int,
+    repeats: int = 1000,
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> dict[str, NDArray[np.float64]]:
+    """Score series of predictions, with the intervals of `skill`.
+
+    Parameters
+    ----------
+    predicted : ndarray (time, prediction)
+        Anomalies.
+    seen : ndarray (time,)
+        What was observed.
+    block, repeats, alpha, seed
+        See `skill`.
+
+    Returns
+    -------
+    dict of str to ndarray (prediction,)
+        The scores of `skill` by its names: ``"explained_variance"`` about climatology, ``"correlation"`` about the mean
+        over time, their ends, and the differences of the first prediction to each.
+    """
+    sums = np.stack([_products(guess, seen) for guess in predicted.T], axis=1)[:, None, :, None, None]
+    # As of cells and of a mean: the second entry of the axis is the mean.
+    found = _score(np.repeat(sums, 2, axis=-2), block=block, repeats=repeats, alpha=alpha, seed=seed)[:, 0, :, 0, 1]
+    return dict(zip(TITLES, found, strict=True))
+
+
+def _products(guess: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Count, predicted, observed, and their products of one series (time, sum)."""
+    there = np.isfinite(guess) & np.isfinite(truth)
+    p, o = (np.where(there, series, 0).astype(np.float64) for series in (guess, truth))
+    return np.stack([there.astype(np.float64), p, o, p**2, p * o, o**2], axis=-1)
 
 
 def _explained(total: NDArray[np.float64]) -> NDArray[np.float64]:
