@@ -135,7 +135,7 @@ def test_an_importance_by_occlusion_can_be_drawn(winter: xr.Dataset) -> None:
         ("plot_importance", (), {"method": "occlusion", "sampels": 2}),
         ("plot_attention", (0, -140), {"sesaon": "DJF"}),
         ("plot_embedding", (), {"metod": "kmeans"}),
-        ("plot_teleconnection", ((0, -140),), {"leg": 1}),
+        ("plot_correlation", ((0, -140),), {"leg": 1}),
         ("plot_regimes", (3,), {"n_cluster": 3}),
         ("plot_hidden", (), {"chanels": 3}),
     ],

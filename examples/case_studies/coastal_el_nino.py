@@ -99,7 +99,7 @@ def draw_fields(ds: xr.Dataset, chosen: dict[str, xr.DataArray], out: Path) -> N
         difference = test["mean"] - field.isel(time=chosen["normal"].to_numpy()).mean("time")
         difference.attrs = {"units": unit, "long_name": f"{name}, events less normal"}
         title = f"{name} [{unit}], January-May 1983 and 1998"
-        xfaconv.plot_teleconnection(difference, ax=ax, base_point=False, stippling=test.significant, title=title)
+        xfaconv.plot_correlation(difference, ax=ax, base_point=False, stippling=test.significant, title=title)
         print(f"{name}: cells that differ from normal years {float(test.significant.mean()):.0%}")
     save(out / "coastal_el_nino_fields.png")
 

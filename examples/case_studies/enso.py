@@ -125,7 +125,7 @@ def draw_nino(
     xfaconv.plot_attention(
         difference, ax=axes[1, 0], base_point=marked, stippling=test.significant, title="El Niño minus La Niña"
     )
-    xfaconv.plot_teleconnection(
+    xfaconv.plot_correlation(
         found.correlation,
         ax=axes[1, 1],
         base_point=marked,
@@ -161,7 +161,7 @@ def draw_arc(
         print(f"{place}: rank correlation of attention with the size of the correlation of z500 {float(like):+.2f}")
         marked = {"": PLACES[place]}
         xfaconv.plot_attention(mean, ax=row[0], base_point=marked, vmin=0, vmax=4, title=f"Attention of {place}, DJF")
-        xfaconv.plot_teleconnection(
+        xfaconv.plot_correlation(
             found.correlation,
             ax=row[1],
             base_point=marked,

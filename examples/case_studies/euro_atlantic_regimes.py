@@ -119,7 +119,7 @@ def draw(
             title = f"{name}: {number} ({share:.0%})"
             # Two lines: what all maps have in common stands above them once.
             title += f"\npattern correlation {likeness[column]:.2f}" if name == "embeddings" else "\n"
-            xfaconv.plot_teleconnection(
+            xfaconv.plot_correlation(
                 part["mean"], ax=ax, base_point=False, stippling=part.significant, title=title, vmin=-200, vmax=200
             )
     figure.suptitle(

@@ -202,6 +202,8 @@ def test_the_embedding_of_the_months_that_bounds_tell():
     by_season = [ds.faconv.importance(method="gate", season="DJF") for ds in (cesm, month)]
     np.testing.assert_array_equal(*by_season)
     assert set(by_season[0].time.dt.month.values) == {1, 2, 3}
-    maps = [ds.faconv.teleconnection((0, -140), variable="z500", season="DJF", surrogates=19) for ds in (cesm, month)]
+    maps = [
+        ds.faconv.compare_attention((0, -140), variable="z500", season="DJF", surrogates=19) for ds in (cesm, month)
+    ]
     np.testing.assert_allclose(maps[0].attention, maps[1].attention)
     np.testing.assert_allclose(maps[0].correlation, maps[1].correlation)

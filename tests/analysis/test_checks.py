@@ -11,12 +11,12 @@ import xarray as xr
 import xfaconv
 from xfaconv.analysis import (
     check_attention,
+    compare_attention,
     importance,
     importance_agreement,
     importance_for_card,
     influence,
     regimes,
-    teleconnection,
 )
 from xfaconv.analysis.explanation.checks import _claim, check_skill, surrogate_windows
 from xfaconv.analysis.explanation.network_probe import (
@@ -465,7 +465,7 @@ def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset
 
 def test_teleconnection_puts_attention_beside_correlation(model: Model, data: xr.Dataset, no_computes: Any) -> None:
     with no_computes():
-        lazy = teleconnection(data.chunk(time=40), (0, 90), variable="response", lag=1, **options(model))
+        lazy = compare_attention(data.chunk(time=40), (0, 90), variable="response", lag=1, **options(model))
     out = lazy.compute()
     np.testing.assert_allclose(out.attention.sum(), 1, rtol=1e-4)
     assert -1 <= float(out.pattern_correlation) <= 1

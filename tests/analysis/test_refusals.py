@@ -157,7 +157,7 @@ def test_teleconnection_refuses_before_the_network_runs(
 
     monkeypatch.setattr("xfaconv.analysis.explanation.base_point_maps.attention_of", ran)
     with pytest.raises(error, match=words):
-        xfaconv.teleconnection(worlds.world(90), (0, 30), model=worlds.model(), variable="t2m", **options)
+        xfaconv.compare_attention(worlds.world(90), (0, 30), model=worlds.model(), variable="t2m", **options)
 
 
 def test_a_box_is_read_as_it_is_meant() -> None:

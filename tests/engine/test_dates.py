@@ -147,8 +147,8 @@ def test_windows_end_at_the_dates_that_are_asked_for(calendar: str) -> None:
 def test_teleconnections_of_a_date_take_its_attention_and_the_correlation_of_the_record() -> None:
     ds, model = worlds.world(80), worlds.model()
     options: dict[str, Any] = {"model": model, "variable": "t2m"}
-    whole = xfaconv.teleconnection(ds, (0, 30), **options)
-    event = xfaconv.teleconnection(ds, (0, 30), **options, time="2001-04")
+    whole = xfaconv.compare_attention(ds, (0, 30), **options)
+    event = xfaconv.compare_attention(ds, (0, 30), **options, time="2001-04")
     np.testing.assert_array_equal(event.correlation, whole.correlation)
     maps = xfaconv.attention(ds, 0, 30, model=model).sel(time="2001-04")
     np.testing.assert_allclose(event.attention, maps.mean("time"), rtol=1e-5)

@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "encode": lambda ds, **more: xfaconv.encode(ds, base_points={"a": POINT}, **more),
     "conform": xfaconv.conform,
     "plan": xfaconv.plan,
-    "teleconnection": lambda ds, **more: xfaconv.teleconnection(ds, POINT, **more),
+    "compare_attention": lambda ds, **more: xfaconv.compare_attention(ds, POINT, **more),
     "check_attention": lambda ds, **more: xfaconv.check_attention(ds, POINT, samples=3, **more),
     "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, **more),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, repeats=0, surrogates=0, **more),

@@ -185,7 +185,7 @@ def everything(ds: xr.Dataset, months: xr.Dataset) -> None:
     attention = xfaconv.attention(ds, 0, 30, model=model)
     hidden = xfaconv.hidden(ds, model=model)
     importance = xfaconv.importance(ds, model=model, method="gate")
-    teleconnection = xfaconv.teleconnection(ds, (0, 30), model=model, variable="t2m", surrogates=0)
+    compare_attention = xfaconv.compare_attention(ds, (0, 30), model=model, variable="t2m", surrogates=0)
     xfaconv.influence(ds, samples=1, **place)
     xfaconv.check_attention(ds, samples=3, **place)
     assert str(xfaconv.plan(ds, model=model))
@@ -203,7 +203,7 @@ def everything(ds: xr.Dataset, months: xr.Dataset) -> None:
         xfaconv.plot_importance(importance),
         xfaconv.plot_embedding(embedding),
         xfaconv.plot_regimes(regimes.label),
-        xfaconv.plot_teleconnection(teleconnection.correlation),
+        xfaconv.plot_correlation(compare_attention.correlation),
     ):
         assert figure is not None
     plt.close("all")

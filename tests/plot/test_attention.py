@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid, great_circle_degrees
-from xfaconv.plot import plot_attention, plot_teleconnection, relative_to_uniform
+from xfaconv.plot import plot_attention, plot_correlation, relative_to_uniform
 from xfaconv.plot.overlays import strongest_places
 
 
@@ -239,7 +239,7 @@ def test_influence_is_drawn_as_shares_of_its_sum_per_area(make_attention):
 def test_influence_at_the_base_point_does_not_drown_the_rest_of_a_signed_map(make_wave):
     influence = make_wave(name="influence").assign_attrs(base_latitude=0.0, base_longitude=220.0)
     influence[{"lat": 18, "lon": 44}] = 1e4
-    drawn = plot_teleconnection(influence)
+    drawn = plot_correlation(influence)
     assert drawn.get_clim()[1] < 2
     assert drawn.axes.get_title() == "Influence on 0°, 220°E"
-    assert plot_teleconnection(influence, vmax=9.0).get_clim() == (-9.0, 9.0)
+    assert plot_correlation(influence, vmax=9.0).get_clim() == (-9.0, 9.0)

@@ -18,11 +18,11 @@ from matplotlib.testing.compare import compare_images
 from xfaconv.grid import Grid
 from xfaconv.plot import (
     plot_attention,
+    plot_correlation,
     plot_embedding,
     plot_hidden,
     plot_importance,
     plot_regimes,
-    plot_teleconnection,
 )
 
 BASELINE = Path(__file__).parent / "baseline"
@@ -80,13 +80,13 @@ def test_attention_difference_with_stippling(make_attention):
 @compared
 def test_teleconnection_of_a_cap(make_wave):
     cap = make_wave().sel(lat=slice(20, 90)).assign_attrs(long_name="correlation")
-    return plot_teleconnection(cap, base_point=(65, -18), stippling=cap > 0.3, figsize=(3.2, 3.6)).figure
+    return plot_correlation(cap, base_point=(65, -18), stippling=cap > 0.3, figsize=(3.2, 3.6)).figure
 
 
 @compared
 def test_teleconnection_of_a_region(make_wave):
     grid = Grid(tuple(np.arange(30, 66, 3.0)), tuple(np.arange(-30, 31, 3.0)))
-    return plot_teleconnection(make_wave(grid, number=5), borders=True, figsize=(3.5, 3.4)).figure
+    return plot_correlation(make_wave(grid, number=5), borders=True, figsize=(3.5, 3.4)).figure
 
 
 @compared

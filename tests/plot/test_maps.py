@@ -20,7 +20,7 @@ from xarray.plot import FacetGrid
 from xfaconv.analysis import correlation_map
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
-from xfaconv.plot import plot_attention, plot_teleconnection
+from xfaconv.plot import plot_attention, plot_correlation
 from xfaconv.plot.maps import draw_map
 from xfaconv.plot.style import MISSING, MapStyle
 
@@ -53,7 +53,7 @@ def hot(grid, latitude, longitude):
 
 
 def test_returns_the_artist_on_a_map_with_coastlines(make_wave):
-    artist = plot_teleconnection(make_wave())
+    artist = plot_correlation(make_wave())
     assert isinstance(artist, QuadMesh)
     assert isinstance(artist.axes, GeoAxes)
     assert isinstance(artist.axes.projection, ccrs.Robinson)
@@ -62,7 +62,7 @@ def test_returns_the_artist_on_a_map_with_coastlines(make_wave):
 
 def test_coastlines_reach_the_picture(make_wave, pixels):
     """Dark ink appears where a coast is, and only with coastlines."""
-    shown = plot_teleconnection(
+    shown = plot_correlation(
         make_wave() * 0, figsize=(6, 4), add_colorbar=False, projection="PlateCarree", cmap="gray_r"
     )
     ax = shown.axes
@@ -76,18 +76,18 @@ def test_coastlines_reach_the_picture(make_wave, pixels):
 
 
 def test_no_coastlines_where_none_are_wanted(make_wave):
-    assert artists(plot_teleconnection(make_wave(), coastlines=False).axes, "coastline") == []
+    assert artists(plot_correlation(make_wave(), coastlines=False).axes, "coastline") == []
 
 
 def test_borders_on_request(make_wave):
-    assert len(artists(plot_teleconnection(make_wave(), borders=True).axes, "borders")) == 1
+    assert len(artists(plot_correlation(make_wave(), borders=True).axes, "borders")) == 1
 
 
 def test_facets_return_xarrays_grid_with_one_colour_bar(make_wave):
     waves = xr.concat(
         [make_wave(number=n) for n in (1, 2)], xr.DataArray(["El Niño", "La Niña"], dims="phase", name="phase")
     )
-    grid = plot_teleconnection(waves, col="phase")
+    grid = plot_correlation(waves, col="phase")
     assert isinstance(grid, FacetGrid)
     assert [ax.get_title() for ax in grid.axs.flat] == ["El Niño", "La Niña"]
     assert all(isinstance(ax, GeoAxes) and artists(ax, "coastline") for ax in grid.axs.flat)
@@ -104,7 +104,7 @@ def test_row_and_col_label_both_sides(make_wave):
         .drop_vars("k")
         .assign_coords(lag=[0, 3], season=["DJF", "JJA"])
     )
-    grid = plot_teleconnection(waves, row="lag", col="season")
+    grid = plot_correlation(waves, row="lag", col="season")
     assert grid.axs.shape == (2, 2)
     assert [ax.get_title() for ax in grid.axs[0]] == ["DJF", "JJA"]
     assert [ax.get_title() for ax in grid.axs[1]] == ["", ""]
@@ -113,15 +113,15 @@ def test_row_and_col_label_both_sides(make_wave):
 
 def test_panels_wrap_and_empty_ones_go(make_wave):
     waves = xr.concat([make_wave(number=n) for n in range(1, 6)], "head").assign_coords(head=range(5))
-    grid = plot_teleconnection(waves)
+    grid = plot_correlation(waves)
     assert grid.axs.shape == (2, 3)
     assert sum(isinstance(ax, GeoAxes) for ax in grid.fig.axes) == 5
-    assert plot_teleconnection(waves, col_wrap=5).axs.shape == (1, 5)
+    assert plot_correlation(waves, col_wrap=5).axs.shape == (1, 5)
 
 
 def test_ax_is_used_and_nothing_else_is_made(make_wave):
     figure, axes = plt.subplots(1, 2, subplot_kw={"projection": ccrs.Mollweide()})
-    artist = plot_teleconnection(make_wave(), ax=axes[1], add_colorbar=False)
+    artist = plot_correlation(make_wave(), ax=axes[1], add_colorbar=False)
     assert artist.axes is axes[1]
     assert plt.get_fignums() == [figure.number]
     assert len(figure.axes) == 2
@@ -131,42 +131,42 @@ def test_colour_bar_takes_its_arguments(make_wave):
     figure = plt.figure()
     ax = figure.add_subplot(211, projection=ccrs.Robinson())
     cax = figure.add_subplot(212)
-    artist = plot_teleconnection(make_wave(), ax=ax, cbar_kwargs={"cax": cax, "label": "r"})
+    artist = plot_correlation(make_wave(), ax=ax, cbar_kwargs={"cax": cax, "label": "r"})
     assert artist.colorbar.ax is cax
     assert cax.get_xlabel() == "r"
-    vertical = plot_teleconnection(make_wave(), cbar_kwargs={"orientation": "vertical"})
+    vertical = plot_correlation(make_wave(), cbar_kwargs={"orientation": "vertical"})
     assert vertical.colorbar.ax.get_ylabel() == "correlation"
 
 
 def test_an_empty_current_figure_is_used_as_xarray_does(make_wave):
     figure = plt.figure(figsize=(3, 3))
-    assert plot_teleconnection(make_wave()).figure is figure
-    assert plot_teleconnection(make_wave()).figure is not figure
+    assert plot_correlation(make_wave()).figure is figure
+    assert plot_correlation(make_wave()).figure is not figure
 
 
 def test_figsize_size_and_aspect(make_wave):
-    assert plot_teleconnection(make_wave(), figsize=(3.5, 2.5)).figure.get_size_inches().tolist() == [3.5, 2.5]
-    assert plot_teleconnection(make_wave(), size=3, aspect=2).figure.get_figwidth() == 6
+    assert plot_correlation(make_wave(), figsize=(3.5, 2.5)).figure.get_size_inches().tolist() == [3.5, 2.5]
+    assert plot_correlation(make_wave(), size=3, aspect=2).figure.get_figwidth() == 6
 
 
 def test_colours_follow_xarrays_arguments(make_wave):
     wave = make_wave()
-    assert plot_teleconnection(wave, cmap="PuOr").get_cmap().name == "PuOr"
-    assert plot_teleconnection(wave, vmin=-2, vmax=2).get_clim() == (-2, 2)
-    low, high = plot_teleconnection(wave).get_clim()
+    assert plot_correlation(wave, cmap="PuOr").get_cmap().name == "PuOr"
+    assert plot_correlation(wave, vmin=-2, vmax=2).get_clim() == (-2, 2)
+    low, high = plot_correlation(wave).get_clim()
     assert low == -high
-    assert plot_teleconnection(wave, center=False).get_clim() == (float(wave.min()), float(wave.max()))
-    assert isinstance(plot_teleconnection(wave, levels=[-1, -0.5, 0.5, 1]).norm, BoundaryNorm)
+    assert plot_correlation(wave, center=False).get_clim() == (float(wave.min()), float(wave.max()))
+    assert isinstance(plot_correlation(wave, levels=[-1, -0.5, 0.5, 1]).norm, BoundaryNorm)
     norm = LogNorm(0.1, 1)
-    assert plot_teleconnection(abs(wave) + 0.1, norm=norm).norm is norm
-    assert plot_teleconnection(wave, alpha=0.5).get_alpha() == 0.5
+    assert plot_correlation(abs(wave) + 0.1, norm=norm).norm is norm
+    assert plot_correlation(wave, alpha=0.5).get_alpha() == 0.5
 
 
 def test_robust_leaves_out_the_extremes_and_the_colour_bar_says_so(make_wave):
     wave = make_wave()
     wave[10, 10] = 50
-    assert plot_teleconnection(wave).get_clim()[1] == pytest.approx(50)
-    robust = plot_teleconnection(wave, robust=True)
+    assert plot_correlation(wave).get_clim()[1] == pytest.approx(50)
+    robust = plot_correlation(wave, robust=True)
     assert robust.get_clim()[1] < 1.1
     assert robust.colorbar.extend in ("max", "both")
 
@@ -184,25 +184,25 @@ def test_robust_leaves_out_the_extremes_and_the_colour_bar_says_so(make_wave):
 )
 def test_wrong_arguments_say_what_is_right(make_wave, options, words):
     with pytest.raises(ArgumentError, match=words):
-        plot_teleconnection(make_wave(), **options)
+        plot_correlation(make_wave(), **options)
 
 
 def test_an_ax_that_is_no_map_is_refused_with_the_fix(make_wave):
     with pytest.raises(ArgumentError, match="GeoAxes"):
-        plot_teleconnection(make_wave(), ax=plt.figure().add_subplot())
+        plot_correlation(make_wave(), ax=plt.figure().add_subplot())
     with pytest.raises(ArgumentError, match="projection"):
-        plot_teleconnection(make_wave(), ax=plt.figure().add_subplot(projection=ccrs.Robinson()), projection="Robinson")
+        plot_correlation(make_wave(), ax=plt.figure().add_subplot(projection=ccrs.Robinson()), projection="Robinson")
 
 
 def test_two_dimensions_too_many_are_named(make_wave):
     with pytest.raises(ArgumentError, match="member") as caught:
-        plot_teleconnection(make_wave().expand_dims(member=2, head=3))
+        plot_correlation(make_wave().expand_dims(member=2, head=3))
     assert "isel" in str(caught.value)
 
 
 def test_too_many_maps_are_refused(make_wave):
     with pytest.raises(ArgumentError, match="50 maps"):
-        plot_teleconnection(make_wave().expand_dims(lag=range(50)))
+        plot_correlation(make_wave().expand_dims(lag=range(50)))
 
 
 GRIDS = {
@@ -227,7 +227,7 @@ def test_no_seam_and_no_hole_at_the_poles(name, projection, kind, pixels):
     """A field of one value fills the map: no pixel inside has the grey of missing values."""
     grid = GRIDS[name]
     field = xr.DataArray(np.ones(grid.shape), {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
-    artist = plot_teleconnection(
+    artist = plot_correlation(
         field,
         projection=projection,
         kind=kind,
@@ -251,7 +251,7 @@ def test_the_seam_test_sees_a_seam(pixels):
     """Without the last column the same count finds the gap."""
     grid = Grid(GRIDS["0..360"].latitude, GRIDS["0..360"].longitude[:-3])
     field = xr.DataArray(np.ones(grid.shape), {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
-    artist = plot_teleconnection(
+    artist = plot_correlation(
         field, projection="Robinson", center=False, cmap="Blues", figsize=(5, 3), extent=(0, 360, -90, 90)
     )
     bare(artist.axes)
@@ -282,7 +282,7 @@ def test_a_cell_is_drawn_where_it_is(name, projection, where, pixels):
     if name == "repeated":
         last = field.isel(lon=[0]).assign_coords(lon=[360.0])
         field = xr.concat([field, last], "lon")
-    artist = plot_teleconnection(
+    artist = plot_correlation(
         field, projection=projection, center=False, cmap="Greys", vmin=0, vmax=1, figsize=(8, 5), add_colorbar=False
     )
     ax = artist.axes
@@ -298,7 +298,7 @@ def test_a_cell_is_drawn_where_it_is(name, projection, where, pixels):
 
 def test_missing_values_are_grey(make_wave, pixels):
     wave = make_wave().where(lambda f: f.lat > 0)
-    artist = plot_teleconnection(wave, projection="PlateCarree", figsize=(5, 3), add_colorbar=False)
+    artist = plot_correlation(wave, projection="PlateCarree", figsize=(5, 3), add_colorbar=False)
     bare(artist.axes)
     grey = (np.abs(pixels(artist.figure) - GREY) <= 1).all(axis=-1)
     assert grey.mean() > 0.25
@@ -307,14 +307,14 @@ def test_missing_values_are_grey(make_wave, pixels):
 def test_the_same_picture_for_every_orientation(make_wave, pixels):
     wave = make_wave()
     options = {"projection": ccrs.Robinson(central_longitude=10), "figsize": (4, 2.5)}
-    expected = pixels(plot_teleconnection(wave, **options).figure)
+    expected = pixels(plot_correlation(wave, **options).figure)
     for other in (
         wave.isel(lat=slice(None, None, -1)),
         wave.transpose("lon", "lat"),
         wave.assign_coords(lon=(wave.lon + 180) % 360 - 180).sortby("lon"),
         wave.roll(lon=11, roll_coords=True),
     ):
-        assert np.array_equal(pixels(plot_teleconnection(other, **options).figure), expected)
+        assert np.array_equal(pixels(plot_correlation(other, **options).figure), expected)
 
 
 def test_nothing_is_shown_and_the_input_stays(make_attention, monkeypatch):
@@ -341,7 +341,7 @@ def test_lazy_data_are_computed_once(make_attention):
 @pytest.mark.parametrize("kind", ["pcolormesh", "contourf"])
 @pytest.mark.parametrize(("suffix", "mark"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_vector_output_has_lines_and_no_image(make_wave, suffix, mark, kind):
-    artist = plot_teleconnection(make_wave(), figsize=(3.5, 2.5), kind=kind)
+    artist = plot_correlation(make_wave(), figsize=(3.5, 2.5), kind=kind)
     file = io.BytesIO()
     artist.figure.savefig(file, format=suffix)
     text = file.getvalue()
@@ -359,7 +359,7 @@ def test_a_fine_field_becomes_an_image_so_that_the_file_stays_small():
     values = np.random.default_rng(0).normal(size=grid.shape)
     field = xr.DataArray(values, {"lat": list(grid.latitude), "lon": list(grid.longitude)}, ("lat", "lon"))
     file = io.BytesIO()
-    plot_teleconnection(field, projection="PlateCarree").figure.savefig(file, format="svg")
+    plot_correlation(field, projection="PlateCarree").figure.savefig(file, format="svg")
     assert len(file.getvalue()) < 2_500_000
 
 
@@ -376,13 +376,13 @@ def test_axes_cannot_be_given_for_panels(make_wave):
     ax = plt.axes(projection=ccrs.Robinson())
     fields = xr.concat([make_wave()] * 2, "member").assign_coords(member=[1, 2])
     with pytest.raises(ArgumentError, match="ax cannot be combined with row or col"):
-        plot_teleconnection(fields, ax=ax, col="member")
+        plot_correlation(fields, ax=ax, col="member")
 
 
 @pytest.mark.parametrize("panels", [False, True])
 def test_an_empty_title_is_no_title(make_wave, panels):
     fields = xr.concat([make_wave()] * 2, "member").assign_coords(member=[1, 2]) if panels else make_wave()
-    found = plot_teleconnection(fields, title="")
+    found = plot_correlation(fields, title="")
     figure = found.fig if panels else found.axes.figure
     assert figure.get_suptitle() == ""
     assert [ax.get_title() for ax in figure.axes if isinstance(ax, GeoAxes)] == (
@@ -392,14 +392,14 @@ def test_an_empty_title_is_no_title(make_wave, panels):
 
 def test_contours_take_levels_or_a_norm_as_they_are(make_wave):
     levels = [-1.0, -0.25, 0.5, 1.0]
-    np.testing.assert_array_equal(plot_teleconnection(make_wave(), kind="contourf", levels=levels).levels, levels)
+    np.testing.assert_array_equal(plot_correlation(make_wave(), kind="contourf", levels=levels).levels, levels)
     norm = BoundaryNorm([-1, 0, 1], 256)
-    assert plot_teleconnection(make_wave(), kind="contourf", norm=norm).norm is norm
+    assert plot_correlation(make_wave(), kind="contourf", norm=norm).norm is norm
 
 
 @pytest.mark.parametrize(("extent", "width"), [((-60, 60, -30, 30), 120), ((150, -150, -30, 30), 60)])
 def test_a_part_is_shown_on_other_projections_too(make_wave, extent, width):
-    ax = plot_teleconnection(make_wave(), projection="Robinson", extent=extent).axes
+    ax = plot_correlation(make_wave(), projection="Robinson", extent=extent).axes
     centre = extent[0] + width / 2
     inside = ax.projection.transform_point(centre, 0.0, ccrs.PlateCarree())
     outside = ax.projection.transform_point(centre + 0.7 * width, 0.0, ccrs.PlateCarree())
@@ -451,7 +451,7 @@ def test_the_title_says_season_dates_and_what_dots_mean(make_wave):
         season="DJF", period="1990-12-01 to 2000-02-01", number_of_steps=30, base_latitude=0.0, base_longitude=220.0
     )
     dots = (tested > 0.5).assign_attrs(long_name="significant at the false discovery rate", alpha=0.05)
-    drawn = plot_teleconnection(tested, stippling=dots)
+    drawn = plot_correlation(tested, stippling=dots)
     (small,) = [text.get_text() for text in drawn.axes.texts if text.get_text()]
     expected = "DJF, 30 steps, 1990-12-01 to 2000-02-01, dots: significant (false discovery rate 5%)"
     assert small.split() == expected.split()
@@ -463,7 +463,7 @@ def test_maps_of_an_analysis_say_what_they_are_of():
     coords = {"time": times, "lat": np.arange(-80.0, 81, 20), "lon": np.arange(0.0, 360, 20)}
     field = xr.DataArray(np.random.default_rng(0).normal(size=(120, 9, 18)), coords, ("time", "lat", "lon"))
     at_place = correlation_map(field, (0, -140), season="DJF")
-    drawn = plot_teleconnection(at_place.correlation, stippling=at_place.significant)
+    drawn = plot_correlation(at_place.correlation, stippling=at_place.significant)
     assert drawn.axes.get_title() == "Pearson correlation with 0°, 220°E"
     (small,) = [text.get_text() for text in drawn.axes.texts if text.get_text()]
     assert small.split() == (
@@ -484,4 +484,4 @@ def test_maps_of_an_analysis_say_what_they_are_of():
     )
     index = field[:, 4, 11].drop_vars(("lat", "lon")).rename("nino34")
     named = correlation_map(field, index).correlation
-    assert plot_teleconnection(named).axes.get_title() == "Pearson correlation with nino34"
+    assert plot_correlation(named).axes.get_title() == "Pearson correlation with nino34"

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.collections import QuadMesh
 
 from xfaconv.errors import ArgumentError, CoordinateError
-from xfaconv.plot import plot_hidden, plot_teleconnection
+from xfaconv.plot import plot_correlation, plot_hidden
 
 
 def artists(ax, gid):
@@ -17,7 +17,7 @@ def artists(ax, gid):
 
 def test_stippling_lies_on_true_cells_only(make_wave):
     wave = make_wave()
-    dots = plot_teleconnection(wave, stippling=wave > 0.5)
+    dots = plot_correlation(wave, stippling=wave > 0.5)
     (points,) = artists(dots.axes, "stippling")
     for longitude, latitude in np.asarray(points.get_offsets()):
         assert wave.sel(lat=latitude, lon=longitude % 360) > 0.5
@@ -27,7 +27,7 @@ def test_stippling_lies_on_true_cells_only(make_wave):
 def test_stippling_follows_its_panel(make_wave):
     waves = xr.concat([make_wave(number=n) for n in (1, 2)], xr.DataArray([1, 2], dims="lag", name="lag"))
     significant = xr.concat([waves[0] > 9, waves[1] > 0.5], "lag")
-    grid = plot_teleconnection(waves, stippling=significant)
+    grid = plot_correlation(waves, stippling=significant)
     counts = [len(artists(ax, "stippling")[0].get_offsets()) for ax in grid.axs.flat]
     assert counts[0] == 0
     assert counts[1] > 20
@@ -37,7 +37,7 @@ def test_stippling_in_another_order_is_put_in_order(make_wave):
     wave = make_wave()
     turned = (wave > 0.5).isel(lat=slice(None, None, -1)).roll(lon=9, roll_coords=True)
     first, second = (
-        artists(plot_teleconnection(wave, stippling=s).axes, "stippling")[0].get_offsets() for s in (wave > 0.5, turned)
+        artists(plot_correlation(wave, stippling=s).axes, "stippling")[0].get_offsets() for s in (wave > 0.5, turned)
     )
     np.testing.assert_allclose(np.asarray(first), np.asarray(second))
 
@@ -48,7 +48,7 @@ def test_stippling_in_another_convention_of_longitude_is_put_in_order(make_wave,
     dots = (wave > 0.5).assign_coords(lon=(wave.lon + 180) % 360 - 180).sortby("lon")
     shifted = wave.assign_coords(lon=wave.lon + rounding)
     first, second = (
-        artists(plot_teleconnection(shifted, stippling=s).axes, "stippling")[0].get_offsets()
+        artists(plot_correlation(shifted, stippling=s).axes, "stippling")[0].get_offsets()
         for s in (shifted > 0.5, dots)
     )
     apart = np.asarray(first) - np.asarray(second)
@@ -58,17 +58,17 @@ def test_stippling_in_another_convention_of_longitude_is_put_in_order(make_wave,
 def test_stippling_of_another_grid_or_kind_is_refused(make_wave):
     wave = make_wave()
     with pytest.raises(CoordinateError, match="lon"):
-        plot_teleconnection(wave, stippling=(wave > 0).isel(lon=slice(0, 30)))
+        plot_correlation(wave, stippling=(wave > 0).isel(lon=slice(0, 30)))
     with pytest.raises(ArgumentError, match="boolean"):
-        plot_teleconnection(wave, stippling=wave)
+        plot_correlation(wave, stippling=wave)
     with pytest.raises(ArgumentError, match="lag"):
-        plot_teleconnection(wave, stippling=(wave > 0).expand_dims(lag=2))
+        plot_correlation(wave, stippling=(wave > 0).expand_dims(lag=2))
 
 
 def test_a_coordinate_of_significance_is_used(make_wave):
     wave = make_wave().assign_coords(significant=make_wave() > 0.5)
-    assert artists(plot_teleconnection(wave).axes, "stippling")
-    assert not artists(plot_teleconnection(wave, stippling=False).axes, "stippling")
+    assert artists(plot_correlation(wave).axes, "stippling")
+    assert not artists(plot_correlation(wave, stippling=False).axes, "stippling")
 
 
 def test_hidden_shows_the_channels_that_vary_most(make_wave):

@@ -19,7 +19,7 @@ from xfaconv.errors import ArgumentError
 from xfaconv.plot import MapStyle, Style, arrange, draw_map, figure
 
 FIGURES = [name for name in xfaconv.plot.__all__ if name.startswith("plot_")]
-MAPS = {"plot_attention", "plot_hidden", "plot_regimes", "plot_teleconnection"}
+MAPS = {"plot_attention", "plot_hidden", "plot_regimes", "plot_correlation"}
 # As they were when every figure wrote its signature out.
 XARRAYS_CONTRACT = {
     *("ax", "figsize", "size", "aspect", "row", "col", "col_wrap", "cmap", "center", "robust", "levels"),
@@ -30,7 +30,7 @@ DEFAULTS = {
     "plot_attention": {"robust": True},
     "plot_embedding": {"robust": True},
     "plot_hidden": {"robust": True},
-    "plot_teleconnection": {"center": 0.0},
+    "plot_correlation": {"center": 0.0},
 }
 
 
@@ -56,7 +56,7 @@ def test_signature_and_documentation_show_every_argument_once(name):
 
 
 def test_what_a_figure_documents_itself_is_not_documented_by_the_others():
-    text = inspect.getdoc(xfaconv.plot_teleconnection)
+    text = inspect.getdoc(xfaconv.plot_correlation)
     assert "the coordinate `significant`" in text
     assert "robust : bool, default False" in text
     assert "robust : bool, default True\n" in inspect.getdoc(xfaconv.plot_hidden)

@@ -54,14 +54,14 @@ def results() -> Mapping[str, Any]:
     embedding = xfaconv.embed(ds, model=model)
     regimes = analysis.regimes(embedding, 2, repeats=0, surrogates=0)
     attention = xfaconv.attention(ds, 0, 30, model=model)
-    teleconnection = xfaconv.teleconnection(ds, (0, 30), model=model, variable="t2m")
+    compare_attention = xfaconv.compare_attention(ds, (0, 30), model=model, variable="t2m")
     return {
         "embedding": embedding,
         "importance": xfaconv.importance(ds, model=model),
         "attention": attention,
         "hidden": xfaconv.hidden(ds, model=model),
         "regimes": regimes,
-        "teleconnection": teleconnection,
+        "compare_attention": compare_attention,
         "index": ds.t2m.isel(latitude=3, longitude=3, drop=True),
         "lazy": xfaconv.embed(ds.chunk(time=9), model=model),
     }
@@ -127,8 +127,8 @@ ANALYSIS = (
     Call("influence", xfaconv.influence, _of_data(base_point=(0, 30), target="hidden", lag=0, samples=1, season=None)),
     Call("check_attention", xfaconv.check_attention, _of_data(base_point=(0, 30), samples=3, season=None, seed=0)),
     Call(
-        "teleconnection",
-        xfaconv.teleconnection,
+        "compare_attention",
+        xfaconv.compare_attention,
         _of_data(
             base_point=(0, 30), variable="t2m", lag=0, season=None, null="effective", surrogates=20, seed=0, alpha=0.05
         ),
@@ -303,7 +303,7 @@ PLOTS = (
     _figure("plot_embedding", _of_results(embedding="embedding")),
     _figure("plot_hidden", lambda: {"hidden": results()["hidden"][0, :2]}),
     _figure("plot_regimes", lambda: {"regimes": results()["regimes"].label}),
-    _figure("plot_teleconnection", lambda: {"teleconnection": results()["teleconnection"].correlation}),
+    _figure("plot_correlation", lambda: {"compare_attention": results()["compare_attention"].correlation}),
 )
 MODELS = (
     Call("load_model", xfaconv.load_model, lambda: {"name": "ncep-monthly-2p5deg"}),

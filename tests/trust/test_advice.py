@@ -30,7 +30,7 @@ GOOD = {"result", "another error"}
 SILENT = {"placeholder", "prose", "none"}
 SMALL = {"hidden": 8, "bottleneck": 4, "embedding": 8, "attention_width": 8, "attention_heads": 2}
 # What is cheap to refuse may be long to do: a result of lazy data is not computed.
-LAZY = {"check_attention", "regimes", "teleconnection", "analysis.choose_count"}
+LAZY = {"check_attention", "regimes", "compare_attention", "analysis.choose_count"}
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ NEW: Mapping[str, Callable[[], tuple[Callable[..., Any], dict[str, Any]]]] = {
         xfaconv.influence, ds=world(), base_point=(-10, 80), **TINY, target=("sst", 1)
     ),
     "a map where it is masked": lambda: of(
-        xfaconv.teleconnection, ds=world(), base_point=(-10, 80), **TINY, variable="sst", surrogates=5
+        xfaconv.compare_attention, ds=world(), base_point=(-10, 80), **TINY, variable="sst", surrogates=5
     ),
     "epochs": lambda: of(short_fit, ds=world(), variables=["t2m"], window=4, leads=(0, 1), network=SMALL, epochs=5),
     "a batch size": lambda: of(
@@ -171,7 +171,7 @@ def test_advice_for_what_users_did(name: str) -> None:
     assert came in GOOD, came
 
 
-@pytest.mark.parametrize("name", ["check_attention", "influence", "teleconnection"])
+@pytest.mark.parametrize("name", ["check_attention", "influence", "compare_attention"])
 def test_a_place_given_as_two_numbers_is_understood(name: str) -> None:
     ds = world().chunk()
     with pytest.raises(XFaconvError) as caught:
@@ -275,7 +275,7 @@ def test_one_season_of_each_year_is_said_to_be_too_short(season: Any) -> None:
     assert caught[0].filename == __file__
     for call in (
         lambda: part.faconv.regimes(3, repeats=0, surrogates=0),
-        lambda: part.faconv.teleconnection((0, -140), variable="z500", season=season, surrogates=5),
+        lambda: part.faconv.compare_attention((0, -140), variable="z500", season=season, surrogates=5),
         lambda: part.faconv.influence((0, -140)),
         lambda: part.faconv.check_attention((0, -140)),
     ):
@@ -293,6 +293,6 @@ def test_nothing_recognised_is_not_ready() -> None:
 
 
 def test_without_a_variable_the_first_that_has_values_there_is_correlated() -> None:
-    land = xfaconv.teleconnection(months(), (25, 10), surrogates=5)
+    land = xfaconv.compare_attention(months(), (25, 10), surrogates=5)
     assert land.attrs["variable"] == "z500"
     assert np.isfinite(land.correlation).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xfaconv.analysis.clustering import choose_count, regimes
-from xfaconv.analysis.explanation.base_point_maps import influence, teleconnection
+from xfaconv.analysis.explanation.base_point_maps import compare_attention, influence
 from xfaconv.analysis.explanation.checks import (
     check_attention,
     check_data,
@@ -46,6 +46,7 @@ __all__ = [
     "check_parameters",
     "check_skill",
     "choose_count",
+    "compare_attention",
     "composite",
     "correlate",
     "correlation_map",
@@ -76,6 +77,5 @@ __all__ = [
     "sam",
     "soi",
     "standardised",
-    "teleconnection",
     "teleconnectivity",
 ]

@@ -1,4 +1,4 @@
-"""One call about a teleconnection: the value that is known from afar, its skill, where it comes from, and a sentence."""
+"""One call about a teleconnection: what is known of a place from afar, how well, where from, and a sentence."""
 
 from __future__ import annotations
 
@@ -494,9 +494,11 @@ def claim(out: xr.Dataset) -> str:
 
     verb = "is known from" if skilled else "is not shown to be known from"
     parts = [
-        f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
-        f"correlation of the network {score(network)}, of the linear answer, fitted to "
-        f"{attrs['training_steps']} training steps, {score(linear)}"
+        (
+            f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
+            f"correlation of the network {score(network)}, of the linear answer, fitted to "
+            f"{attrs['training_steps']} training steps, {score(linear)}"
+        )
     ]
     if "index" in out.prediction:
         parts[0] += f", of a regression on the index {score(out.sel(prediction='index'))}"

@@ -6,13 +6,14 @@ A new figure is a file with a function under ``@figure(STYLE)``, and its line he
 from __future__ import annotations
 
 from xfaconv.plot.attention import plot_attention, relative_to_uniform
+from xfaconv.plot.correlation import plot_correlation
 from xfaconv.plot.embedding import plot_embedding
 from xfaconv.plot.hidden import plot_hidden
 from xfaconv.plot.importance import plot_importance
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.regimes import plot_regimes
 from xfaconv.plot.style import MapStyle, Style, figure
-from xfaconv.plot.teleconnection import plot_teleconnection
+from xfaconv.plot.summary import plot_teleconnection
 
 __all__ = [
     "MapStyle",
@@ -21,6 +22,7 @@ __all__ = [
     "draw_map",
     "figure",
     "plot_attention",
+    "plot_correlation",
     "plot_embedding",
     "plot_hidden",
     "plot_importance",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
+from matplotlib.collections import LineCollection
 from matplotlib.patheffects import Normal, withStroke
 
 from xfaconv.arguments import as_place
@@ -342,3 +343,43 @@ def add_stippling(ax: GeoAxes, dots: xr.DataArray, **style: Any) -> Any:
     ax.set_ylim(limits[1])
     artist.set_gid("stippling")
     return artist
+
+
+def add_outline(ax: GeoAxes, mask: xr.DataArray, **style: Any) -> Any:
+    """Draw the outline of an area.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+        The map.
+    mask : DataArray (latitude, longitude), bool
+        True inside.
+    **style
+        Of `matplotlib.collections.LineCollection`.
+
+    Returns
+    -------
+    LineCollection
+        With gid "outline": the edges between cells inside and outside.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> coords = {"lat": [-10.0, 0.0, 10.0], "lon": [0.0, 10.0, 20.0]}
+    >>> mask = xr.DataArray(np.eye(3) > 0, coords, ("lat", "lon"))
+    >>> len(add_outline(Figure().add_subplot(projection=ccrs.PlateCarree()), mask).get_segments())
+    12
+    """
+    plain, grid = canonical(mask)
+    inside = np.asarray(plain.values, dtype=bool)
+    south_north, west_east = np.asarray(grid.latitude_edges), np.asarray(grid.longitude_edges)
+    closed = np.pad(inside, ((1, 1), (0, 0)))
+    # A global grid has a neighbour across its seam; a regional one ends there.
+    sides = np.pad(inside, ((0, 0), (1, 1)), mode="wrap" if grid.periodic else "constant")
+    level = np.argwhere(closed[1:] != closed[:-1])
+    upright = np.argwhere(sides[:, 1:] != sides[:, :-1])
+    lines = [[(west_east[j], south_north[i]), (west_east[j + 1], south_north[i])] for i, j in level]
+    lines += [[(west_east[j], south_north[i]), (west_east[j], south_north[i + 1])] for i, j in upright]
+    drawn = LineCollection(lines, **{"color": "0.15", "lw": 1.0, "transform": ccrs.PlateCarree(), "zorder": 4, **style})
+    drawn.set_gid("outline")
+    return ax.add_collection(drawn)

@@ -23,7 +23,7 @@ _NEAR = 15.0
 
 
 @shared_arguments
-def teleconnection(
+def compare_attention(
     ds: xr.Dataset,
     base_point: Place,
     *,
@@ -85,7 +85,7 @@ def teleconnection(
 
     Examples
     --------
-    >>> out = teleconnection(ds, (0, -140), variable="z500", season="DJF")  # doctest: +SKIP
+    >>> out = compare_attention(ds, (0, -140), variable="z500", season="DJF")  # doctest: +SKIP
     >>> float(out.pattern_correlation)  # doctest: +SKIP
     """
     point = as_place(base_point)

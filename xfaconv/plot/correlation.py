@@ -16,7 +16,7 @@ STYLE = MapStyle(center=0.0)
 
 
 @figure(STYLE)
-def plot_teleconnection(
+def plot_correlation(
     teleconnection: xr.DataArray, *, base_point: BasePoint = None, great_circles: int = 0, **options: Any
 ) -> Any:
     """Draw a field of correlations (or the like) about zero, with dots where it is significant.
@@ -58,7 +58,7 @@ def plot_teleconnection(
     >>> latitude, longitude = np.arange(-85, 90, 10.0), np.arange(0, 360, 10.0)
     >>> wave = np.cos(np.deg2rad(latitude))[:, None] * np.cos(np.deg2rad(longitude))
     >>> da = xr.DataArray(wave, {"lat": latitude, "lon": longitude}, ("lat", "lon"), name="correlation")
-    >>> artist = plot_teleconnection(da, base_point=(0, -140), stippling=abs(da) > 0.5)
+    >>> artist = plot_correlation(da, base_point=(0, -140), stippling=abs(da) > 0.5)
     >>> artist.axes.get_title()
     'Correlation with 0°, 140°W'
     """

@@ -1,0 +1,205 @@
+"""One figure of a teleconnection: where it comes from, what correlates, the verified series, and sums by region."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+from xfaconv.errors import ArgumentError
+from xfaconv.plot.coordinates import canonical, time_dimension
+from xfaconv.plot.labels import units_text
+from xfaconv.plot.maps import draw_map
+from xfaconv.plot.overlays import add_outline
+from xfaconv.plot.projections import central_longitude, resolve
+from xfaconv.plot.style import CATEGORICAL, FAINT, INK, NEGATIVE, POSITIVE, MapStyle
+
+_NEEDED = ("attribution", "correlation_map", "predicted", "observed", "by_region")
+_COLOURS = {"network": CATEGORICAL[0], "linear": CATEGORICAL[1], "index": CATEGORICAL[2]}
+_SAID = {"network": "network", "linear": "linear answer", "index": "regression on the index"}
+_LETTERS = 150
+
+
+def plot_teleconnection(
+    teleconnection: xr.Dataset,
+    *,
+    phase: str = "difference",
+    correlated: str | None = None,
+    lag: int = 0,
+    projection: Any = None,
+    figsize: tuple[float, float] = (11.0, 9.0),
+) -> Any:
+    """Draw the contributions, the correlation map, the verified series and the sums by region in one figure.
+
+    Parameters
+    ----------
+    teleconnection : Dataset
+        From `xfaconv.teleconnection`.
+    phase : str, default "difference"
+        Phase of the contributions: one of ``teleconnection.phase``.
+    correlated : str, optional
+        Variable of the correlation map. Default: the one that contributes most.
+    lag : int, default 0
+        Steps by which that variable comes before the target, one of ``teleconnection.lag``.
+    projection : str or cartopy.crs.CRS, optional
+        Of both maps; by default what suits the domain.
+    figsize : (float, float)
+        Width and height [inch].
+
+    Returns
+    -------
+    Figure
+        Two maps, with the hidden area outlined and dots where the map is significant; the series, with the steps that
+        were not used in training shaded; the correlation of each prediction with its interval; and the sums by region
+        with theirs.
+
+    Raises
+    ------
+    ArgumentError
+        If the Dataset is not a teleconnection, or has no such phase, variable or lag.
+
+    Examples
+    --------
+    >>> figure = plot_teleconnection(xfaconv.teleconnection(ds, ...))  # doctest: +SKIP
+    """
+    _check(teleconnection, phase, correlated, lag)
+    found = teleconnection.compute()
+    figure = plt.figure(figsize=figsize, layout="constrained")
+    rows = figure.add_gridspec(3, 2, height_ratios=(1.25, 1, 0.8))
+    parts = found["attribution"].sel(phase=phase)
+    total = parts.sum("variable").assign_attrs(parts.attrs)
+    strongest = str(found["variable"].values[int(abs(parts).sum([*total.dims]).argmax())])
+    about = MapStyle(center=0.0, projection=projection)
+    _, grid = canonical(total)
+    middle = float(_middle(found["target"])) if "target" in found.coords else None
+    chosen = resolve(projection, grid, central_longitude(grid, middle), None)
+    left, right = (figure.add_subplot(rows[0, column], projection=chosen) for column in (0, 1))
+    said, units = units_text(found.attrs["units"]), found.attrs["units"]
+    target = f"{found.attrs['target_variable']} in {found.attrs['target_area']}"
+    style = replace(
+        about,
+        ax=left,
+        robust=True,
+        stippling=found["significant"] if phase == "difference" else False,
+        title=f"(a) Contributions to {target}, {phase}",
+        cbar_kwargs={"label": f"contribution per cell [{said}]"},
+    )
+    draw_map(total.drop_vars(["target", "hidden"], errors="ignore"), style)
+    name = strongest if correlated is None else correlated
+    correlation = found["correlation_map"].sel(variable=name, lag=lag)
+    dots = found["correlation_significant"].sel(variable=name, lag=lag)
+    style = replace(
+        about,
+        ax=right,
+        stippling=dots,
+        title=f"(b) Correlation of {name}, lag {lag}",
+        cbar_kwargs={"label": "correlation"},
+    )
+    draw_map(correlation.drop_vars(["target", "hidden"], errors="ignore"), style)
+    for ax in (left, right):
+        for mask, colour in (("hidden", INK), ("target", CATEGORICAL[3])):
+            if mask in found.coords:
+                add_outline(ax, found[mask], color=colour)
+    _draw_series(figure.add_subplot(rows[1, :]), found, f"{target} [{said}]")
+    _draw_regions(figure.add_subplot(rows[2, 0]), found, phase, units)
+    _draw_scores(figure.add_subplot(rows[2, 1]), found)
+    words = textwrap.fill(str(found.attrs.get("sentence", "")), _LETTERS)
+    figure.supxlabel(words, x=0.01, ha="left", fontsize="small", color=FAINT)
+    return figure
+
+
+def _check(found: object, phase: str, correlated: str | None, lag: int) -> None:
+    if not isinstance(found, xr.Dataset) or any(name not in found for name in _NEEDED):
+        raise ArgumentError(
+            "this is no teleconnection",
+            expected=f"a Dataset with {', '.join(_NEEDED)}",
+            found=", ".join(map(str, found)) if isinstance(found, xr.Dataset) else type(found).__name__,
+            fix="plot_teleconnection(xfaconv.teleconnection(ds, ...))",
+        )
+    for argument, value, dim in (
+        ("phase", phase, "phase"),
+        ("correlated", correlated, "variable"),
+        ("lag", lag, "lag"),
+    ):
+        known = found[dim].values.tolist()
+        if value is not None and value not in known:
+            raise ArgumentError(
+                f"{argument} is not in the data",
+                expected=f"one of {known}",
+                found=repr(value),
+                fix=f"{argument}={known[-1]!r}",
+            )
+
+
+def _middle(mask: xr.DataArray) -> float:
+    """Longitude in the middle of a mask, which may lie across the seam."""
+    plain, grid = canonical(mask)
+    inside = np.deg2rad(np.asarray(grid.longitude)[np.asarray(plain.values, dtype=bool).any(axis=0)])
+    return float(np.rad2deg(np.arctan2(np.sin(inside).mean(), np.cos(inside).mean())))
+
+
+def _draw_series(ax: Any, found: xr.Dataset, label: str) -> None:
+    time = time_dimension(found["observed"], "the series")
+    stamps = found[time].values
+    if stamps.dtype.kind == "O":
+        stamps = np.array([np.datetime64(stamp.isoformat()[:19]) for stamp in stamps])
+    gaps = np.diff(stamps) > 1.5 * np.diff(stamps).min()
+    breaks = np.flatnonzero(gaps) + 1
+
+    def broken(values: Any) -> tuple[Any, Any]:
+        """Break a line where the record leaves out some steps, such as those of other seasons."""
+        return np.insert(stamps, breaks, stamps[breaks]), np.insert(np.asarray(values, dtype=float), breaks, np.nan)
+
+    for name in found["prediction"].values:
+        ax.plot(
+            *broken(found["predicted"].sel(prediction=name)), color=_COLOURS[name], label=_SAID[name], marker=".", ms=3
+        )
+    ax.plot(*broken(found["observed"]), color=INK, label="observed", marker=".", ms=3)
+    unseen = ~found["in_training"].values.astype(bool)
+    edges = np.flatnonzero(np.diff(np.r_[False, unseen, False].astype(int)))
+    for first, last in edges.reshape(-1, 2):
+        ax.axvspan(
+            stamps[first],
+            stamps[last - 1],
+            color="0.93",
+            zorder=0,
+            label="not used in training" if first == edges[0] else None,
+        )
+    ax.axhline(0, color=FAINT, lw=0.5)
+    ax.set_title("(c) Observed and predicted", loc="left", fontsize="medium")
+    ax.set_ylabel("\n".join(textwrap.wrap(label, 32)))
+    ax.legend(ncols=5, frameon=False, fontsize="small", loc="upper left")
+    ax.margins(x=0.01)
+
+
+def _draw_regions(ax: Any, found: xr.Dataset, phase: str, units: str) -> None:
+    sums = found["by_region"].sel(phase=phase).sum("variable")
+    order = np.arange(sums.sizes["region"])[::-1]
+    values = sums.values
+    ax.barh(order, values, color=[POSITIVE if value > 0 else NEGATIVE for value in values], height=0.6)
+    if phase == "difference":
+        low, high = (found[f"by_region_{end}"].values for end in ("low", "high"))
+        ax.hlines(order, low, high, color=INK, lw=1)
+    ax.set_yticks(order, [str(name).replace("_", " ") for name in sums["region"].values], fontsize="small")
+    ax.axvline(0, color=FAINT, lw=0.5)
+    ax.set_xlabel(f"contribution [{units_text(units)}]")
+    ax.set_title(f"(d) Sums by region, {phase}", loc="left", fontsize="medium")
+
+
+def _draw_scores(ax: Any, found: xr.Dataset) -> None:
+    names = found["prediction"].values
+    order = np.arange(len(names))[::-1]
+    for place, name in zip(order, names, strict=True):
+        row = found.sel(prediction=name)
+        ax.hlines(place, float(row["correlation_low"]), float(row["correlation_high"]), color=_COLOURS[name], lw=2)
+        ax.plot(float(row["correlation"]), place, "o", color=_COLOURS[name])
+    ax.set_yticks(order, [_SAID[name] for name in names], fontsize="small")
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1)
+    ax.axvline(0, color=FAINT, lw=0.5)
+    ax.set_xlabel(f"correlation on {found.attrs['unseen_steps']} unseen steps")
+    ax.set_title("(e) Skill", loc="left", fontsize="medium")
