@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import compute
+from dask.diagnostics.progress import ProgressBar
 from numpy.typing import NDArray
 
 from xfaconv.analysis import indices
@@ -19,12 +21,13 @@ from xfaconv.analysis.statistics.seasons import Season, in_season, season_name, 
 from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
 from xfaconv.bootstrap import block_bootstrap
 from xfaconv.engine.api import conformed_of
+from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.dates import show_date, steps_at
-from xfaconv.engine.prepare import prepare
+from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
-from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean
+from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean, runs_of
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import ELSEWHERE, Regions, sum_by_region
 from xfaconv.inference.skill import block_of, score_series
@@ -181,7 +184,9 @@ def teleconnection(
     )
     fields = conformed_of(ready)
     maps = _correlations(fields, series["observed_record"], lags, season, alpha)
-    attributed, correlated = parts.compute(), maps.compute()
+    with _progress(ready, both, method):
+        attributed = parts.compute()
+    correlated = maps.compute()
     out = _scored(goal, series, season, alpha, seed)
     composed = _composites(goal, attributed, out, phases, chosen, season, alpha, seed, regions)
     correlated = correlated.rename(correlation="correlation_map", significant="correlation_significant")
@@ -202,7 +207,19 @@ def _series(goal: Target) -> dict[str, Any]:
     lazy["observed"] = observed_mean(goal)
     record = replace(goal, ready=replace(ready, steps=None))
     lazy["observed_record"] = observed_mean(record)
-    return dict(zip(lazy, dask.compute(*lazy.values()), strict=True))
+    return dict(zip(lazy, compute(*lazy.values()), strict=True))
+
+
+def _progress(ready: Prepared, steps: NDArray[np.int64], method: str) -> AbstractContextManager[Any]:
+    """Say what the contributions will take, and show how far they are if that is wanted."""
+    runs = 2 + runs_of(method)
+    read = int(ready.segments.each_step().steps_read[steps].sum()) * runs
+    shown = bool(ready.settings["progress"])
+    if method != "linear":
+        seconds = seconds_for(ready.model.card.network, ready.grid.shape, read)
+        work = f"{len(steps) * runs:,} runs of the network over {read:,} steps in all"
+        announce("teleconnection", work, seconds, shown=shown)
+    return ProgressBar() if shown else nullcontext()  # type: ignore[no-untyped-call]
 
 
 def _neighbours(goal: Target) -> dict[str, Target]:
