@@ -25,8 +25,8 @@ from xfaconv.inference.prediction import (
     find_hidden,
     in_training,
     observed,
-    one_member,
     predict,
+    require_one_member,
     steps_later,
 )
 
@@ -125,7 +125,7 @@ def skill(
     check_arguments(training=training, block=block, repeats=repeats, alpha=alpha, seed=seed)
     season_months(season)
     ready = prepare(ds, arguments)
-    one_member(ready, "skill")
+    require_one_member(ready, next((method for method in chosen if method in ("linear", "persistence")), "skill"))
     hidden = None if hide is None else find_hidden(ready, hide)
     asked = asked_leads(ready, leads) if hidden is None else (0,)
     ready = replace(ready, steps=unseen_steps(ready, season, asked, training=training))
@@ -279,7 +279,7 @@ def _score(sums: NDArray[np.float64], *, block: int, repeats: int, alpha: float,
 def _explained(total: NDArray[np.float64]) -> NDArray[np.float64]:
     guess, product, truth = np.moveaxis(total[..., 3:], -1, 0)
     error = guess - 2 * product + truth
-    return 1 - np.divide(error, truth, out=np.full_like(truth, np.nan), where=truth > 0)
+    return np.asarray(1 - np.divide(error, truth, out=np.full_like(truth, np.nan), where=truth > 0))
 
 
 def _correlation(total: NDArray[np.float64]) -> NDArray[np.float64]:
