@@ -8,6 +8,7 @@ from typing import Any, Literal, Unpack
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
@@ -296,11 +297,7 @@ def predict(
         source = ready.source(needs_hidden=False, hide=hide, leads=positions)
         whole = [prediction_array(source, number, len(names), ready.grid.shape) for number in range(len(leads))]
         return {name: [array[..., number, :, :] for array in whole] for number, name in enumerate(names)}
-    if ready.members is not None:
-        member = ready.conformed.labels.names["member"]
-        raise ArgumentError(
-            f"method={method!r} takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)"
-        )
+    require_one_member(ready, method)
     asked = slice(None) if ready.steps is None else ready.steps
     if method == "persistence":
         pairs = [_training_pairs(ready, lead, method) for lead in leads]
@@ -308,20 +305,49 @@ def predict(
             name: [array[asked] * _damping(array, ready.grid.area, *pair) for pair in pairs]
             for name, array in zip(names, ready.arrays, strict=True)
         }
-    fields = da.stack(ready.arrays, axis=1)  # type: ignore[no-untyped-call]
-    cells = np.ones(ready.grid.shape, dtype=bool) if hide is None else hide
-    # One column for each hidden cell of each variable, the variables one after the other.
-    flat = [array.reshape(len(array), -1) for array in ready.arrays]  # type: ignore[no-untyped-call]
-    columns = [array[:, np.flatnonzero(cells)] for array in flat]
-    targets = da.concatenate(columns, axis=1)  # type: ignore[no-untyped-call]
-    predictors = Predictors.of(ready.grid, len(names), hide)
     out: dict[str, list[da.Array]] = {name: [] for name in names}
     for lead in leads:
-        fit = fit_linear(fields, targets, predictors, *_training_pairs(ready, lead, method))
+        fields, fit = linear_answer(ready, lead, hide)
         found = apply_linear(fields[asked], fit, hide)
         for number, name in enumerate(names):
             out[name].append(found[:, number])
     return out
+
+
+def require_one_member(ready: Prepared, method: str) -> None:
+    """Refuse an ensemble, which the fitted methods do not take."""
+    if ready.members is not None:
+        member = ready.conformed.labels.names["member"]
+        raise ArgumentError(
+            f"method={method!r} takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)"
+        )
+
+
+def linear_answer(ready: Prepared, lead: int, hide: NDArray[np.bool_] | None) -> tuple[da.Array, Delayed]:
+    """Fit the linear answer, lazily.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data and the model.
+    lead : int
+        Steps ahead.
+    hide : ndarray (latitude, longitude) of bool, optional
+        Cells hidden in all variables, which are the targets; without it all cells are.
+
+    Returns
+    -------
+    dask array (time, variable, latitude, longitude)
+        Standardised anomalies of the whole record.
+    Delayed
+        The `LinearFit` of the hidden cells of all variables, the variables one after the other.
+    """
+    fields = da.stack(ready.arrays, axis=1)  # type: ignore[no-untyped-call]
+    cells = np.ones(ready.grid.shape, dtype=bool) if hide is None else hide
+    flat = [array.reshape(len(array), -1) for array in ready.arrays]  # type: ignore[no-untyped-call]
+    targets = da.concatenate([array[:, np.flatnonzero(cells)] for array in flat], axis=1)  # type: ignore[no-untyped-call]
+    predictors = Predictors.of(ready.grid, len(flat), hide)
+    return fields, fit_linear(fields, targets, predictors, *_training_pairs(ready, lead, "linear"))
 
 
 def _damping(array: da.Array, area: NDArray[np.float64], now: NDArray[np.int64], later: NDArray[np.int64]) -> da.Array:
@@ -393,11 +419,11 @@ def _both(
         whole = da.stack(several, axis=before_time) if axis else several[0]  # type: ignore[no-untyped-call]
         found = labelled(ready, "prediction", whole, extra).rename(key)
         found.attrs = {"long_name": f"{word} {what}{long_name}", "units": scaled.units}
-        out[key] = found.assign_coords(in_training=_marked(ready, found))
+        out[key] = found.assign_coords(in_training=mark_training(ready, found))
     return out
 
 
-def _marked(ready: Prepared, like: xr.DataArray) -> xr.DataArray:
+def mark_training(ready: Prepared, like: xr.DataArray) -> xr.DataArray:
     """Mark the steps of a result that lie in the training years."""
     trained = in_training(ready)
     trained = trained if ready.steps is None else trained[ready.steps]

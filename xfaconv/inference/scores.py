@@ -26,7 +26,6 @@ from xfaconv.inference.prediction import (
     in_training,
     observed,
     predict,
-    require_one_member,
     steps_later,
 )
 
@@ -125,7 +124,9 @@ def skill(
     check_arguments(training=training, block=block, repeats=repeats, alpha=alpha, seed=seed)
     season_months(season)
     ready = prepare(ds, arguments)
-    require_one_member(ready, next((method for method in chosen if method in ("linear", "persistence")), "skill"))
+    if ready.members is not None:
+        member = ready.conformed.labels.names["member"]
+        raise ArgumentError("skill takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)")
     hidden = None if hide is None else find_hidden(ready, hide)
     asked = asked_leads(ready, leads) if hidden is None else (0,)
     ready = replace(ready, steps=unseen_steps(ready, season, asked, training=training))
