@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
-    from xfaconv.inference import forecast, infer, skill
+    from xfaconv.inference import forecast, infer, skill, teleconnectivity
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         plot_importance,
         plot_regimes,
         plot_teleconnection,
+        plot_teleconnectivity,
     )
     from xfaconv.report import describe
     from xfaconv.training import fit
@@ -45,9 +46,10 @@ _OFFERED = {
     "analysis": "check_attention importance influence regimes teleconnection",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
-    "inference": "forecast infer skill",
+    "inference": "forecast infer skill teleconnectivity",
     "models": "Model list_models load_model register_model",
-    "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
+    "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection "
+    "plot_teleconnectivity",
     "report": "describe",
     "training": "fit",
     "versions": "show_versions",
@@ -56,12 +58,12 @@ _HOMES = {name: home for home, names in _OFFERED.items() for name in names.split
 
 __all__ = [
     "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis",
-    "attention", "check_attention", "conform", "describe", "embed", "encode", "engine", "errors",
-    "explore_attention", "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference",
-    "influence", "list_models", "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_embedding",
-    "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection", "recognise", "regimes",
-    "register_model", "set_options", "show_versions", "skill", "teleconnection", "training", "tutorial",
-    "write_zarr",
+    "attention", "check_attention", "conform", "describe", "embed", "encode", "engine", "errors", "explore_attention",
+    "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence", "list_models",
+    "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_embedding", "plot_hidden",
+    "plot_importance", "plot_regimes", "plot_teleconnection", "plot_teleconnectivity", "recognise", "regimes",
+    "register_model", "set_options", "show_versions", "skill", "teleconnection", "teleconnectivity", "training",
+    "tutorial", "write_zarr",
 ]  # fmt: skip
 
 

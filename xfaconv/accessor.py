@@ -23,6 +23,7 @@ _FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "plot_importance": ("importance", lambda found: found),
     "plot_regimes": ("regimes", lambda found: found["label"]),
     "plot_teleconnection": ("teleconnection", lambda found: found.set_coords("significant")["correlation"]),
+    "plot_teleconnectivity": ("teleconnectivity", lambda found: found),
 }
 
 _SEASON = """season : str or sequence of int, optional
@@ -141,10 +142,10 @@ class DatasetAccessor:
         self._data = dataset
 
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
-    infer, forecast, skill = (_Method() for _ in range(3))
+    infer, forecast, skill, teleconnectivity = (_Method() for _ in range(4))
     plan, fit, regimes, teleconnection, check_attention, influence = (_Method() for _ in range(6))
     plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
-    plot_importance, plot_regimes, plot_teleconnection = (_Figure() for _ in range(3))
+    plot_importance, plot_regimes, plot_teleconnection, plot_teleconnectivity = (_Figure() for _ in range(4))
 
     def __repr__(self) -> str:
         """Say what was recognised, what is missing and what a call will cost."""
@@ -167,7 +168,7 @@ class DataArrayAccessor:
         self._data = array
 
     plot_attention, plot_embedding, plot_hidden = (_Method() for _ in range(3))
-    plot_importance, plot_regimes, plot_teleconnection = (_Method() for _ in range(3))
+    plot_importance, plot_regimes, plot_teleconnection, plot_teleconnectivity = (_Method() for _ in range(4))
 
     def __getattr__(self, name: str) -> NoReturn:
         """Explain why a method of Datasets is not here."""

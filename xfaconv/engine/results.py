@@ -25,6 +25,8 @@ _ORDER: Mapping[str, tuple[str, ...]] = {
     "attention": ("member", "base_point", "time", "head", "latitude", "longitude"),
     "hidden": ("member", "time", "channel", "latitude", "longitude"),
     "prediction": ("member", "lead", "time", "latitude", "longitude"),
+    "attribution": ("member", "time", "lag", "variable", "latitude", "longitude"),
+    "series": ("member", "time", "region"),
 }
 _ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "embeddings": {"long_name": "embedding of the fields up to this time", "units": "1"},
@@ -53,7 +55,7 @@ def labelled(
     ----------
     ready : Prepared
         The data and the model.
-    kind : {"embeddings", "importance", "attention", "hidden", "prediction"}
+    kind : {"embeddings", "importance", "attention", "hidden", "prediction", "attribution", "series"}
         What the array holds, which decides its axes.
     array : dask array
         Its axes are those of the kind that the data and `extra` have.
@@ -78,7 +80,11 @@ def labelled(
 
 
 def finish(
-    ready: Prepared, call: str, outputs: Mapping[str, xr.DataArray], asked: Mapping[str, Any] | None = None
+    ready: Prepared,
+    call: str,
+    outputs: Mapping[str, xr.DataArray],
+    asked: Mapping[str, Any] | None = None,
+    work: tuple[int, int] | None = None,
 ) -> xr.Dataset:
     """Attach the attributes, and compute at once where the input was in memory.
 
@@ -92,6 +98,8 @@ def finish(
         Lazy results; those with attributes of their own keep them.
     asked : Mapping of str to object, optional
         Arguments of the call other than the shared ones.
+    work : (int, int), optional
+        Runs of the network and the steps of all of them, of one member. By default those of the segments.
 
     Returns
     -------
@@ -110,11 +118,10 @@ def finish(
         warn_user(f"{words.problem}: {words.found}; {words.fix}")
     if ready.lazy:
         return result
-    runs = ready.segments.holding(ready.steps)
+    holding = ready.segments.holding(ready.steps)
+    runs, steps = work or (int(holding.sum()), int(ready.segments.steps_read[holding].sum()))
     members = ready.members or 1
-    return in_memory(
-        ready, result, call, int(runs.sum()) * members, int(ready.segments.steps_read[runs].sum()) * members
-    )
+    return in_memory(ready, result, call, runs * members, steps * members)
 
 
 def in_memory(ready: Prepared, result: xr.Dataset, call: str, runs: int, steps: int) -> xr.Dataset:

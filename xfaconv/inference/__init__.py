@@ -2,5 +2,6 @@
 
 from xfaconv.inference.prediction import forecast, infer
 from xfaconv.inference.scores import skill
+from xfaconv.inference.sectors import teleconnectivity
 
-__all__ = ["forecast", "infer", "skill"]
+__all__ = ["forecast", "infer", "skill", "teleconnectivity"]

@@ -143,7 +143,7 @@ def skill(
     stamps = _stamps(ready)
     length = _block(stamps, season) if block is None else block
     mask = None if hidden is None else hidden.mask
-    of_method = {method: _predicted(ready, method, asked, mask) for method in chosen}
+    of_method = {method: predicted(ready, method, asked, mask) for method in chosen}
     names = [variable.name for variable in ready.model.card.variables]
     sums = [
         [
@@ -231,13 +231,24 @@ def _block(stamps: xr.DataArray, season: Season) -> int:
     return int(max(1, min(np.median(counts), stamps.size // _FEWEST_BLOCKS)))
 
 
-def _predicted(
-    ready: Prepared, method: str, leads: Sequence[int], hide: NDArray[np.bool_] | None
+def predicted(
+    ready: Prepared, method: str, leads: Sequence[int] = (0,), hide: NDArray[np.bool_] | None = None
 ) -> dict[str, list[da.Array]]:
-    if method != "climatology":
+    """Predict as `predict` does, also by climatology.
+
+    Raises
+    ------
+    TimeError
+        If a fitted method is among several, and the data hold too few steps of the training years.
+    """
+    if method == "climatology":
+        names = [variable.name for variable in ready.model.card.variables]
+        return {name: [da.zeros_like(observed(ready, name, lead)) for lead in leads] for name in names}  # type: ignore[no-untyped-call]
+    try:
         return predict(ready, method, leads=leads, hide=hide)
-    names = [variable.name for variable in ready.model.card.variables]
-    return {name: [da.zeros_like(observed(ready, name, lead)) for lead in leads] for name in names}  # type: ignore[no-untyped-call]
+    except TimeError as problem:
+        fix = str(problem.fix).replace("method='network'", "methods=['network']")
+        raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
 
 
 def _sums(predicted: da.Array, seen: da.Array, weights: NDArray[np.float64]) -> da.Array:
