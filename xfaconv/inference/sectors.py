@@ -242,7 +242,10 @@ def _compare(errors: dict[str, xr.DataArray], squares: xr.DataArray, alpha: floa
     difference = apart.sum(time) / total.where(total > 0)
     difference.attrs = {"long_name": "explained variance, network minus linear", "units": "1"}
     effective = effective_sample_size(apart, dim=str(time))
-    statistic = apart.mean(time) / (apart.std(time, ddof=1) / effective**0.5)
+    count = apart.notnull().sum(time)
+    count = count.where(count > 1)
+    mean = apart.sum(time) / count
+    statistic = mean / (((apart - mean) ** 2).sum(time) / (count - 1) / effective) ** 0.5
     p_value = xr.apply_ufunc(
         _two_sided, statistic, effective - 1, dask="parallelized", output_dtypes=[np.float64]
     ).assign_attrs(long_name="p-value of equal squared errors", units="1")
