@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xfaconv.analysis import check_attention, compare_attention, importance, influence, regimes
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
-    from xfaconv.inference import attribution, forecast, infer, skill, teleconnection
+    from xfaconv.inference import attribution, forecast, infer, skill, teleconnection, teleconnectivity
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         plot_importance,
         plot_regimes,
         plot_teleconnection,
+        plot_teleconnectivity,
     )
     from xfaconv.report import describe
     from xfaconv.training import fit
@@ -46,10 +47,10 @@ _OFFERED = {
     "analysis": "check_attention importance influence regimes compare_attention",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
-    "inference": "attribution forecast infer skill teleconnection",
+    "inference": "attribution forecast infer skill teleconnection teleconnectivity",
     "models": "Model list_models load_model register_model",
-    "plot": "plot_attention plot_correlation plot_embedding plot_hidden plot_importance plot_regimes "
-    "plot_teleconnection",
+    "plot": "plot_attention plot_correlation plot_embedding plot_hidden plot_importance "
+    "plot_regimes plot_teleconnection plot_teleconnectivity",
     "report": "describe",
     "training": "fit",
     "versions": "show_versions",
@@ -61,8 +62,9 @@ __all__ = [
     "attribution", "check_attention", "compare_attention", "conform", "describe", "embed", "encode", "engine", "errors",
     "explore_attention", "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence",
     "list_models", "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_correlation", "plot_embedding",
-    "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model",
-    "set_options", "show_versions", "skill", "teleconnection", "training", "tutorial", "write_zarr",
+    "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection", "plot_teleconnectivity", "recognise",
+    "regimes", "register_model", "set_options", "show_versions", "skill", "teleconnection", "teleconnectivity",
+    "training", "tutorial", "write_zarr",
 ]  # fmt: skip
 
 

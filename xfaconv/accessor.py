@@ -22,6 +22,7 @@ _FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "plot_hidden": ("hidden", lambda found: found),
     "plot_importance": ("importance", lambda found: found),
     "plot_teleconnection": ("teleconnection", lambda found: found),
+    "plot_teleconnectivity": ("teleconnectivity", lambda found: found),
     "plot_regimes": ("regimes", lambda found: found["label"]),
     "plot_correlation": ("compare_attention", lambda found: found.set_coords("significant")["correlation"]),
 }
@@ -142,10 +143,12 @@ class DatasetAccessor:
         self._data = dataset
 
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
-    infer, forecast, attribution, skill, teleconnection = (_Method() for _ in range(5))
+    infer, forecast, attribution, skill = (_Method() for _ in range(4))
+    teleconnection, teleconnectivity = (_Method() for _ in range(2))
     plan, fit, regimes, compare_attention, check_attention, influence = (_Method() for _ in range(6))
     plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
-    plot_importance, plot_regimes, plot_correlation, plot_teleconnection = (_Figure() for _ in range(4))
+    plot_importance, plot_regimes, plot_correlation = (_Figure() for _ in range(3))
+    plot_teleconnection, plot_teleconnectivity = (_Figure() for _ in range(2))
 
     def __repr__(self) -> str:
         """Say what was recognised, what is missing and what a call will cost."""
@@ -168,7 +171,7 @@ class DataArrayAccessor:
         self._data = array
 
     plot_attention, plot_embedding, plot_hidden = (_Method() for _ in range(3))
-    plot_importance, plot_regimes, plot_correlation = (_Method() for _ in range(3))
+    plot_importance, plot_regimes, plot_correlation, plot_teleconnectivity = (_Method() for _ in range(4))
 
     def __getattr__(self, name: str) -> NoReturn:
         """Explain why a method of Datasets is not here."""

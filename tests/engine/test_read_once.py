@@ -11,7 +11,7 @@ import xarray as xr
 
 import xfaconv
 import xfaconv.training  # before its functions are counted
-from tests.engine import worlds
+from tests.inference import worlds as trained
 from xfaconv.adapt.matching import match_variables
 from xfaconv.adapt.survey import survey
 
@@ -30,6 +30,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "compare_attention": lambda ds, **more: xfaconv.compare_attention(ds, POINT, **more),
     "check_attention": lambda ds, **more: xfaconv.check_attention(ds, POINT, samples=3, **more),
     "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, **more),
+    "infer": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), **more),
+    "infer by regression": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), method="linear", **more),
+    "forecast": xfaconv.forecast,
+    "skill": lambda ds, **more: xfaconv.skill(ds, hide=(-30, 30, 0, 90), training=True, methods=["network"], **more),
+    "teleconnectivity": lambda ds, **more: xfaconv.teleconnectivity(
+        ds, training=True, methods=["network"], width=120, **more
+    ),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, repeats=0, surrogates=0, **more),
     "choose_count": lambda ds, **more: xfaconv.analysis.choose_count(ds, (2, 3), repeats=1, surrogates=2, **more),
     "fit from a model": lambda ds, model="ncep-monthly-2p5deg": xfaconv.fit(ds, model, updates=1, batch=1, window=4),
@@ -78,7 +85,7 @@ def test_one_survey_and_one_matching_where_the_model_is_chosen(
 
 @pytest.mark.parametrize("name", [name for name in CALLS if not name.startswith("fit")])
 def test_one_survey_and_one_matching_where_the_model_is_given(name: str, counts: dict[str, int]) -> None:
-    CALLS[name](worlds.world(40).chunk(time=10), model=worlds.model())
+    CALLS[name](trained.waves().chunk(time=10), model=trained.model())
     assert counts == {"survey": 1, "match": 1}
 
 

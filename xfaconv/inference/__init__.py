@@ -3,7 +3,8 @@
 from xfaconv.inference.contributions import attribution
 from xfaconv.inference.prediction import forecast, infer
 from xfaconv.inference.regions import sum_by_region
-from xfaconv.inference.skill import skill
+from xfaconv.inference.scores import skill
+from xfaconv.inference.sectors import teleconnectivity
 from xfaconv.inference.summary import teleconnection
 
-__all__ = ["attribution", "forecast", "infer", "skill", "sum_by_region", "teleconnection"]
+__all__ = ["attribution", "forecast", "infer", "skill", "sum_by_region", "teleconnection", "teleconnectivity"]

@@ -35,8 +35,8 @@ from xfaconv.inference.prediction import (
     linear_answer,
     mark_training,
     observed,
-    one_member,
     require_lead,
+    require_one_member,
 )
 from xfaconv.inference.regions import Regions, read_regions
 
@@ -437,7 +437,7 @@ def _mean_windows(ready: Prepared, before: NDArray[np.int64] | None, longest: in
 def _linear_parts(target: Target, before: NDArray[np.int64] | None, *, lags: bool) -> dict[str, Any]:
     """Divide the linear answer: coefficient times difference from the baseline in every cell that is read."""
     ready = target.ready
-    one_member(ready, "method='linear'")
+    require_one_member(ready, "linear")
     fields, fit = linear_answer(ready, target.lead, target.hide)
     hide = np.ones(ready.grid.shape, dtype=bool) if target.hide is None else target.hide
     weights = delayed(_of_targets, pure=True)(target.in_units, hide, target.variable, len(ready.arrays))

@@ -178,19 +178,6 @@ def asked_leads(ready: Prepared, leads: Sequence[int] | None) -> tuple[int, ...]
     return asked
 
 
-def one_member(ready: Prepared, what: str) -> None:
-    """Refuse data of several members.
-
-    Raises
-    ------
-    ArgumentError
-        If there are members.
-    """
-    if ready.members is not None:
-        fix = f"ds = ds.isel({ready.conformed.labels.names['member']}=0)"
-        raise ArgumentError(f"{what} takes one member", found=f"{ready.members} members", fix=fix)
-
-
 def find_hidden(ready: Prepared, hide: Area) -> Cells:
     """Find the hidden cells, and refuse an area that leaves nothing to infer them from.
 
@@ -310,7 +297,7 @@ def predict(
         source = ready.source(needs_hidden=False, hide=hide, leads=positions)
         whole = [prediction_array(source, number, len(names), ready.grid.shape) for number in range(len(leads))]
         return {name: [array[..., number, :, :] for array in whole] for number, name in enumerate(names)}
-    one_member(ready, f"method={method!r}")
+    require_one_member(ready, method)
     asked = slice(None) if ready.steps is None else ready.steps
     if method == "persistence":
         pairs = [_training_pairs(ready, lead, method) for lead in leads]
@@ -325,6 +312,15 @@ def predict(
         for number, name in enumerate(names):
             out[name].append(found[:, number])
     return out
+
+
+def require_one_member(ready: Prepared, method: str) -> None:
+    """Refuse an ensemble, which the fitted methods do not take."""
+    if ready.members is not None:
+        member = ready.conformed.labels.names["member"]
+        raise ArgumentError(
+            f"method={method!r} takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)"
+        )
 
 
 def linear_answer(ready: Prepared, lead: int, hide: NDArray[np.bool_] | None) -> tuple[da.Array, Delayed]:

@@ -30,7 +30,7 @@ from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean, runs_of
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import ELSEWHERE, Regions, sum_by_region
-from xfaconv.inference.skill import block_of, score_series
+from xfaconv.inference.scores import block_of, score_series
 
 Index = str | xr.DataArray | None
 INDICES = ("nino34", "nino12", "nino3", "nino4", "soi", "nao", "pna", "ao", "sam")
@@ -207,7 +207,7 @@ def _series(goal: Target) -> dict[str, Any]:
     lazy["observed"] = observed_mean(goal)
     record = replace(goal, ready=replace(ready, steps=None))
     lazy["observed_record"] = observed_mean(record)
-    return dict(zip(lazy, compute(*lazy.values()), strict=True))
+    return dict(zip(lazy, compute(*lazy.values()), strict=True))  # type: ignore[no-untyped-call]
 
 
 def _progress(ready: Prepared, steps: NDArray[np.int64], method: str) -> AbstractContextManager[Any]:

@@ -14,6 +14,7 @@ from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.regimes import plot_regimes
 from xfaconv.plot.style import MapStyle, Style, figure
 from xfaconv.plot.summary import plot_teleconnection
+from xfaconv.plot.teleconnectivity import plot_teleconnectivity
 
 __all__ = [
     "MapStyle",
@@ -28,5 +29,6 @@ __all__ = [
     "plot_importance",
     "plot_regimes",
     "plot_teleconnection",
+    "plot_teleconnectivity",
     "relative_to_uniform",
 ]

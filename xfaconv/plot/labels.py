@@ -184,7 +184,7 @@ def dots_text(stippling: object) -> str:
     if "alpha" not in attributes:
         return ""
     rate = "false discovery rate " if "false discovery" in str(attributes.get("long_name")) else "p < "
-    return f"dots: significant ({rate}{100 * float(attributes['alpha']):g}%)"
+    return f"dots: {attributes.get('meaning', 'significant')} ({rate}{100 * float(attributes['alpha']):g}%)"
 
 
 def place_text(latitude: float, longitude: float) -> str:

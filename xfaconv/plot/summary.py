@@ -21,7 +21,7 @@ from xfaconv.plot.style import CATEGORICAL, FAINT, INK, NEGATIVE, POSITIVE, MapS
 _NEEDED = ("attribution", "correlation_map", "predicted", "observed", "by_region")
 _COLOURS = {"network": CATEGORICAL[0], "linear": CATEGORICAL[1], "index": CATEGORICAL[2]}
 _SAID = {"network": "network", "linear": "linear answer", "index": "regression on the index"}
-_LETTERS = 150
+_LETTERS = 190
 
 
 def plot_teleconnection(
@@ -72,7 +72,8 @@ def plot_teleconnection(
     rows = figure.add_gridspec(3, 2, height_ratios=(1.25, 1, 0.8))
     parts = found["attribution"].sel(phase=phase)
     total = parts.sum("variable").assign_attrs(parts.attrs)
-    strongest = str(found["variable"].values[int(abs(parts).sum([*total.dims]).argmax())])
+    sizes = abs(parts).sum(list(total.dims))
+    strongest = str(sizes["variable"].values[int(sizes.values.argmax())])
     about = MapStyle(center=0.0, projection=projection)
     _, grid = canonical(total)
     middle = float(_middle(found["target"])) if "target" in found.coords else None

@@ -25,7 +25,6 @@ from xfaconv.inference.prediction import (
     find_hidden,
     in_training,
     observed,
-    one_member,
     predict,
     steps_later,
 )
@@ -126,7 +125,9 @@ def skill(
     check_arguments(training=training, block=block, repeats=repeats, alpha=alpha, seed=seed)
     season_months(season)
     ready = prepare(ds, arguments)
-    one_member(ready, "skill")
+    if ready.members is not None:
+        member = ready.conformed.labels.names["member"]
+        raise ArgumentError("skill takes one member", found=f"{ready.members} members", fix=f"ds = ds.isel({member}=0)")
     hidden = None if hide is None else find_hidden(ready, hide)
     asked = asked_leads(ready, leads) if hidden is None else (0,)
     ready = replace(ready, steps=unseen_steps(ready, season, asked, training=training))
@@ -143,7 +144,7 @@ def skill(
     stamps = _stamps(ready)
     length = block_of(stamps, season) if block is None else block
     mask = None if hidden is None else hidden.mask
-    of_method = {method: _predicted(ready, method, asked, mask) for method in chosen}
+    of_method = {method: predicted(ready, method, asked, mask) for method in chosen}
     names = [variable.name for variable in ready.model.card.variables]
     sums = [
         [
@@ -230,13 +231,24 @@ def block_of(stamps: xr.DataArray, season: Season) -> int:
     return int(max(1, min(np.median(counts), stamps.size // _FEWEST_BLOCKS)))
 
 
-def _predicted(
-    ready: Prepared, method: str, leads: Sequence[int], hide: NDArray[np.bool_] | None
+def predicted(
+    ready: Prepared, method: str, leads: Sequence[int] = (0,), hide: NDArray[np.bool_] | None = None
 ) -> dict[str, list[da.Array]]:
-    if method != "climatology":
+    """Predict as `predict` does, also by climatology.
+
+    Raises
+    ------
+    TimeError
+        If a fitted method is among several, and the data hold too few steps of the training years.
+    """
+    if method == "climatology":
+        names = [variable.name for variable in ready.model.card.variables]
+        return {name: [da.zeros_like(observed(ready, name, lead)) for lead in leads] for name in names}  # type: ignore[no-untyped-call]
+    try:
         return predict(ready, method, leads=leads, hide=hide)
-    names = [variable.name for variable in ready.model.card.variables]
-    return {name: [da.zeros_like(observed(ready, name, lead)) for lead in leads] for name in names}  # type: ignore[no-untyped-call]
+    except TimeError as problem:
+        fix = str(problem.fix).replace("method='network'", "methods=['network']")
+        raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
 
 
 def _sums(predicted: da.Array, seen: da.Array, weights: NDArray[np.float64]) -> da.Array:
@@ -318,7 +330,7 @@ def _products(guess: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArr
 def _explained(total: NDArray[np.float64]) -> NDArray[np.float64]:
     guess, product, truth = np.moveaxis(total[..., 3:], -1, 0)
     error = guess - 2 * product + truth
-    return 1 - np.divide(error, truth, out=np.full_like(truth, np.nan), where=truth > 0)
+    return np.asarray(1 - np.divide(error, truth, out=np.full_like(truth, np.nan), where=truth > 0))
 
 
 def _correlation(total: NDArray[np.float64]) -> NDArray[np.float64]:
