@@ -18,7 +18,8 @@ import xfaconv
 from xfaconv.errors import ArgumentError
 from xfaconv.plot import MapStyle, Style, arrange, draw_map, figure
 
-FIGURES = [name for name in xfaconv.plot.__all__ if name.startswith("plot_")]
+# A figure of several axes does not share the arguments of the others.
+FIGURES = [name for name in xfaconv.plot.__all__ if name.startswith("plot_") and name != "plot_teleconnection"]
 MAPS = {"plot_attention", "plot_hidden", "plot_regimes", "plot_correlation"}
 # As they were when every figure wrote its signature out.
 XARRAYS_CONTRACT = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 import dask.array as da
@@ -14,7 +14,6 @@ from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 from numpy.typing import NDArray
 
-from xfaconv.analysis import indices
 from xfaconv.analysis.statistics.composites import membership_test
 from xfaconv.analysis.statistics.correlation import correlation_map
 from xfaconv.analysis.statistics.seasons import Season, in_season, season_name, season_years, spread_evenly
@@ -22,47 +21,22 @@ from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_a
 from xfaconv.bootstrap import block_bootstrap
 from xfaconv.engine.api import conformed_of
 from xfaconv.engine.cost import announce, seconds_for
-from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
+from xfaconv.inference.claims import DIFFERENCE, claim
 from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean, runs_of
+from xfaconv.inference.phases import Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
-from xfaconv.inference.regions import ELSEWHERE, Regions, sum_by_region
+from xfaconv.inference.regions import Regions, sum_by_region
 from xfaconv.inference.scores import block_of, score_series
 
-Index = str | xr.DataArray | None
-INDICES = ("nino34", "nino12", "nino3", "nino4", "soi", "nao", "pna", "ao", "sam")
-DIFFERENCE = "difference"
 # Neighbours of the target are as far away as this, or a cell where cells are larger [degrees].
 _NEIGHBOUR = 5.0
 # What is as near as this to the hidden area may give it away through the continuity of the fields [degrees].
 _CLOSE = 10.0
-_FEWEST_EVENTS = 3
 _FEWEST_PAIRS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Phases:
-    """Which steps belong to two phases, such as those of El Nino and of La Nina.
-
-    Parameters
-    ----------
-    names : (str, str)
-        Names of the phases.
-    steps : (ndarray, ndarray)
-        Positions of their steps.
-    index : ndarray (time,), optional
-        The index that they were chosen by.
-    words : str
-        What chose them.
-    """
-
-    names: tuple[str, str]
-    steps: tuple[NDArray[np.int64], NDArray[np.int64]]
-    index: NDArray[np.float64] | None
-    words: str
 
 
 @shared_arguments
@@ -174,7 +148,7 @@ def teleconnection(
     ready = replace(ready, steps=np.flatnonzero(usable).astype(np.int64))
     goal = find_target(ready, target, variable, hide, lead)
     series = _series(goal)
-    phases = _phases(goal, index, threshold, events, usable, series["observed"])
+    phases = choose_phases(goal, index, threshold, events, usable, series["observed"])
     if phases.index is not None:
         series["index"] = _regression(phases.index[ready.steps], series["observed"], in_training(ready)[ready.steps])
     chosen = [spread_evenly(steps, samples) for steps in phases.steps]
@@ -242,78 +216,6 @@ def _neighbours(goal: Target) -> dict[str, Target]:
             continue
         found[way] = replace(goal, cells=Cells(moved, f"{goal.cells.words}, to the {way}"))
     return found
-
-
-def _phases(
-    goal: Target,
-    index: Index,
-    threshold: float | None,
-    events: Mapping[str, Any] | None,
-    usable: NDArray[np.bool_],
-    seen: NDArray[np.floating],
-) -> Phases:
-    """Choose the steps of two phases among those that can be used."""
-    ready = goal.ready
-    stamps = ready.conformed.time.values
-    values = None if events is not None and index is None else _index_values(goal, index, seen)
-    if events is not None:
-        if not isinstance(events, Mapping) or len(events) != 2:
-            raise ArgumentError(
-                "events are not two phases",
-                expected="two names with their dates",
-                found=repr(events)[:200],
-                fix="events={'El Nino': ['1998-01', '2016-01'], 'La Nina': ['1989-01', '2000-01']}",
-            )
-        found = [steps_at(stamps, dates, "events") for dates in events.values()]
-        first, second = (np.unique(steps[usable[steps]]) for steps in found)
-        names, words = tuple(map(str, events)), "dates"
-    else:
-        values = _index_values(goal, index, seen) if values is None else values
-        limit = float(np.nanstd(values[usable])) if threshold is None else float(threshold)
-        first, second = np.flatnonzero(usable & (values >= limit)), np.flatnonzero(usable & (values <= -limit))
-        name = index if isinstance(index, str) else "index" if index is not None else f"observed {goal.name}"
-        names, words = (f"high {name}", f"low {name}"), f"{name} beyond {limit:.3g} and {-limit:.3g}"
-    for name, steps in zip(names, (first, second), strict=True):
-        if len(steps) < _FEWEST_EVENTS:
-            raise TimeError(
-                f"the phase {name!r} has too few steps",
-                expected=f"at least {_FEWEST_EVENTS} steps of the season with their whole warm-up",
-                found=f"{len(steps)}",
-                fix="threshold=0.5  # or more seasons, or a longer record" if events is None else "season=None",
-            )
-    return Phases((names[0], names[1]), (first, second), values, words)
-
-
-def _index_values(goal: Target, index: Index, seen: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give the index at every step of the data, NaN where it has none."""
-    ready = goal.ready
-    labels = ready.conformed.labels
-    if index is None:
-        values = np.full(len(labels.stamps), np.nan)
-        values[ready.steps] = seen
-        return values
-    if isinstance(index, str):
-        check_choice("index", index, INDICES)
-        index = getattr(indices, index)(ready.conformed.survey.ds)
-    name = labels.names["time"]
-    if not isinstance(index, xr.DataArray) or index.ndim != 1:
-        raise ArgumentError(
-            "index is no series",
-            expected=f"one of {', '.join(INDICES)}, or a DataArray ({name},)",
-            found=repr(index)[:200],
-            fix="index='nino34'",
-        )
-    own = next(iter(labels.coordinates["time"].values())).values
-    given = index.compute()
-    (dim,) = given.dims
-    known = given.indexes[dim].get_indexer(own) if dim in given.indexes else np.full(len(own), -1)
-    if (known < 0).all():
-        raise TimeError(
-            "index and data share no times",
-            expected=f"the times of the data, from {show_date(own[0])}",
-            fix="index='nino34'",
-        )
-    return np.where(known < 0, np.nan, np.asarray(given.values, dtype=np.float64)[known])
 
 
 def _regression(
@@ -484,66 +386,3 @@ def _described(goal: Target, out: xr.Dataset, phases: Phases, season: Season, me
     }
     out = out.assign_attrs({**provenance(goal.ready, "teleconnection"), **said})
     return out.assign_attrs(sentence=claim(out))
-
-
-def claim(out: xr.Dataset) -> str:
-    """Write what may be claimed of a teleconnection, from its numbers alone.
-
-    Parameters
-    ----------
-    out : Dataset
-        From `teleconnection`.
-
-    Returns
-    -------
-    str
-    """
-    attrs, units = out.attrs, out.attrs["units"]
-    network, linear = (out.sel(prediction=name) for name in ("network", "linear"))
-    lead, variable = attrs["lead"], attrs["target_variable"]
-    source = "the rest of the world" if lead == 0 else f"the fields {lead} steps before"
-    where = f"{variable} in {attrs['target_area']}"
-    skilled = float(network.correlation_low) > 0
-    bounds = "{:.2f} ({:.2f} to {:.2f})"
-
-    def score(found: xr.Dataset) -> str:
-        return bounds.format(*(float(found[name]) for name in ("correlation", "correlation_low", "correlation_high")))
-
-    verb = "is known from" if skilled else "is not shown to be known from"
-    parts = [
-        (
-            f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
-            f"correlation of the network {score(network)}, of the linear answer, fitted to "
-            f"{attrs['training_steps']} training steps, {score(linear)}"
-        )
-    ]
-    if "index" in out.prediction:
-        parts[0] += f", of a regression on the index {score(out.sel(prediction='index'))}"
-    low, high = float(linear.correlation_difference_low), float(linear.correlation_difference_high)
-    better = (
-        "the network is better" if low > 0 else "the linear answer is better" if high < 0 else "the two do not differ"
-    )
-    parts[0] += f"; {better}."
-    difference = out.sel(phase=DIFFERENCE)
-    who = "linear" if attrs["attribution_method"] == "linear" else "network"
-    inferred, seen = float(difference.mean_predicted.sel(prediction=who)), float(difference.mean_observed)
-    teller = "linear answer" if who == "linear" else "network"
-    said = (
-        f"Between {attrs['phases'].partition(':')[0]} the {teller} differs by {inferred:.3g} {units} "
-        f"(observed {seen:.3g} {units})"
-    )
-    total = difference.by_region.sum("variable")
-    clear = [
-        f"{float(total.sel(region=name)):.3g} ({float(out.by_region_low.sel(region=name)):.3g} to "
-        f"{float(out.by_region_high.sel(region=name)):.3g}) from {name.replace('_', ' ')}"
-        for name in sorted(
-            total.region.values, key=lambda name: (name == ELSEWHERE, -abs(float(total.sel(region=name))))
-        )
-        if float(out.by_region_low.sel(region=name)) * float(out.by_region_high.sel(region=name)) > 0
-    ]
-    if clear:
-        parts.append(f"{said}, of which {'; '.join(clear)}.")
-    else:
-        parts.append(f"{said}; no region's contribution is distinguishable from zero.")
-    parts.append("These are contributions to a prediction, not causes.")
-    return " ".join(parts)

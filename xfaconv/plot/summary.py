@@ -31,6 +31,7 @@ def plot_teleconnection(
     correlated: str | None = None,
     lag: int = 0,
     projection: Any = None,
+    title: str | None = None,
     figsize: tuple[float, float] = (11.0, 9.0),
 ) -> Any:
     """Draw the contributions, the correlation map, the verified series and the sums by region in one figure.
@@ -47,6 +48,8 @@ def plot_teleconnection(
         Steps by which that variable comes before the target, one of ``teleconnection.lag``.
     projection : str or cartopy.crs.CRS, optional
         Of both maps; by default what suits the domain.
+    title : str, optional
+        Above the figure.
     figsize : (float, float)
         Width and height [inch].
 
@@ -108,6 +111,8 @@ def plot_teleconnection(
     _draw_series(figure.add_subplot(rows[1, :]), found, f"{target} [{said}]")
     _draw_regions(figure.add_subplot(rows[2, 0]), found, phase, units)
     _draw_scores(figure.add_subplot(rows[2, 1]), found)
+    if title is not None:
+        figure.suptitle(title)
     words = textwrap.fill(str(found.attrs.get("sentence", "")), _LETTERS)
     figure.supxlabel(words, x=0.01, ha="left", fontsize="small", color=FAINT)
     return figure
