@@ -39,8 +39,8 @@ WRONG = {
     "kelvin called celsius": (lambda ds: relabelled(ds, "t2m", "degC"), "t2m", "- 273.15"),
     "hectopascal called pascal": (lambda ds: times(ds, "msl", 0.01), "msl", "* 100"),
     "pascal called hectopascal": (lambda ds: relabelled(ds, "msl", "hPa"), "msl", "/ 100"),
-    "a fill value": (lambda ds: filled(ds, "t2m", -9999.0), "t2m", "mask fill values"),
-    "the fill value of netCDF": (lambda ds: filled(ds, "msl", 9.969209968386869e36), "msl", "mask fill values"),
+    "a fill value": (lambda ds: filled(ds, "t2m", -9999.0), "t2m", "'the true fill value'"),
+    "the fill value of netCDF": (lambda ds: filled(ds, "msl", 9.969209968386869e36), "msl", "'the true fill value'"),
 }
 CALLS = {
     "embed": lambda ds, model: xfaconv.embed(ds, model=model),

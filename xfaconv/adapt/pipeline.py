@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from xfaconv.adapt.survey import Survey, check_decoded, survey
 from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
 from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
-from xfaconv.errors import ArgumentError, CoordinateError, VariableError
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError, warn_user
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate
 from xfaconv.names.tables import entries, identity
@@ -168,7 +167,7 @@ def adapt(
     if missing:
         names = [match.spec.name for match in missing]
         listed = ", ".join(names)
-        warnings.warn(f"the data lack {listed}: the model reads its climatology instead", UserWarning, stacklevel=2)
+        warn_user(f"the data lack {listed}: the model reads its climatology instead")
         notes.append(f"absent, read as the climatology: {listed}")
         arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
     data = _label({entry.name: arrays[entry.name] for entry in spec.variables}, found, time, remap.grid)
@@ -258,7 +257,7 @@ def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
     problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
     if action == "raise":
         raise problem
-    warnings.warn(str(problem), UserWarning, stacklevel=4)
+    warn_user(str(problem))
 
 
 def _standardise(
