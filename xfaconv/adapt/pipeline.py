@@ -253,7 +253,9 @@ def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
     said = next((key for key, text in words.items() if "anomal" in text.lower()), None)
     if said is None:
         return
-    line = f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: ...}})"
+    line = (
+        f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: 'its true name'}})"
+    )
     problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
     if action == "raise":
         raise problem
