@@ -223,7 +223,7 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
     matches: tuple[Match, ...] | None = None
     model = settings["model"]
     if model is not None:
-        choice = Choice(model if isinstance(model, Model) else load_model(model), "named by the caller")
+        choice = Choice(model if isinstance(model, Model) else load_model(cast("str", model)), "named by the caller")
         found = data if isinstance(data, Survey) else survey(data, choice.model.card.step)
     else:
         found = data if isinstance(data, Survey) else survey(data)
