@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 
 import xfaconv
 from tests.adapt.test_arrays import Sparse
+from tests.adapt.test_files_tried import durations, starts_and_times, two_calendars
 from tests.engine import worlds
 from tests.training.test_lim import GRID as planted_grid
 from tests.training.test_lim import planted as planted_windows
@@ -304,6 +305,9 @@ MISUSES: Mapping[str, Misuse] = {
     "latitudes that are no numbers": lambda: of(
         adapt, ds=map_of(np.arange(-88, 90, 4.0).astype(object), np.arange(0, 360, 4.0)), spec=BARE, climatology=None
     ),
+    "two calendars": lambda: of(xfaconv.conform, ds=two_calendars()),
+    "starts and times": lambda: of(xfaconv.conform, ds=starts_and_times()),
+    "durations": lambda: of(xfaconv.conform, ds=durations()),
     # Values.
     "degrees Celsius called kelvin": spoiled("t2m", lambda v: v - 273.15),
     "a fill value": spoiled("t2m", lambda v: v.where(v < 300, -9999.0)),

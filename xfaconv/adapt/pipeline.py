@@ -152,7 +152,9 @@ def adapt(
     notes = [*found.notes, *([remap.note] if remap.note else [])]
     conversions = {}
     for match in present:
-        units = found.ds[match.source.name].attrs.get("units") if match.source is not None else None
+        array = found.ds[match.source.name if match.source is not None else match.spec.name]
+        check_decoded(array, str(array.name))
+        units = array.attrs.get("units")
         conversions[match.spec.name] = match.conversion(units, time.step)
     notes += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
     notes += [f"{match.spec.name}: read as the amount of each step" for match in present if match.is_amount]
@@ -334,7 +336,6 @@ def _select(
         raise absent_error((), (), [match])
     name = match.source.name
     array = ds[name]
-    check_decoded(array, name)
     array = _lazy(array, stamps.coordinate.dim)
     if match.level_index is not None and array[match.source.level_coordinate].ndim == 1:
         array = array.isel({array[match.source.level_coordinate].dims[0]: match.level_index})
