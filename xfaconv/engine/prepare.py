@@ -156,7 +156,14 @@ class Prepared:
             out.append(data if data.numblocks[-2:] == (1, 1) else data.rechunk(whole))  # type: ignore[no-untyped-call]
         return out
 
-    def source(self, *, needs_hidden: bool, maps: Maps | None = None) -> SegmentGraph:
+    def source(
+        self,
+        *,
+        needs_hidden: bool,
+        maps: Maps | None = None,
+        hide: NDArray[np.bool_] | None = None,
+        leads: tuple[int, ...] = (),
+    ) -> SegmentGraph:
         """Write the network's tasks.
 
         Parameters
@@ -167,6 +174,10 @@ class Prepared:
         maps : Maps, optional
             The maps of attention that are wanted, and all that the hidden states are needed for. Where the hidden
             states are large, the maps are made while the network runs.
+        hide : ndarray (latitude, longitude) of bool, optional
+            Cells that are hidden in all variables at all steps.
+        leads : tuple of int
+            Positions of the leads that are predicted.
 
         Returns
         -------
@@ -188,8 +199,10 @@ class Prepared:
             serial=self.settings["mode"] == "stateful",
             device=self.settings["device"] or "cpu",
             threads=get_options()["threads"],
-            keep_hidden=small or needs_hidden,
+            keep_hidden=(small and not leads) or needs_hidden,
             maps=None if small else maps,
+            hide=hide,
+            leads=leads,
         )
         return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
 
