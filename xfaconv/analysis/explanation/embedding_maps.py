@@ -186,7 +186,7 @@ def name_components(embedding: xr.DataArray, indices: Mapping[str, xr.DataArray]
         if first.sizes[time] < _FEWEST_STEPS:
             raise TimeError(
                 f"index {name!r} and the embedding have no times in common",
-                fix=f"indices={{{name!r}: index.reindex({time}=embedding.{time}, method='nearest')}}",
+                fix=f"indices={{{name!r}: indices[{name!r}].reindex({time}=embedding.{time}, method='nearest')}}",
             )
         found.append(correlate(second, first, dim=time).correlation.values)
     table = np.nan_to_num(np.array(found))
