@@ -19,6 +19,8 @@ import xfaconv
 from tests.adapt.test_arrays import Sparse
 from tests.adapt.test_files_tried import durations, starts_and_times, two_calendars
 from tests.engine import worlds
+from tests.inference.worlds import BOX, waves
+from tests.inference.worlds import model as trained_model
 from tests.training.test_lim import GRID as planted_grid
 from tests.training.test_lim import planted as planted_windows
 from tests.trust.calls import CALLS, fine, results, world
@@ -49,6 +51,11 @@ def of(function: Callable[..., Any], **given: Any) -> tuple[Callable[..., Any], 
 def called(name: str, **changes: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
     """A call of the public functions with some arguments changed."""
     return of(CALL[name].function, **CALL[name].arguments() | changes)
+
+
+def inferred(name: str, **changes: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A call of a function that infers, of data some of whose steps the tiny model was trained on."""
+    return of(getattr(xfaconv, name), **{"ds": waves(), "model": trained_model()} | changes)
 
 
 @cache
@@ -425,6 +432,41 @@ MISUSES: Mapping[str, Misuse] = {
     "a checkpoint that is a folder": lambda: fit(checkpoint=written("c", b"") + "/d"),
     "two modes of one name": lambda: of(
         xfaconv.tutorial.planted, steps=20, modes=[planted_data.default_graph()[0][0]] * 2, links=[]
+    ),
+    # What is inferred and forecast, and its skill.
+    "the whole globe hidden": lambda: inferred("infer", hide=(-90, 90, 0, 360)),
+    "a box between the cells": lambda: inferred("infer", hide=(1, 2, 1, 2)),
+    "a region without a name": lambda: inferred("infer", hide="nino35"),
+    "a hidden number": lambda: inferred("infer", hide=3),
+    "a mask that is no map": lambda: inferred("infer", hide=world().t2m > 0),
+    "hidden parts of a model that makes forecasts alone": lambda: inferred(
+        "infer", hide=BOX, model=worlds.model(leads=(1,))
+    ),
+    "a lead that the model lacks": lambda: inferred("forecast", leads=[5]),
+    "regression without the training years": lambda: inferred(
+        "forecast", ds=waves()[{"time": slice(60, None)}], method="linear"
+    ),
+    "regression of members": lambda: inferred("infer", ds=worlds.world(90, members=2), hide=BOX, method="linear"),
+    "no method": lambda: inferred("skill", methods=[]),
+    "hidden parts at a lead": lambda: inferred("skill", hide=BOX, leads=[1]),
+    "skill of members": lambda: inferred("skill", ds=worlds.world(90, members=2)),
+    "a region that is not hidden": lambda: inferred("skill", hide=BOX, region=(50, 90, 0, 90)),
+    "skill of what was seen": lambda: inferred("skill", hide=BOX, time="2001-03"),
+    "skill without the training years": lambda: inferred("skill", ds=waves()[{"time": slice(60, None)}]),
+    "a season without unseen steps": lambda: inferred("skill", hide=BOX, season="NDJ"),
+    "sectors as wide as the globe": lambda: inferred("teleconnectivity", width=10, spacing=90),
+    "teleconnectivity of no variable": lambda: inferred("teleconnectivity", variable="z500", width=120),
+    "teleconnectivity of members": lambda: inferred("teleconnectivity", ds=worlds.world(90, members=2)),
+    "teleconnectivity without its map": lambda: of(xfaconv.plot_teleconnectivity, teleconnectivity=world()[["t2m"]]),
+    "components of members": lambda: inferred("component_maps", ds=worlds.world(40, members=2)),
+    "components of two steps": lambda: inferred("component_maps", time=["2001-05-01", "2001-05-02"]),
+    "components by no index": lambda: of(
+        xfaconv.analysis.name_components, embedding=results()["embedding"], indices=[results()["index"]]
+    ),
+    "components by an index of other times": lambda: of(
+        xfaconv.analysis.name_components,
+        embedding=results()["embedding"],
+        indices={"a": results()["index"].assign_coords(time=world().time + np.timedelta64(999, "D"))},
     ),
     # Writing.
     "no place for a store": lambda: of(write_zarr, result=results()["lazy"], store=written("f", b"") + "/a.zarr"),

@@ -12,6 +12,7 @@ from xfaconv.analysis.explanation.checks import (
     check_parameters,
     check_skill,
 )
+from xfaconv.analysis.explanation.embedding_maps import component_maps, name_components
 from xfaconv.analysis.explanation.network_probe import cut_windows
 from xfaconv.analysis.explanation.variable_importance import (
     ImportanceRequest,
@@ -47,6 +48,7 @@ __all__ = [
     "check_skill",
     "choose_count",
     "compare_attention",
+    "component_maps",
     "composite",
     "correlate",
     "correlation_map",
@@ -63,6 +65,7 @@ __all__ = [
     "lag_one_autocorrelation",
     "leading_eofs",
     "membership_test",
+    "name_components",
     "nao",
     "nino3",
     "nino4",

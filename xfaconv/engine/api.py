@@ -48,8 +48,14 @@ def embed(ds: xr.Dataset, **arguments: Unpack[Arguments]) -> xr.DataArray:
     ('time', 'embedding')
     """
     ready = prepare(ds, arguments)
-    array = _embedding(ready.source(needs_hidden=False), ready)
-    return finish(ready, "embed", {"embeddings": array})["embeddings"]
+    return finish(ready, "embed", {"embeddings": embedding_of(ready)})["embeddings"]
+
+
+def embedding_of(ready: Prepared, source: SegmentGraph | None = None) -> xr.DataArray:
+    """Embed data that are prepared, lazily and without attributes: see `embed`."""
+    size = ready.model.card.network.embedding
+    array = embedding_array(ready.source(needs_hidden=False) if source is None else source, size)
+    return labelled(ready, "embeddings", array, {"embedding": np.arange(1, size + 1)})
 
 
 def importance_of(ready: Prepared) -> xr.DataArray:
@@ -210,7 +216,7 @@ def encode(
         points = locate(ready.grid, None, None, base_points)
         maps = Maps(points.cells, heads)
     source = ready.source(needs_hidden=False, maps=maps)
-    outputs = {"embeddings": _embedding(source, ready)}
+    outputs = {"embeddings": embedding_of(ready, source)}
     if has_gates(spec):
         outputs["importance"] = _importance(source, ready)
     if points is not None and maps is not None:
@@ -264,11 +270,6 @@ def conformed_of(ready: Prepared) -> xr.Dataset:
         }
         out[variable.name] = field
     return xr.Dataset(out, attrs=provenance(ready, "conform"))
-
-
-def _embedding(source: SegmentGraph, ready: Prepared) -> xr.DataArray:
-    size = ready.model.card.network.embedding
-    return labelled(ready, "embeddings", embedding_array(source, size), {"embedding": np.arange(1, size + 1)})
 
 
 def _importance(source: SegmentGraph, ready: Prepared) -> xr.DataArray:

@@ -161,6 +161,12 @@ def _on_grid(grid: Grid, mask: xr.DataArray, name: str) -> NDArray[np.float64]:
     return np.asarray(values[np.ix_(rows, columns)] * np.outer(in_rows, in_columns))
 
 
+def some_box(grid: Grid) -> str:
+    """Write a box that holds a quarter of a domain, for messages."""
+    half = [axis[len(axis) // 2] for axis in (grid.latitude, grid.longitude)]
+    return f"({grid.latitude[0]:g}, {half[0]:g}, {grid.longitude[0]:g}, {half[1]:g})"
+
+
 def _weighted(grid: Grid, shares: NDArray[np.float64], words: str, name: str) -> Cells:
     weights = shares * grid.area
     total = weights.sum()
@@ -169,6 +175,6 @@ def _weighted(grid: Grid, shares: NDArray[np.float64], words: str, name: str) ->
             f"{name} holds no cell of the grid",
             expected=f"an area with a cell centre inside {grid.describe()}",
             found=words,
-            fix=f"{name}=({grid.latitude[0]:g}, {grid.latitude[-1]:g}, {grid.longitude[0]:g}, {grid.longitude[-1]:g})",
+            fix=f"{name}={some_box(grid)}",
         )
     return Cells(weights / total, words)

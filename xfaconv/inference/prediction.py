@@ -17,7 +17,7 @@ from xfaconv.engine.graph import prediction_array
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish, labelled
 from xfaconv.errors import ArgumentError, ModelError, TimeError
-from xfaconv.inference.areas import Area, Cells, find_cells
+from xfaconv.inference.areas import Area, Cells, find_cells, some_box
 from xfaconv.inference.linear import Predictors, apply_linear, fit_linear
 
 Method = Literal["network", "linear", "persistence"]
@@ -203,7 +203,7 @@ def find_hidden(ready: Prepared, hide: Area) -> Cells:
             "hide leaves nothing visible",
             expected="an area smaller than the domain",
             found=f"all {cells.mask.size} cells hidden: {cells.words}",
-            fix="hide={'place': (50, -165), 'radius': 2000}  # or a smaller box",
+            fix=f"hide={some_box(ready.grid)}  # or a smaller area",
         )
     return cells
 
@@ -225,7 +225,7 @@ def require_lead(ready: Prepared, lead: int) -> int:
             f"model {name!r} was not trained to infer hidden parts",
             expected="a model with lead 0",
             found=f"leads {leads}",
-            fix="ds.faconv.fit(leads=(0, 1))  # or model='ncep-monthly-2p5deg'",
+            fix="model=None  # a packaged model; or train one: ds.faconv.fit(leads=(0, 1))",
         )
     raise ModelError(
         f"model {name!r} does not forecast {lead!r} steps ahead", found=f"leads {leads}", fix=f"leads=({leads[-1]},)"

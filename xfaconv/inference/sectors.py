@@ -187,7 +187,7 @@ def teleconnectivity(
     asked = names if variable is None else [variable]
     truth = {name: observed(ready, name) for name in asked}
     errors = {method: _errors(ready, method, sectors, truth) for method in chosen}
-    squares = _labelled(ready, {name: array.astype(np.float64) ** 2 for name, array in truth.items()})
+    squares = _labelled(ready, truth).astype(np.float64) ** 2
     of_method = {method: _labelled(ready, arrays) for method, arrays in errors.items()}
     outputs = _compare(of_method, squares, alpha)
     if variable is not None:
@@ -198,7 +198,7 @@ def teleconnectivity(
     stamps = xr.DataArray(ready.conformed.time.values[ready.steps], dims="time", name="time")
     about = {"width": float(width), "sectors": len(sectors), "alpha": alpha, **covered(stamps, season)}
     about["training_steps_in_data"] = int(in_training(ready).sum())
-    result = finish(ready, "teleconnectivity", dict(outputs.data_vars), typed, work)
+    result = finish(ready, "teleconnectivity", {str(name): array for name, array in outputs.items()}, typed, work)
     for name in ("explained_variance", *(["difference"] if "difference" in result else [])):
         # Figures are made of one map alone.
         result[name].attrs.update(about if variable is None else {"variable": variable, **about})
@@ -229,7 +229,7 @@ def _labelled(ready: Prepared, arrays: dict[str, da.Array]) -> xr.DataArray:
 
 def _compare(errors: dict[str, xr.DataArray], squares: xr.DataArray, alpha: float) -> xr.Dataset:
     """Explained variance of each method, and the difference of two with its significance."""
-    time = squares.dims[1]
+    time = str(squares.dims[1])
     total = squares.sum(time)
     names = xr.Variable("prediction", np.array(list(errors), dtype=object))
     explained = [1 - error.sum(time) / total.where(total > 0) for error in errors.values()]
@@ -241,7 +241,7 @@ def _compare(errors: dict[str, xr.DataArray], squares: xr.DataArray, alpha: floa
     apart = (errors["linear"] - errors["network"]).where(total > 0)
     difference = apart.sum(time) / total.where(total > 0)
     difference.attrs = {"long_name": "explained variance, network minus linear", "units": "1"}
-    effective = effective_sample_size(apart, dim=str(time))
+    effective = effective_sample_size(apart, dim=time)
     count = apart.notnull().sum(time)
     count = count.where(count > 1)
     mean = apart.sum(time) / count
@@ -250,7 +250,7 @@ def _compare(errors: dict[str, xr.DataArray], squares: xr.DataArray, alpha: floa
         _two_sided, statistic, effective - 1, dask="parallelized", output_dtypes=[np.float64]
     ).assign_attrs(long_name="p-value of equal squared errors", units="1")
     tested = false_discovery(p_value, alpha=alpha)
-    return out.assign(difference=difference, p_value=p_value, **tested.data_vars).assign_attrs(tested.attrs)
+    return out.assign({"difference": difference, "p_value": p_value, **tested.data_vars}).assign_attrs(tested.attrs)
 
 
 def _two_sided(statistic: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,7 +45,8 @@ def plot_embedding(
     Parameters
     ----------
     embedding : DataArray (time, embedding)
-        As `xfaconv.embed` gives it. Steps whose coordinate `full_warmup` is False are hatched.
+        As `xfaconv.embed` gives it, in its own order; `xfaconv.analysis.name_components` orders the components by the
+        indices that they resemble and names them. Steps whose coordinate `full_warmup` is False are hatched.
     kind : {"heatmap", "line"}, default "heatmap"
         A row of colours for each component, or a line for each, one above the other on the same scale.
     index : DataArray (time,), optional

@@ -55,8 +55,9 @@ class Record:
 
     @property
     def names(self) -> list[str]:
-        """Names of the components."""
-        return [str(value) for value in self.data[self.component].values]
+        """Names of the components, those that `xfaconv.analysis.name_components` gave where it did."""
+        named = self.data.coords.get("component_name", self.data[self.component])
+        return [str(value) for value in named.values]
 
 
 def read_record(data: xr.DataArray, what: str, style: Style) -> Record:

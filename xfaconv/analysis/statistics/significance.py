@@ -35,7 +35,7 @@ def _about_mean(series: xr.DataArray, valid: xr.DataArray, dim: str) -> _Series:
     count = valid.sum(dim)
     first = series.isel({dim: 0}, drop=True).astype(np.float64).fillna(0.0)
     shifted = (series.astype(np.float64) - first).where(valid, 0.0)
-    mean = shifted.sum(dim) / count
+    mean = shifted.sum(dim) / count.where(count > 0)
     squares = (shifted**2).sum(dim) - count * mean**2
     constant = squares <= count * (_CONSTANT * (first + mean)) ** 2
     return _Series(shifted, mean, squares.where(~constant, 0.0))
