@@ -107,7 +107,7 @@ class Target:
 
 def _in_units(weights: NDArray[np.float64], spread: NDArray[Any], factor: float) -> NDArray[np.float64]:
     known = np.where(np.isfinite(spread), weights, 0)
-    return known / known.sum() * np.nan_to_num(np.asarray(spread, dtype=np.float64)) / factor
+    return np.asarray(known / known.sum() * np.nan_to_num(np.asarray(spread, dtype=np.float64)) / factor)
 
 
 @shared_arguments
@@ -540,11 +540,11 @@ def _described(target: Target, result: xr.Dataset, method: str, season: Season, 
     areas = {"target": (target.cells, "whether the cell belongs to the target")}
     if target.hidden is not None:
         areas["hidden"] = (target.hidden, "whether the cell was hidden")
-    for name, (cells, words) in areas.items():
-        mask = xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs={"long_name": words})
+    for name, (cells, said) in areas.items():
+        mask = xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs={"long_name": said})
         result = result.assign_coords({name: ready.conformed.labels.restore(mask)})
     result = result.assign_coords(in_training=mark_training(ready, result["value"]))
-    words = {
+    words: dict[str, Any] = {
         "target_area": target.cells.words,
         "hidden_area": "none" if target.hidden is None else target.hidden.words,
         "target_variable": target.name,
@@ -559,15 +559,15 @@ def _described(target: Target, result: xr.Dataset, method: str, season: Season, 
             "base_latitude": float(ready.grid.latitude[row]),
             "base_longitude": float(ready.grid.longitude[column]),
         }
-    for name in result.data_vars:
-        result[name].attrs.update(words)
+    for array in result.data_vars.values():
+        array.attrs.update(words)
     return result.assign_attrs(words)
 
 
 def _typed(value: Any) -> Any:
     """Write an argument for the history; arrays by their name."""
     if isinstance(value, xr.DataArray):
-        return f"<{value.name or 'DataArray'}>"
+        return f"<DataArray {value.name!r}>"
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | tuple) and len(value) > 6:
         return f"<{len(value)} values>"
     return cast("Any", value)
