@@ -238,7 +238,9 @@ def _check_question(hide: Area, lead: object, method: str, baseline: object, reg
         )
     if (method == "occlusion") != (regions is not None):
         if regions is None:
-            raise ArgumentError("occlusion hides regions, and none is given", fix='regions=["nino34"]')
+            raise ArgumentError(
+                "occlusion hides regions, and none is given", fix="regions={'tropical Pacific': (-15, 15, 160, 280)}"
+            )
         raise ArgumentError(
             f"method={method!r} explains every cell and takes no regions",
             fix="regions=None  # xfaconv.inference.sum_by_region(found.attribution, regions) afterwards",
@@ -276,7 +278,7 @@ def find_target(ready: Prepared, target: Area, variable: str, hide: Area | None,
             f"the model has no variable {variable!r}", expected=", ".join(names), fix=f"variable={names[0]!r}"
         )
     ahead = 0 if lead is None else int(lead)
-    require_lead(ready, ahead)
+    require_lead(ready, ahead, "lead={}")
     hidden = None if hide is None else find_hidden(ready, hide)
     cells = find_cells(ready.grid, target, "target")
     if hidden is not None and (cells.mask & ~hidden.mask).any():
@@ -330,22 +332,22 @@ def _steps(ready: Prepared, season: Season, samples: int | None) -> NDArray[np.i
 
 def _baseline_steps(ready: Prepared, baseline: Any) -> NDArray[np.int64]:
     """Positions of the dates of a baseline, which need windows as long as those that are explained."""
-    steps = steps_at(ready.conformed.time.values, baseline, "baseline")
-    windows = ready.segments.each_step()
+    stamps, windows = ready.conformed.time.values, ready.segments.each_step()
     longest = int(windows.steps_read[ready.steps].max())
-    begins = np.zeros(len(windows), dtype=np.int64)
+    whole = np.zeros(len(stamps), dtype=bool)
     for span in ready.conformed.time.spans:
-        begins[span] = span.start
-    long_enough = np.arange(len(windows)) - begins + 1 >= longest
-    if not long_enough[steps].all():
-        stamps = ready.conformed.time.values
-        short = show_date(stamps[steps[~long_enough[steps]][0]])
-        good = np.flatnonzero(long_enough)
+        whole[span.start + longest - 1 : span.stop] = True
+    fix = f"baseline='{show_date(stamps[np.argmax(whole)])}'"
+    try:
+        steps = steps_at(stamps, baseline, "baseline")
+    except TimeError as problem:
+        raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
+    if not whole[steps].all():
         raise TimeError(
             "a date of the baseline has no whole window before it",
             expected=f"{longest} steps without a gap up to each date",
-            found=short,
-            fix=f"baseline='{show_date(stamps[good[0]])}'" if good.size else "baseline='climatology'",
+            found=show_date(stamps[steps[~whole[steps]][0]]),
+            fix=fix,
         )
     return steps
 

@@ -202,8 +202,8 @@ def _integrate(window: Window, question: Question, end: FloatArray, start: Float
             return found
         if nodes >= MOST_NODES:
             warnings.warn(
-                f"the integral of {when} leaves {left / window.spread:.1%} of the target's spread with {nodes} nodes, "
-                f"more than the tolerance of {question.tolerance:.1%}: see `remainder`",
+                f"the integral of {when} leaves {left / window.spread:.2g} of the target's spread with {nodes} nodes, "
+                f"more than the tolerance of {question.tolerance:g}: see `remainder`",
                 RuntimeWarning,
                 stacklevel=2,
             )
