@@ -20,7 +20,7 @@ from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 if TYPE_CHECKING:
     from xfaconv import analysis, engine, inference, models, nn, plot, training, tutorial
     from xfaconv.adapt import recognise
-    from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
+    from xfaconv.analysis import check_attention, importance, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
     from xfaconv.inference import attribution, forecast, infer
@@ -42,12 +42,13 @@ __version__ = "0.1.0"
 _ROOMS = ("analysis", "engine", "inference", "models", "nn", "plot", "training", "tutorial")
 _OFFERED = {
     "adapt": "recognise",
-    "analysis": "check_attention importance influence regimes teleconnection",
+    "analysis": "check_attention importance regimes teleconnection",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
     "inference": "attribution forecast infer",
     "models": "Model list_models load_model register_model",
-    "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
+    "plot": "plot_attention plot_attribution plot_embedding plot_hidden plot_importance plot_regimes "
+    "plot_teleconnection",
     "report": "describe",
     "training": "fit",
     "versions": "show_versions",
@@ -57,10 +58,10 @@ _HOMES = {name: home for home, names in _OFFERED.items() for name in names.split
 __all__ = [
     "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis", "attention",
     "attribution", "check_attention", "conform", "describe", "embed", "encode", "engine", "errors", "explore_attention",
-    "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence", "list_models",
-    "load_model", "models", "nn", "plan", "plot", "plot_attention", "plot_embedding", "plot_hidden", "plot_importance",
-    "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model", "set_options", "show_versions",
-    "teleconnection", "training", "tutorial", "write_zarr",
+    "fit", "forecast", "get_options", "hidden", "importance", "infer", "inference", "list_models", "load_model",
+    "models", "nn", "plan", "plot", "plot_attention", "plot_attribution", "plot_embedding", "plot_hidden",
+    "plot_importance", "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model", "set_options",
+    "show_versions", "teleconnection", "training", "tutorial", "write_zarr",
 ]  # fmt: skip
 
 

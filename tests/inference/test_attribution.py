@@ -139,7 +139,7 @@ def test_integral_is_captum_s(asked: dict, baseline: object) -> None:
     assert found.attribution.shape[1:] == by_lag.shape
     scale = np.abs(by_lag).max()
     assert scale > 1e-4 * SPREAD["msl"]
-    np.testing.assert_allclose(found.attribution[0], by_lag, atol=1e-5 * scale)
+    np.testing.assert_allclose(found.attribution[0], by_lag, atol=5e-5 * scale)
 
 
 def test_lags_sum_to_the_attribution_and_begin_with_the_window() -> None:
@@ -284,6 +284,7 @@ def test_sums_by_region() -> None:
         sum_by_region(found, (0, 10, 20, 30))
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_sums_by_regions_of_regionmask() -> None:
     regionmask = pytest.importorskip("regionmask")
     found = explain(time="2001-03-10").attribution

@@ -22,13 +22,14 @@ from xfaconv.arguments import (
     is_whole,
     shared_arguments,
 )
+from xfaconv.engine.cost import GRADIENT_RUNS, INTEGRAL_RUNS
 from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.engine.graph import part_array, segment_graph
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish, labelled
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 from xfaconv.inference.areas import Area, Cells, find_cells
-from xfaconv.inference.integral import FEWEST_NODES, Question, run_window
+from xfaconv.inference.integral import Question, run_window
 from xfaconv.inference.linear import LinearFit
 from xfaconv.inference.prediction import (
     find_hidden,
@@ -42,8 +43,6 @@ from xfaconv.inference.regions import Regions, read_regions
 
 Method = Literal["integrated", "gradient", "occlusion", "linear"]
 METHODS = ("integrated", "gradient", "occlusion", "linear")
-# A backward pass costs about twice a forward one.
-_GRADIENT_RUNS = 3
 _RULES = {
     "lags": (lambda value: isinstance(value, bool), "True or False", "True"),
     "tolerance": (lambda value: is_number(value, 1e-9, 1), "a share of the target's spread, up to 1", "0.01"),
@@ -378,15 +377,8 @@ def _network_parts(
     parts |= {name: part_array(source, name) for name in ("value", "baseline", "remainder")}
     if method == "integrated":
         parts["nodes"] = part_array(source, "nodes")
-    runs = 2 + runs_of(method, 0 if masks is None else len(masks))
+    runs = INTEGRAL_RUNS if method == "integrated" else 2 + (GRADIENT_RUNS if masks is None else len(masks))
     return parts, (len(lengths) * runs, int(lengths.sum()) * runs)
-
-
-def runs_of(method: str, regions: int = 0) -> int:
-    """Count the runs of the network that divide the value of one window, those of the value itself apart."""
-    if method == "occlusion":
-        return regions
-    return _GRADIENT_RUNS * (FEWEST_NODES if method == "integrated" else 1)
 
 
 def _mean_windows(ready: Prepared, before: NDArray[np.int64] | None, longest: int) -> Delayed:

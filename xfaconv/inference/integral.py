@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xfaconv.engine.cost import FEWEST_NODES
 from xfaconv.engine.guards import gradients, threads_for_task
 from xfaconv.engine.runtime import Steps, Work, located, network_and_geometry, read_fields
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FloatArray = NDArray[np.float32]
-FEWEST_NODES, MOST_NODES = 4, 64
+MOST_NODES = 64
 # Of each step autograd keeps about 16 times its hidden state (measured: 16.4 of the monthly model, 15.0 of the North
 # Atlantic's). Above this size each step is computed again in the backward pass instead.
 _KEPT_BYTES = 2**31

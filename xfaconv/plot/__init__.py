@@ -6,6 +6,7 @@ A new figure is a file with a function under ``@figure(STYLE)``, and its line he
 from __future__ import annotations
 
 from xfaconv.plot.attention import plot_attention, relative_to_uniform
+from xfaconv.plot.attribution import plot_attribution
 from xfaconv.plot.embedding import plot_embedding
 from xfaconv.plot.hidden import plot_hidden
 from xfaconv.plot.importance import plot_importance
@@ -21,6 +22,7 @@ __all__ = [
     "draw_map",
     "figure",
     "plot_attention",
+    "plot_attribution",
     "plot_embedding",
     "plot_hidden",
     "plot_importance",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 from cartopy import crs as ccrs
+from matplotlib.collections import LineCollection
 from matplotlib.patheffects import Normal, withStroke
 
 from xfaconv.arguments import as_place
@@ -234,6 +235,53 @@ def add_great_circles(ax: GeoAxes, panel: xr.DataArray, point: Point, count: int
         )
         line.set_gid("great circle")
         lines.append(line)
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
+    return lines
+
+
+def add_outline(ax: GeoAxes, mask: xr.DataArray, **style: Any) -> Any:
+    """Draw the edge of the cells that are True.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+        The map.
+    mask : DataArray (latitude, longitude), bool
+        Cells of an area.
+    **style
+        Passed to `LineCollection`; `gid` names the line.
+
+    Returns
+    -------
+    LineCollection
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot(projection=ccrs.PlateCarree())
+    >>> mask = xr.DataArray(np.eye(3, dtype=bool), {"lat": [-60, 0, 60], "lon": [0, 10, 20]}, ("lat", "lon"))
+    >>> len(add_outline(ax, mask).get_paths())
+    12
+    """
+    plain, grid = canonical(mask)
+    inside = plain.values.astype(bool)
+    south_north, west_east = np.asarray(grid.latitude_edges), np.asarray(grid.longitude_edges)
+    # An edge lies where two cells beside each other differ; those around the grid are outside, except across its seam.
+    beside = np.concatenate([inside[:, -1:], inside], axis=1) if grid.periodic else np.pad(inside, ((0, 0), (1, 0)))
+    beside = np.concatenate([beside, inside[:, :1] if grid.periodic else np.zeros((len(inside), 1), bool)], axis=1)
+    rows, columns = np.nonzero(beside[:, 1:] != beside[:, :-1])
+    meridians = [
+        [(west_east[j], south_north[i]), (west_east[j], south_north[i + 1])] for i, j in zip(rows, columns, strict=True)
+    ]
+    rows, columns = np.nonzero(np.diff(np.pad(inside, ((1, 1), (0, 0))).astype(int), axis=0))
+    circles = [
+        [(west_east[j], south_north[i]), (west_east[j + 1], south_north[i])] for i, j in zip(rows, columns, strict=True)
+    ]
+    limits = ax.get_xlim(), ax.get_ylim()
+    look = {"colors": INK, "linewidths": 1.0, "zorder": 3.0, "capstyle": "projecting", **style}
+    lines = LineCollection(meridians + circles, transform=ccrs.PlateCarree()._as_mpl_transform(ax), **look)  # noqa: SLF001
+    ax.add_collection(lines, autolim=False)
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     return lines
