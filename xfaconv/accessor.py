@@ -19,6 +19,7 @@ NAME = "faconv"
 _FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "plot_attention": ("attention", lambda found: found),
     "plot_component_maps": ("component_maps", lambda found: found),
+    "plot_attribution": ("attribution", lambda found: found),
     "plot_embedding": ("embed", lambda found: found),
     "plot_hidden": ("hidden", lambda found: found),
     "plot_importance": ("importance", lambda found: found),
@@ -146,9 +147,9 @@ class DatasetAccessor:
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
     infer, forecast, attribution, skill = (_Method() for _ in range(4))
     teleconnection, teleconnectivity = (_Method() for _ in range(2))
-    plan, fit, regimes, component_maps, compare_attention, check_attention, influence = (_Method() for _ in range(7))
+    plan, fit, regimes, component_maps, compare_attention, check_attention = (_Method() for _ in range(6))
     plot_attention, plot_component_maps, plot_embedding, plot_hidden = (_Figure() for _ in range(4))
-    plot_importance, plot_regimes, plot_correlation = (_Figure() for _ in range(3))
+    plot_importance, plot_regimes, plot_correlation, plot_attribution = (_Figure() for _ in range(4))
     plot_teleconnection, plot_teleconnectivity = (_Figure() for _ in range(2))
 
     def __repr__(self) -> str:
@@ -172,7 +173,8 @@ class DataArrayAccessor:
         self._data = array
 
     plot_attention, plot_component_maps, plot_embedding, plot_hidden = (_Method() for _ in range(4))
-    plot_importance, plot_regimes, plot_correlation, plot_teleconnectivity = (_Method() for _ in range(4))
+    plot_importance, plot_regimes, plot_correlation = (_Method() for _ in range(3))
+    plot_attribution, plot_teleconnectivity = _Method(), _Method()
 
     def __getattr__(self, name: str) -> NoReturn:
         """Explain why a method of Datasets is not here."""

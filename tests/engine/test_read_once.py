@@ -29,7 +29,6 @@ CALLS: dict[str, Callable[..., Any]] = {
     "plan": xfaconv.plan,
     "compare_attention": lambda ds, **more: xfaconv.compare_attention(ds, POINT, **more),
     "check_attention": lambda ds, **more: xfaconv.check_attention(ds, POINT, samples=3, **more),
-    "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, **more),
     "infer": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), **more),
     "infer by regression": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), method="linear", **more),
     "forecast": xfaconv.forecast,
@@ -37,6 +36,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "teleconnectivity": lambda ds, **more: xfaconv.teleconnectivity(
         ds, training=True, methods=["network"], width=120, **more
     ),
+    "attribution": lambda ds, **more: xfaconv.attribution(ds, POINT, "t995", lead=1, samples=2, **more),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, repeats=0, surrogates=0, **more),
     "choose_count": lambda ds, **more: xfaconv.analysis.choose_count(ds, (2, 3), repeats=1, surrogates=2, **more),
     "fit from a model": lambda ds, model="ncep-monthly-2p5deg": xfaconv.fit(ds, model, updates=1, batch=1, window=4),

@@ -6,6 +6,7 @@ A new figure is a file with a function under ``@figure(STYLE)``, and its line he
 from __future__ import annotations
 
 from xfaconv.plot.attention import plot_attention, relative_to_uniform
+from xfaconv.plot.attribution import plot_attribution
 from xfaconv.plot.component_maps import plot_component_maps
 from xfaconv.plot.correlation import plot_correlation
 from xfaconv.plot.embedding import plot_embedding
@@ -24,6 +25,7 @@ __all__ = [
     "draw_map",
     "figure",
     "plot_attention",
+    "plot_attribution",
     "plot_component_maps",
     "plot_correlation",
     "plot_embedding",
