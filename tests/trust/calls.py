@@ -63,6 +63,10 @@ def results() -> Mapping[str, Any]:
         "regimes": regimes,
         "compare_attention": compare_attention,
         "index": ds.t2m.isel(latitude=3, longitude=3, drop=True),
+        "component_maps": xfaconv.component_maps(ds, model=model),
+        "explained_variance": xfaconv.teleconnectivity(
+            ds, "t2m", width=120, spacing=120, methods=["network"], model=model
+        ).explained_variance,
         "lazy": xfaconv.embed(ds.chunk(time=9), model=model),
     }
 
@@ -269,6 +273,37 @@ ANALYSIS = (
         _of_results(a="importance", b="importance"),
     ),
 )
+HIDDEN = (-40, 40, 100, 200)
+INFERENCE = (
+    Call("infer", xfaconv.infer, _of_data(hide=HIDDEN, method="network", anomalies=True)),
+    Call("forecast", xfaconv.forecast, _of_data(leads=(1,), method="network", anomalies=False)),
+    Call(
+        "skill",
+        xfaconv.skill,
+        _of_data(
+            hide=HIDDEN, leads=None, region=HIDDEN, season=None, methods=("network", "climatology"), training=False,
+            block=5, repeats=10, alpha=0.05, seed=0,
+        ),
+    ),
+    Call(
+        "teleconnectivity",
+        xfaconv.teleconnectivity,
+        _of_data(
+            variable="t2m", season=None, width=120, spacing=120, methods=("network",), training=False, alpha=0.05
+        ),
+    ),
+    Call(
+        "component_maps",
+        xfaconv.component_maps,
+        _of_data(season=None, method="patterns"),
+        ("embedding", "variable", "latitude", "longitude"),
+    ),
+    Call(
+        "analysis.name_components",
+        analysis.name_components,
+        lambda: {"embedding": results()["embedding"], "indices": {"a": results()["index"]}},
+    ),
+)  # fmt: skip
 TRAINING = (
     Call(
         "fit",
@@ -317,6 +352,8 @@ PLOTS = (
     _figure("plot_attention", lambda: {"attention": results()["attention"][0]}),
     _figure("plot_importance", _of_results(importance="importance")),
     _figure("plot_embedding", _of_results(embedding="embedding")),
+    _figure("plot_component_maps", lambda: {"maps": results()["component_maps"]}),
+    _figure("plot_teleconnectivity", lambda: {"teleconnectivity": results()["explained_variance"]}),
     _figure("plot_hidden", lambda: {"hidden": results()["hidden"][0, :2]}),
     _figure("plot_regimes", lambda: {"regimes": results()["regimes"].label}),
     _figure("plot_correlation", lambda: {"compare_attention": results()["compare_attention"].correlation}),
@@ -360,7 +397,7 @@ WRITING = (
         lambda: {"result": results()["lazy"], "store": {}, "blocks_per_part": 16, "progress": False},
     ),
 )
-CALLS = (*ENGINE, *ABOUT, *ANALYSIS, *TRAINING, *PLOTS, *MODELS, *OPTIONS, *WRITING)
+CALLS = (*ENGINE, *ABOUT, *ANALYSIS, *INFERENCE, *TRAINING, *PLOTS, *MODELS, *OPTIONS, *WRITING)
 
 HOSTILE: tuple[Any, ...] = (
     None, True, -1, 2.5, float("nan"), 10**30, 1j, "", "nonsense", b"x", [], [1, 2, 3], ("a", "b"), (float("nan"), 0),

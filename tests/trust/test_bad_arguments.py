@@ -34,6 +34,45 @@ CALL = {call.name: call for call in CALLS}
 NAN, INF = float("nan"), float("inf")
 Row = tuple[str, dict[str, Any], type[XFaconvError], str]
 
+# What is inferred, forecast and scored.
+INFERENCE: list[Row] = [
+    ("infer", {"ds": None}, ArgumentError, "not an xarray.Dataset"),
+    ("infer", {"hide": None}, ArgumentError, "hide is no area"),
+    ("infer", {"hide": (40, -40, 100, 200)}, ArgumentError, "no latitudes from south to north"),
+    ("infer", {"hide": (-90, 90, 0, 360)}, ArgumentError, "leaves nothing visible"),
+    ("infer", {"hide": {"place": (0, 900), "radius": 100}}, ArgumentError, "no place on Earth"),
+    ("infer", {"method": "persistence"}, ArgumentError, "unknown method"),
+    ("infer", {"method": "linear"}, TimeError, "training years"),
+    ("infer", {"time": "1890"}, TimeError, "no step at time="),
+    ("infer", {"hdie": 3}, ArgumentError, "argument 'hdie' is unknown"),
+    ("forecast", {"leads": 1}, ArgumentError, "leads cannot be used"),
+    ("forecast", {"leads": (0,)}, ArgumentError, "leads above 0"),
+    ("forecast", {"leads": (4,)}, ModelError, "does not forecast 4 steps ahead"),
+    ("forecast", {"method": "magic"}, ArgumentError, "unknown method"),
+    ("skill", {"hide": "nowhere"}, ArgumentError, "names no region"),
+    ("skill", {"season": "XYZ"}, ArgumentError, "unknown season"),
+    ("skill", {"season": "SON"}, TimeError, "is in the season SON"),
+    ("skill", {"training": 1}, ArgumentError, "training cannot be used"),
+    ("skill", {"block": 0}, ArgumentError, "block cannot be used"),
+    ("skill", {"repeats": -1}, ArgumentError, "repeats cannot be used"),
+    ("skill", {"repeats": 0}, ArgumentError, "repeats cannot be used"),
+    ("skill", {"alpha": 2}, ArgumentError, "alpha cannot be used"),
+    ("skill", {"methods": "network"}, ArgumentError, "methods cannot be used"),
+    ("teleconnectivity", {"methods": None}, ArgumentError, "methods cannot be used"),
+    ("skill", {"region": (60, 80, 0, 20)}, ArgumentError, "no hidden cell"),
+    ("teleconnectivity", {"variable": "u"}, VariableError, "no variable 'u'"),
+    ("teleconnectivity", {"variable": 3}, ArgumentError, "variable cannot be used"),
+    ("teleconnectivity", {"width": -60}, ArgumentError, "width cannot be used"),
+    ("teleconnectivity", {"width": "wide"}, ArgumentError, "width cannot be used"),
+    ("teleconnectivity", {"spacing": 0}, ArgumentError, "spacing cannot be used"),
+    ("teleconnectivity", {"methods": ("persistence",)}, ArgumentError, "methods cannot be used"),
+    ("component_maps", {"method": "eof"}, ArgumentError, "unknown method"),
+    ("component_maps", {"season": "SON"}, TimeError, "is in the season SON"),
+    ("analysis.name_components", {"indices": None}, ArgumentError, "needs indices by name"),
+    ("plot_component_maps", {"components": [99]}, ArgumentError, "components"),
+    ("plot_component_maps", {"variable": "u"}, ArgumentError, "variable"),
+    ("plot_teleconnectivity", {"teleconnectivity": xr.Dataset()}, ArgumentError, "no teleconnectivity"),
+]
 # The engine: the same arguments everywhere, so each bad value goes to another function.
 ENGINE: list[Row] = [
     ("embed", {"ds": None}, ArgumentError, "not an xarray.Dataset"),
@@ -307,7 +346,7 @@ HANDED_ON: list[tuple[str, dict[str, Any], str]] = [
     ("plot_importance", {"subplot_kws": {3: 4}}, "strings"),
     ("plot_hidden", {"colour": "red"}, "colour"),
 ]
-ROWS = [*ENGINE, *ANALYSIS, *OTHERS]
+ROWS = [*ENGINE, *INFERENCE, *ANALYSIS, *OTHERS]
 
 
 @pytest.mark.parametrize(("name", "changes", "error", "words"), ROWS, ids=[f"{r[0]}-{next(iter(r[1]))}" for r in ROWS])

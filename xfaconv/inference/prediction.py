@@ -170,9 +170,12 @@ def asked_leads(ready: Prepared, leads: Sequence[int] | None) -> tuple[int, ...]
     known = ready.model.card.network.leads
     if leads is not None:
         check_arguments(leads=leads)
-    asked = tuple(lead for lead in known if lead) if leads is None else tuple(leads)
-    if not asked:
+    ahead = tuple(lead for lead in known if lead)
+    asked = ahead if leads is None else tuple(leads)
+    if not ahead:
         raise ModelError(f"model {ready.model.card.name!r} makes no forecasts", found=f"leads {known}")
+    if 0 in asked:
+        raise ArgumentError("forecasts have leads above 0", found=repr(leads), fix=f"leads={ahead}")
     for lead in asked:
         require_lead(ready, lead)
     return asked

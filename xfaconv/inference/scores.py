@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from xfaconv.analysis.statistics.seasons import Season, covered, season_months, season_years, steps_of_season
-from xfaconv.arguments import Arguments, check_arguments, check_choice, seed_attribute, shared_arguments
+from xfaconv.arguments import Arguments, check_arguments, check_rules, is_whole, seed_attribute, shared_arguments
 from xfaconv.bootstrap import block_bootstrap
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish
@@ -34,6 +34,7 @@ _OF_FORECASTS = ("network", "linear", "persistence", "climatology")
 _SCORES = ("explained_variance", "correlation")
 _BOUNDS = ("", "_low", "_high")
 TITLES = tuple(f"{score}{end}{bound}" for end in ("", "_difference") for score in _SCORES for bound in _BOUNDS)
+_RULES = {"repeats": (lambda value: is_whole(value, 1, 10**5), "a whole number from 1 to 100,000", "1000")}
 # A block of the bootstrap is a year, or so long that the record has this many of them.
 _FEWEST_BLOCKS = 8
 
@@ -115,14 +116,11 @@ def skill(
     (('prediction', 'variable', 'of'), '2010-01-01 to 2018-12-01')
     """
     known = _OF_FORECASTS if hide is None else _OF_HIDDEN
-    chosen = known if methods is None else tuple(methods)
-    for method in chosen:
-        check_choice("method", method, known)
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ArgumentError("methods are none or given twice", found=repr(methods), fix=f"methods={list(known)}")
+    chosen = known if methods is None else check_methods(methods, known)
     if hide is not None and leads is not None:
         raise ArgumentError("hide infers at lead 0, leads are of forecasts", fix="leads=None  # or hide=None")
-    check_arguments(training=training, block=block, repeats=repeats, alpha=alpha, seed=seed)
+    check_arguments(training=training, block=block, alpha=alpha, seed=seed)
+    check_rules({"repeats": repeats}, _RULES)
     season_months(season)
     ready = prepare(ds, arguments)
     if ready.members is not None:
@@ -171,6 +169,30 @@ def skill(
     about |= {} if hidden is None else {"hidden_area": hidden.words}
     about["training_steps_in_data"] = int(in_training(ready).sum())
     return finish(ready, "skill", outputs, typed).assign_attrs(**about, **covered(stamps, season))
+
+
+def check_methods(methods: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Refuse methods that are unknown, none, or given twice.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the known ones.
+
+    Examples
+    --------
+    >>> check_methods(["linear"], ("network", "linear"))
+    ('linear',)
+    """
+    several = list(methods) if isinstance(methods, Sequence) and not isinstance(methods, str) else []
+    if not several or any(method not in known for method in several) or len(set(several)) < len(several):
+        raise ArgumentError(
+            "methods cannot be used",
+            expected=f"one or several of {', '.join(known)}",
+            found=repr(methods)[:200],
+            fix=f"methods={list(known)}",
+        )
+    return tuple(several)
 
 
 def unseen_steps(

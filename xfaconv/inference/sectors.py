@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.statistics.seasons import Season, covered, season_months
 from xfaconv.analysis.statistics.significance import effective_sample_size, false_discovery
-from xfaconv.arguments import Arguments, check_arguments, check_choice, check_rules, is_number, shared_arguments
+from xfaconv.arguments import Arguments, check_arguments, check_rules, is_number, shared_arguments
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish, labelled
 from xfaconv.errors import ArgumentError, VariableError
 from xfaconv.grid import Grid
 from xfaconv.inference.prediction import in_training, observed
-from xfaconv.inference.scores import predicted, unseen_steps
+from xfaconv.inference.scores import check_methods, predicted, unseen_steps
 
 _METHODS = ("network", "linear")
 _RULES = {
@@ -170,9 +170,7 @@ def teleconnectivity(
     check_arguments(variable=variable, training=training, alpha=alpha)
     check_rules({"width": width, "spacing": spacing}, _RULES)
     season_months(season)
-    chosen = tuple(methods)
-    for method in chosen or ("",):
-        check_choice("methods", method, _METHODS)
+    chosen = check_methods(methods, _METHODS)
     ready = prepare(ds, arguments)
     names = [entry.name for entry in ready.model.card.variables]
     if variable is not None and variable not in names:

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from xfaconv.plot.coordinates import select_labels
+from xfaconv.plot.coordinates import horizontal_dimensions, select_labels
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.style import MapStyle, check_figure, figure
 
@@ -53,6 +53,7 @@ def plot_component_maps(
     ['t', 'z']
     """
     check_figure(components=components)
+    horizontal_dimensions(maps, "the maps of components")
     style = STYLE.updated(options)
     if components is not None:
         maps = select_labels(maps, "embedding", components, "components")

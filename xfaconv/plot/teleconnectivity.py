@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
+from xfaconv.plot.coordinates import horizontal_dimensions
 from xfaconv.plot.labels import dots_text
 from xfaconv.plot.maps import arrange, draw_map, map_title
 from xfaconv.plot.style import MapStyle, figure
@@ -66,6 +67,7 @@ def plot_teleconnectivity(teleconnectivity: xr.Dataset | xr.DataArray, **options
         field = teleconnectivity["explained_variance"]
     else:
         field = teleconnectivity
+    horizontal_dimensions(field, "teleconnectivity")
     several = [dim for dim in ("variable", "prediction") if dim in field.dims and field.sizes[dim] > 1]
     if style.row is None and style.col is None and len(several) == 2:
         style = replace(style, row="variable", col="prediction")
