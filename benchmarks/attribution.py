@@ -33,7 +33,7 @@ MOST_COST = 15
 LEAST_CORRELATION, LEAST_SLOPE, MOST_SLOPE, MOST_UNLINKED = 0.95, 0.8, 1.2, 0.03
 TARGET, HIDDEN = (30, 60, 170, 220), (20, 80, 140, 250)
 # Where a footprint has fallen to this it ends; a link's region is its driver's.
-_FOOTPRINT = 0.3
+_FOOTPRINT = 0.1
 # Regions far enough apart that the contribution of one does not lie in another.
 MODES = (
     Mode("north_source", "driver_a", 50.0, 30.0),
@@ -47,6 +47,7 @@ MODES = (
 )
 LINKS = tuple(Link(f"{name}_source", f"{name}_target") for name in ("north", "south", "equator"))
 _HELD_BACK, _GAP, _TESTED_DAYS, _SAMPLES = 0.2, 10, 120, 40
+_NOISE = 0.1
 
 
 def processor_seconds(call: Callable[[], Any]) -> float:
@@ -157,7 +158,7 @@ def scores(
 
 def planted_world(seed: int = 1, *, days: int = 3000, updates: int = 800, samples: int = _SAMPLES) -> xr.Dataset:
     """Make a linear world, train on its first part, and compare contributions on days of the rest with the truth."""
-    data, truth = planted(days, grid=Grid.regular(22.5), modes=MODES, links=LINKS, seed=seed)
+    data, truth = planted(days, grid=Grid.regular(22.5), modes=MODES, links=LINKS, noise=_NOISE, seed=seed)
     # A copy of a driver would share its contribution.
     data = data.drop_vars("copy")
     model = train(data, updates=updates, seed=seed)
