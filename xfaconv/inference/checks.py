@@ -14,7 +14,7 @@ from xfaconv.analysis.explanation.network_probe import shuffled_copy
 from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.surrogates import phase_randomised
 from xfaconv.arguments import Arguments, check_arguments, seed_attribute, shared_arguments
-from xfaconv.engine.dates import steps_at
+from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import TimeError
 from xfaconv.inference.areas import Area
@@ -82,8 +82,15 @@ def check_attribution(
     stamps = ready.conformed.time.values
     groups = [steps_at(stamps, dates, name) for dates, name in ((first, "first"), (second, "second"))]
     steps = np.concatenate(groups)
-    if not ready.segments.full_warmup[steps].all():
-        raise TimeError("some of the dates have no whole warm-up", fix="leave out the beginning of the record")
+    warm = ready.segments.full_warmup
+    for group, name in zip(groups, ("first", "second"), strict=True):
+        if not warm[group].all():
+            if ready.cold is not None and not warm.any():
+                raise ready.cold
+            good = show_date(stamps[np.flatnonzero(warm)[0]])
+            raise TimeError(
+                f"a date of {name}= has no whole warm-up", found=f"the first: {good}", fix=f"{name}='{good}'"
+            )
     ready = replace(ready, steps=steps)
     card = ready.model.card
     shuffled = Model.from_network(card, shuffled_copy(ready.model.network(), _PARTS, seed), ready.model.climatology)

@@ -337,8 +337,9 @@ def _steps(ready: Prepared, season: Season, samples: int | None) -> NDArray[np.i
         stamps, season, usable, among="with its whole warm-up" if ready.steps is None else "of time="
     )
     if not (chosen & warm).any():
-        first = show_date(stamps.values[np.flatnonzero(warm & in_season(stamps, season))[0]]) if warm.any() else ""
-        raise TimeError("no step in the season has its whole warm-up inside the data", fix=f"time='{first}'")
+        good = np.flatnonzero(warm & in_season(stamps, season))
+        fix = f"time='{show_date(stamps.values[good[0]])}'" if good.size else "season=None  # for all months"
+        raise TimeError("no step of time= in the season has its whole warm-up inside the data", fix=fix)
     listed = np.flatnonzero(chosen) if ready.steps is None else ready.steps[chosen[ready.steps]]
     return spread_evenly(listed.astype(np.int64), samples)
 
