@@ -76,7 +76,7 @@ docs: $(READY)-docs
 # Those of speed and of planted data need nothing; those of skill read the training data in the folder DATA.
 DATA ?= ../shared/data
 bench: $(READY)-bench
-	for name in engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
+	for name in attribution engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
 	for name in skill ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done
 
 clean:

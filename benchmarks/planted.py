@@ -204,7 +204,9 @@ def link_recovery(maps: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
     )
 
 
-def train(data: xr.Dataset, *, updates: int, seed: int, plain: bool = False, hide: bool = False) -> Model:
+def train(
+    data: xr.Dataset, *, updates: int, seed: int, plain: bool = False, hide: bool = False, batch: int | None = None
+) -> Model:
     """Train a small network to forecast the next day of planted data, or on hidden regions and several leads."""
     objective = replace(_OBJECTIVE, input_weight=0.0) if plain else _OBJECTIVE
     return xfaconv.fit(
@@ -212,7 +214,7 @@ def train(data: xr.Dataset, *, updates: int, seed: int, plain: bool = False, hid
         name="planted",
         variables=[str(name) for name in data.data_vars],
         updates=updates,
-        batch=6 if hide else 8,
+        batch=batch or (6 if hide else 8),
         window=6 if hide else 4,
         leads=(0, 1, 3) if hide else (1,),
         learning_rate=4e-3,

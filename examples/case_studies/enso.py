@@ -26,7 +26,6 @@ MODEL = "ncep-monthly-2p5deg"
 PLACES = {"Niño 3.4": (0.0, -140.0), "Aleutian low": (45.0, -165.0), "western Canada": (55.0, -115.0)}
 TROPICAL_PACIFIC = (-10.0, 10.0, 160.0, 270.0)
 THRESHOLD = 1.0
-INFLUENCE_SAMPLES = 4
 NEAR = 15.0
 
 
@@ -75,23 +74,8 @@ def main() -> None:
 
     draw_nino(ds, maps, index, phases, warm, arguments.out)
     draw_arc(ds, maps, index, phases, warm, arguments.out)
-    report_influence(ds, model, inside / cell_area(ds.z500))
     for place in ("Niño 3.4", "Aleutian low"):
         checked(ds, PLACES[place], place, "DJF", arguments.samples, model)
-
-
-def report_influence(ds: xr.Dataset, model: xfaconv.Model, fraction: xr.DataArray) -> None:
-    """Print how much of what the centres depend on lies in the tropical Pacific, through attention, state and all."""
-    area = cell_area(ds.z500)
-    print(
-        "\nshare of influence (size of the derivative, summed over variables and window) in the tropical Pacific, DJF"
-    )
-    for place in ("Aleutian low", "western Canada"):
-        size = xfaconv.influence(ds, PLACES[place], season="DJF", samples=INFLUENCE_SAMPLES, model=model).mean("time")
-        total = (size / size.sum()).sum("variable")
-        share = float((total * fraction).sum())
-        uniform = float((area * fraction).sum() / area.sum())
-        print(f"  {place:<15} {share:.3f}, {share / uniform:.1f} relative to uniform influence")
 
 
 def draw_nino(

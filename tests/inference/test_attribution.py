@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
@@ -342,3 +344,37 @@ def test_errors_name_a_fix_that_works(asked: dict, error: type[XFaconvError], wo
             explain(world(40), **given)
         given |= fix_of(problem)
     explain(world(40), **given)
+
+
+def trained(years: str = "2001-02-20 to 2001-04-20") -> xfaconv.Model:
+    used = model()
+    return xfaconv.Model.from_network(replace(used.card, years={"train": years}), used.network(), used.climatology)
+
+
+@pytest.mark.parametrize("asked", [{"hide": HIDE}, {"lead": 1}], ids=["hidden", "forecast"])
+def test_linear_contributions_are_coefficient_times_anomaly(asked: dict) -> None:
+    ds, used = world(80), trained()
+    lags = "lead" in asked
+    found = explain(ds, method="linear", model=used, lags=lags, time=slice("2001-03-01", "2001-04-30"), **asked)
+    call = {"hide": xfaconv.infer, "lead": xfaconv.forecast}[next(iter(asked))]
+    more = {"leads": [1]} if lags else asked
+    wanted = call(ds, method="linear", model=used, time=slice("2001-03-01", "2001-04-30"), **more).msl
+    wanted = area_mean(wanted.isel(lead=0) if lags else wanted, *TARGET)
+    np.testing.assert_allclose(found.value, wanted, atol=1e-4 * SPREAD["msl"])
+    assert_sums(found, SPREAD["msl"])
+    np.testing.assert_allclose(found.remainder, 0, atol=1e-5 * SPREAD["msl"])
+    np.testing.assert_allclose(found.baseline, found.baseline[0], rtol=1e-6)
+    given = found.attribution.isel(lag=0, drop=True) if lags else found.attribution
+    anomalies = xfaconv.conform(ds, model=used).to_dataarray("variable").sel(time=found.time)
+    # The same coefficient at all times: the ratio does not change.
+    ratio = (given / anomalies.where(abs(anomalies) > 0.5)).transpose("time", ...)
+    np.testing.assert_allclose((ratio - ratio.mean("time")).fillna(0), 0, atol=1e-3 * float(abs(ratio).max()))
+    other = explain(ds, method="linear", model=used, baseline=["2001-03-05", "2001-03-09"], time="2001-03-20", **asked)
+    assert_sums(other, SPREAD["msl"])
+    assert abs(other.baseline - found.baseline[0]).max() > 1e-3 * SPREAD["msl"]
+    np.testing.assert_allclose(other.value, found.value.sel(time=other.time), rtol=1e-5)
+    chunked = explain(ds.chunk(time=7), method="linear", model=used, lags=lags, time="2001-03-20", **asked)
+    assert chunked.attribution.chunks is not None
+    np.testing.assert_allclose(
+        chunked.attribution, found.attribution.sel(time=chunked.time), atol=1e-4 * abs(given).max()
+    )

@@ -227,7 +227,7 @@ def two_of_one_kind() -> xr.Dataset:
 GAPPY = {"field": lambda: world().t2m.where(world().time != world().time[7], other=np.nan).isel(time=slice(0, 30))}
 MISUSES: Mapping[str, Misuse] = {
     "a DataArray where a Dataset is needed": lambda: of(lambda ds: ds.faconv.conform(), ds=days().t850),
-    "a place as two numbers": lambda: of(lambda ds: ds.faconv.influence(0, -140), ds=world().chunk()),
+    "a place as two numbers": lambda: of(lambda ds: ds.faconv.check_attention(0, -140, **TINY), ds=world().chunk()),
     "stamps along another dimension": lambda: of(adapt, ds=one_stamp_by_another_name(), spec=BARE, climatology=None),
     "a place and a region": lambda: called(
         "importance", method="occlusion", base_point=(0, 30), region=(-10, 10, 0, 90)
@@ -238,7 +238,7 @@ MISUSES: Mapping[str, Misuse] = {
         xfaconv.compare_attention, ds=world(), base_point=(0, 30), variable="t2m", **TINY, time="2001-02-20"
     ),
     "a record shorter than the warm-up": lambda: of(
-        xfaconv.influence, ds=world().isel(time=slice(0, 4)), base_point=(0, 30), **TINY
+        xfaconv.importance, ds=world().isel(time=slice(0, 4)), method="gradient", base_point=(0, 30), **TINY
     ),
     "missing values where they are refused": lacking(np.nan, np.s_[3, 2, 2], missing="raise"),
     "a variable without a value": lacking(np.nan, np.s_[:]),
@@ -248,6 +248,31 @@ MISUSES: Mapping[str, Misuse] = {
         ds=world().sel(latitude=slice(-50, 50), longitude=slice(0, 90)),
         latitude=0,
         longitude=200,
+        **TINY,
+    ),
+    # Attribution.
+    "neither hidden nor ahead": lambda: called("attribution", lead=None, target=(45, 190)),
+    "a lead that is no number": lambda: called("attribution", lead="1"),
+    "occlusion of nothing": lambda: called("attribution", method="occlusion"),
+    "regions of a gradient": lambda: called("attribution", regions=["tropical_pacific"]),
+    "occlusion against dates": lambda: called(
+        "attribution", method="occlusion", regions=["tropical_pacific"], baseline="2001-03-20"
+    ),
+    "a baseline beyond the record": lambda: called("attribution", baseline="2001-06"),
+    "a baseline within the warm-up": lambda: called("attribution", baseline="2001-02-21"),
+    "a season within the warm-up": lambda: called("attribution", time=slice("2001-02-20", "2001-03-10"), season=[2]),
+    "a value of an unknown variable": lambda: called("attribution", variable="q"),
+    "a visible target": lambda: called("attribution", hide=(-40, 40, 100, 200), lead=None),
+    "a value where it is masked": lambda: called("attribution", variable="sst", target=(-10, 80)),
+    "regions without names": lambda: called("attribution", method="occlusion", regions=[(-15, 15, 160, 280)]),
+    "composites within the warm-up": lambda: of(
+        xfaconv.inference.check_attribution,
+        ds=world(),
+        target=(0, 30),
+        variable="t2m",
+        first="2001-02-21",
+        second="2001-03-20",
+        lead=1,
         **TINY,
     ),
     # Statistics.

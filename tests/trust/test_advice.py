@@ -185,7 +185,7 @@ def test_advice_for_what_users_did(name: str) -> None:
 # Not to be provoked by a call, or not to be followed by one.
 ELSEWHERE = {
     "download:fetch 1": "the address of a file has to answer",
-    "engine/runtime:_located 1": "states where the data are to be looked at after an error that is not foreseen",
+    "engine/runtime:located 1": "states where the data are to be looked at after an error that is not foreseen",
     "engine/writing:_begin 1": "zarr has to be installed",
     "engine/writing:_write 1": "a full disk",
     "explore:_build 1": "ipywidgets has to be installed",

@@ -199,47 +199,30 @@ def attribution(
     >>> import xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     >>> found = xfaconv.attribution(ds, (30, 60, 170, 220), "z500", hide=(20, 80, 140, 250), time="2016-01")
-    >>> found.attribution.dims, bool(found.value < 0)
-    (('time', 'variable', 'lat', 'lon'), True)
+    >>> found.attribution.dims, found.attribution.attrs["units"]
+    (('time', 'variable', 'lat', 'lon'), 'm')
     """
     check_choice("method", method, METHODS)
     check_arguments(samples=samples)
     check_rules({"lags": lags, "tolerance": tolerance}, _RULES)
     _check_question(hide, lead, method, baseline, regions)
-    return attribution_of(
-        prepare(ds, arguments),
-        target,
-        variable,
-        hide=hide,
-        lead=lead,
-        method=method,
-        baseline=baseline,
-        regions=regions,
-        lags=lags,
-        samples=samples,
-        season=season,
-        tolerance=tolerance,
-    )
+    ready = prepare(ds, arguments)
+    wanted = find_target(replace(ready, steps=_steps(ready, season, samples)), target, variable, hide, lead)
+    return explain(wanted, method, baseline, regions, lags=lags, tolerance=tolerance, season=season)
 
 
-def attribution_of(
-    ready: Prepared,
-    target: Area,
-    variable: str,
-    *,
-    hide: Area | None = None,
-    lead: int | None = None,
-    method: Method = "integrated",
+def explain(
+    wanted: Target,
+    method: str = "integrated",
     baseline: Any = "climatology",
     regions: Regions | None = None,
+    *,
     lags: bool = False,
-    samples: int | None = None,
-    season: Season = None,
     tolerance: float = 0.01,
+    season: Season = None,
 ) -> xr.Dataset:
-    """Say how much each place and variable adds to a value, of data that are prepared: see `attribution`."""
-    ready = replace(ready, steps=_steps(ready, season, samples))
-    wanted = find_target(ready, target, variable, hide, lead)
+    """Divide a value in data that are prepared: see `attribution`."""
+    ready = wanted.ready
     before = None if _is_climatology(baseline) else _baseline_steps(ready, baseline)
     if method == "linear":
         parts = _linear_parts(wanted, before, lags=lags)
@@ -249,9 +232,9 @@ def attribution_of(
         parts, work = _network_parts(wanted, method, before, masks, lags=lags, tolerance=tolerance)
         parts |= {"region": names}
     outputs = _labelled_parts(wanted, method, parts)
-    asked = {"target": target, "variable": variable, "hide": hide, "lead": lead, "method": method, "baseline": baseline}
-    asked |= {"season": season, "samples": samples}
-    result = finish(ready, "attribution", outputs, {key: _typed(value) for key, value in asked.items()}, work)
+    asked = {"target": wanted.cells.words, "variable": wanted.name, "lead": wanted.lead, "method": method}
+    asked |= {"hide": None if wanted.hidden is None else wanted.hidden.words, "season": season}
+    result = finish(ready, "attribution", outputs, asked | {"baseline": _typed(baseline)}, work)
     return _described(wanted, result, method, season, baseline)
 
 
@@ -354,8 +337,9 @@ def _steps(ready: Prepared, season: Season, samples: int | None) -> NDArray[np.i
         stamps, season, usable, among="with its whole warm-up" if ready.steps is None else "of time="
     )
     if not (chosen & warm).any():
-        first = show_date(stamps.values[np.flatnonzero(warm & in_season(stamps, season))[0]]) if warm.any() else ""
-        raise TimeError("no step in the season has its whole warm-up inside the data", fix=f"time='{first}'")
+        good = np.flatnonzero(warm & in_season(stamps, season))
+        fix = f"time='{show_date(stamps.values[good[0]])}'" if good.size else "season=None  # for all months"
+        raise TimeError("no step of time= in the season has its whole warm-up inside the data", fix=fix)
     listed = np.flatnonzero(chosen) if ready.steps is None else ready.steps[chosen[ready.steps]]
     return spread_evenly(listed.astype(np.int64), samples)
 

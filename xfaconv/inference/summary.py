@@ -26,7 +26,7 @@ from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
-from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean
+from xfaconv.inference.contributions import Target, explain, find_target, observed_mean, predicted_mean
 from xfaconv.inference.phases import Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import Regions, sum_by_region
@@ -153,9 +153,7 @@ def teleconnection(
         series["index"] = _regression(phases.index[ready.steps], series["observed"], in_training(ready)[ready.steps])
     chosen = [spread_evenly(steps, samples) for steps in phases.steps]
     both = np.sort(np.concatenate(chosen))
-    parts = attribution_of(
-        replace(ready, steps=both), target, variable, hide=hide, lead=lead, method=method, baseline="climatology"
-    )
+    parts = explain(replace(goal, ready=replace(ready, steps=both)), method, season=season)
     fields = conformed_of(ready)
     maps = _correlations(fields, series["observed_record"], lags, season, alpha)
     with _progress(ready, both, method):

@@ -312,7 +312,7 @@ class Probe:
         from xfaconv.nn import Geometry
 
         network = model.network()
-        self.network = shuffled_copy(network, shuffled, seed) if shuffled else network
+        self.network: Any = shuffled_copy(network, shuffled, seed) if shuffled else network
         spec = model.card.network
         self.geometry = Geometry.from_grid(grid, spec.domain, spec.periodic)
         self.grid = grid

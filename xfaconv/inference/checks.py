@@ -1,0 +1,137 @@
+"""Whether an attribution comes from what the network learned, and from what is in the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+import xarray as xr
+
+from xfaconv.analysis.axes import cell_area, time_axis
+from xfaconv.analysis.explanation.checks import MOST_SIMILAR, Verdict, with_verdict
+from xfaconv.analysis.explanation.network_probe import shuffled_copy
+from xfaconv.analysis.statistics.correlation import pattern_correlation
+from xfaconv.analysis.statistics.surrogates import phase_randomised
+from xfaconv.arguments import Arguments, check_arguments, seed_attribute, shared_arguments
+from xfaconv.engine.dates import show_date, steps_at
+from xfaconv.engine.prepare import Prepared, prepare
+from xfaconv.errors import TimeError
+from xfaconv.inference.areas import Area
+from xfaconv.inference.contributions import explain, find_target
+from xfaconv.models import Model
+
+CHECKS = ("parameters", "data")
+_PARTS = ("attention_module", "core", "read_out", "located_read_out")
+_SAID = {"parameters": "of shuffled weights", "data": "on phase-randomised data"}
+
+
+@shared_arguments
+def check_attribution(
+    ds: xr.Dataset,
+    target: Area,
+    variable: str,
+    first: Any,
+    second: Any,
+    *,
+    hide: Area | None = None,
+    lead: int | None = None,
+    seed: int = 0,
+    **arguments: Unpack[Arguments],
+) -> xr.Dataset:
+    """Check whether the difference of attributions between two groups of dates needs the trained weights and the data.
+
+    With shuffled weights the map of the difference must become another one; in data with the same spectra but without
+    relations between far regions and between variables, under the same dates, too.
+
+    Parameters
+    ----------
+    ds : Dataset
+        ERA5-like fields.
+    target, variable, hide, lead
+        See `xfaconv.attribution`.
+    first, second : label, slice or sequence of labels
+        Dates of the two groups, such as El Niño and La Niña winters.
+    seed : int
+        Seed of the shuffles and of the phases.
+    **arguments
+        The shared arguments of the engine.
+
+    Returns
+    -------
+    Dataset
+        ``difference`` (latitude, longitude): mean attribution of the first group minus that of the second, summed over
+        the variables, and ``value_difference``, in the units of the variable; ``similarity`` (check): correlation of
+        the map, per area, with that of shuffled weights and on phase-randomised data, and ``checked_difference``
+        (check) of the value there; ``passed`` and ``verdict`` (check). A check is passed if its similarity is at most
+        0.5.
+
+    Raises
+    ------
+    TimeError
+        If a date is not in the record or has no whole warm-up.
+    XFaconvError
+        As `xfaconv.attribution`.
+
+    Examples
+    --------
+    >>> check_attribution(ds, (30, 60, 170, 220), "z500", ["1998-01"], ["1989-01"], lead=1)  # doctest: +SKIP
+    """
+    check_arguments(seed=seed)
+    ready = prepare(ds, arguments)
+    stamps = ready.conformed.time.values
+    groups = [steps_at(stamps, dates, name) for dates, name in ((first, "first"), (second, "second"))]
+    steps = np.concatenate(groups)
+    warm = ready.segments.full_warmup
+    for group, name in zip(groups, ("first", "second"), strict=True):
+        if not warm[group].all():
+            if ready.cold is not None and not warm.any():
+                raise ready.cold
+            good = show_date(stamps[np.flatnonzero(warm)[0]])
+            raise TimeError(
+                f"a date of {name}= has no whole warm-up", found=f"the first: {good}", fix=f"{name}='{good}'"
+            )
+    ready = replace(ready, steps=steps)
+    card = ready.model.card
+    shuffled = Model.from_network(card, shuffled_copy(ready.model.network(), _PARTS, seed), ready.model.climatology)
+    data = ready.conformed.data
+    made = phase_randomised(data.fillna(0), seed=seed).where(data.notnull())
+    cases: tuple[Prepared, ...] = (
+        ready,
+        replace(ready, choice=replace(ready.choice, model=shuffled)),
+        replace(ready, conformed=replace(ready.conformed, data=made)),
+    )
+    maps, values = [], []
+    for case in cases:
+        found = explain(find_target(case, target, variable, hide, lead))
+        time = time_axis(found)
+        parts = [slice(0, len(groups[0])), slice(len(groups[0]), None)]
+        one, other = (found.isel({time: part}).mean(time) for part in parts)
+        maps.append((one.attribution - other.attribution).sum("variable"))
+        values.append(one.value - other.value)
+    units = {"units": found["value"].attrs["units"]}
+    plain, *others = (each / cell_area(each) for each in maps)
+    names = xr.Variable("check", list(CHECKS))
+    similarity = xr.concat([pattern_correlation(plain, other) for other in others], names, join="exact")
+    out = xr.Dataset({"difference": maps[0].assign_attrs(long_name="difference of the attributions", **units)})
+    out["value_difference"] = values[0].assign_attrs(long_name="difference of the values", **units)
+    out["similarity"] = similarity.assign_attrs(long_name="correlation with the map that must differ", units="1")
+    out["checked_difference"] = xr.concat(values[1:], names, join="exact")
+    out["checked_difference"].attrs = {"long_name": "difference of the values where it must vanish", **units}
+    out = out.assign_coords(check=names)
+    judged = [
+        with_verdict(xr.Dataset(), [similarity.isel(check=n, drop=True)], _judge(name)) for n, name in enumerate(CHECKS)
+    ]
+    for kind in ("passed", "verdict"):
+        out[kind] = xr.concat([part[kind] for part in judged], names, join="exact")
+    return out.assign_attrs({**found.attrs, "seed": seed_attribute(seed)})
+
+
+def _judge(name: str) -> Any:
+    def judge(similarity: float) -> Verdict:
+        good = abs(similarity) <= MOST_SIMILAR
+        what = "the trained weights" if name == "parameters" else "the data"
+        text = f"correlation {similarity:+.2f} with the difference {_SAID[name]} (at most {MOST_SIMILAR} required)"
+        return good, f"{'depends' if good else 'does not depend'} on {what}: {text}"
+
+    return judge
