@@ -142,7 +142,10 @@ def scores(
         regions = {name: truth.footprint.sel(mode=name, drop=True) > _FOOTPRINT for name in unlinked} | {source: region}
         total = sum_by_region(found.attribution.compute(), regions)
         noise = abs(total.sel(variable="noise").sum("region")).mean()
-        parts = total.drop_sel(variable="noise").sum("variable")
+        # A region is one of its variable: the driven region's own past, in "response", may reach into its surroundings.
+        own = truth["variable"].sel(mode=list(regions)).values.tolist()
+        places = xr.DataArray(list(regions), dims="region")
+        parts = total.sel(region=places, variable=xr.DataArray(own, dims="region")).assign_coords(region=list(regions))
         size = abs(parts).mean("time")
         driver, wrong = parts.sel(region=source), float(size.sel(region=unlinked).sum() + noise)
         known = wanted.sel(time=found.time)

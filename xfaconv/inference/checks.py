@@ -48,7 +48,7 @@ def check_attribution(
     ----------
     ds : Dataset
         ERA5-like fields.
-    target, variable, hide, lead
+    target, variable, hide, lead : object
         See `xfaconv.attribution`.
     first, second : label, slice or sequence of labels
         Dates of the two groups, such as El Niño and La Niña winters.

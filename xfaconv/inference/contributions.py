@@ -273,7 +273,7 @@ def find_target(ready: Prepared, target: Area, variable: str, hide: Area | None,
     ----------
     ready : Prepared
         The data and the model.
-    target, variable, hide, lead
+    target, variable, hide, lead : object
         See `attribution`.
 
     Returns

@@ -194,7 +194,7 @@ class Network(nn.Module):
 
         Parameters
         ----------
-        fields, seen, year_phase, day_phase, geometry, first_index, checkpointed
+        fields, seen, year_phase, day_phase, geometry, first_index, checkpointed : object
             See `encode`.
 
         Returns
