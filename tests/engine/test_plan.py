@@ -224,3 +224,12 @@ def test_the_runs_that_are_said_are_those_that_are_made(monkeypatch, capsys):
     said = int(capsys.readouterr().err.split(": ")[1].split(" runs")[0].replace(",", ""))
     # A backward pass counts as two more runs.
     assert said == sum(runs) + 2 * 3
+
+
+def test_the_passes_of_teleconnectivity_are_counted():
+    ds = worlds.world(80).chunk(time=8)
+    plan = xfaconv.plan(ds, model=worlds.model(), workers=1)
+    found = xfaconv.teleconnectivity(ds, "t2m", methods=["network"], model=worlds.model())
+    assert plan.teleconnectivity_seconds == pytest.approx(found.attrs["sectors"] * plan.seconds)
+    assert "12 passes of the network" in repr(plan)
+    assert xfaconv.plan(ds, model=worlds.model(leads=(1,))).teleconnectivity_seconds == 0

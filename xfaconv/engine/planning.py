@@ -26,6 +26,8 @@ _PROCESS_BYTES = 480e6
 _COPIES_READ = 1.9
 # The network holds its prepared input, both branches of the mixing and the states, not all at the same time.
 _COPIES_NETWORK = 1.0
+# Sectors of 60 degrees around the globe whose centres are 30 degrees apart, as teleconnectivity has them.
+_SECTORS = 12
 # A usual disk or a network of data: what is read in a second, and from what size on it is worth saying.
 _READ_RATE = 200e6
 _LONG_TO_READ = 10e9
@@ -77,6 +79,9 @@ class Plan:
         Tasks at once that the prediction of memory is for.
     peak_memory : int
         Predicted peak of the memory of one process [bytes], for `embed`.
+    teleconnectivity_seconds : float
+        Estimated time of the network for `teleconnectivity` with its default width [s], over the steps of the results;
+        0 for a regional model, and for one that was not trained on hidden parts.
     outputs : Mapping of str to int
         Bytes of each result; ``attention`` is for one base point.
     notes : tuple of str
@@ -105,6 +110,7 @@ class Plan:
     largest_block: int
     workers: int
     peak_memory: int
+    teleconnectivity_seconds: float
     outputs: Mapping[str, int]
     notes: tuple[str, ...]
 
@@ -148,6 +154,9 @@ class Plan:
             ("reads", self._reads()),
             ("memory", f"about {_size(self.peak_memory)} at the peak with {self.workers} tasks at once"),
         ]
+        if self.teleconnectivity_seconds:
+            sectors = f"{_SECTORS} passes of the network, {duration(self.teleconnectivity_seconds)}, an estimate"
+            work.append(("teleconnectivity", sectors))
         results = [(name, _size(size)) for name, size in self.outputs.items()]
         out = [("Work", work), ("Results", results)]
         if self.notes:
@@ -226,6 +235,7 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
         largest_block=reading.largest,
         workers=at_once,
         peak_memory=_peak(ready, reading.largest, at_once, given),
+        teleconnectivity_seconds=_of_sectors(ready, steps_run, at_once if ready.lazy else None),
         outputs=_outputs(ready, len(warm) * members),
         notes=(*ready.conformed.notes, *loose, *_large(ready)),
     )
@@ -284,6 +294,13 @@ def _peak(ready: Prepared, block: int, workers: int, read: int) -> int:
     fields = cell_step * steps * spec.variables * 2
     held = read if not ready.lazy else 0
     return int(_PROCESS_BYTES + held + workers * (_COPIES_READ * block + network + fields))
+
+
+def _of_sectors(ready: Prepared, steps: int, workers: int | None) -> float:
+    network = ready.model.card.network
+    if 0 not in network.leads or not ready.grid.periodic:
+        return 0.0
+    return seconds_for(network, ready.grid.shape, _SECTORS * steps, workers)
 
 
 def _outputs(ready: Prepared, steps: int) -> dict[str, int]:

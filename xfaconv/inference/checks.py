@@ -18,7 +18,8 @@ from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import TimeError
 from xfaconv.inference.areas import Area
-from xfaconv.inference.contributions import explain, find_target
+from xfaconv.inference.contributions import explain
+from xfaconv.inference.targets import find_target
 from xfaconv.models import Model
 
 CHECKS = ("parameters", "data")

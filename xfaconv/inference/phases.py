@@ -14,7 +14,7 @@ from xfaconv.analysis import indices
 from xfaconv.arguments import check_choice
 from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.errors import ArgumentError, TimeError
-from xfaconv.inference.contributions import Target
+from xfaconv.inference.targets import Target
 
 Index = str | xr.DataArray | None
 INDICES = ("nino34", "nino12", "nino3", "nino4", "soi", "nao", "pna", "ao", "sam")

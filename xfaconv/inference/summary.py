@@ -26,11 +26,12 @@ from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
-from xfaconv.inference.contributions import Target, explain, find_target, observed_mean, predicted_mean
+from xfaconv.inference.contributions import explain
 from xfaconv.inference.phases import Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import Regions, sum_by_region
 from xfaconv.inference.scores import block_of, score_series
+from xfaconv.inference.targets import Target, find_target, observed_mean, predicted_mean
 
 # Neighbours of the target are as far away as this, or a cell where cells are larger [degrees].
 _NEIGHBOUR = 5.0

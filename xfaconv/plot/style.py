@@ -99,6 +99,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "extent": _or_none(_is_extent, "west, east, south, north in degrees, south before north", "(-80, 40, 20, 80)"),
         "great_circles": (lambda v: is_whole(v, 0, 1000), "a whole number from 0 to 1000", "3"),
         "levels": _or_none(_are_levels, "a number of levels up to 1000, or ascending levels", "12"),
+        "title": _or_none(lambda v: isinstance(v, str), "text", "'El Niño'"),
         "stippling": (
             lambda v: v is None or v is False or isinstance(v, xr.DataArray),
             "a boolean DataArray, False or None",
