@@ -362,7 +362,7 @@ def workers(given: argparse.Namespace) -> Result:
     seconds = {}
     for count in (1, 2):
         with (
-            distributed.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0") as cluster,
             distributed.Client(cluster),
         ):
             # Every worker imports torch and loads the model before the clock starts.

@@ -182,7 +182,7 @@ class DataArrayAccessor:
             f"a DataArray has no faconv.{name}: models read several variables together",
             expected="a Dataset",
             found=f"DataArray {self._data.name!r}",
-            fix=f"da.to_dataset(name={variable!r}).faconv.{name}(...)  # better: the whole Dataset",
+            fix=f"ds = da.to_dataset(name={variable!r})  # better: the whole Dataset; then ds.faconv.{name}",
         )
 
 

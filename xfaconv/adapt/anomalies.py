@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,6 +20,7 @@ from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import Remap, same_cells
 from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.climatology import Climatology, seasonal_basis, seasonal_mean, standardise
+from xfaconv.errors import warn_user
 from xfaconv.grid import Grid
 
 Array = Any
@@ -59,7 +59,7 @@ def check_record(axis: TimeAxis, harmonics: int) -> tuple[str, ...]:
         f"the seasonal cycle is estimated from {axis.years:.1f} years: anomalies are too small, because the cycle "
         "follows the weather of these years; climatology='model' does not have this fault"
     )
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warn_user(message)
     return (message,)
 
 

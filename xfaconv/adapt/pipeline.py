@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from xfaconv.adapt.survey import Survey, check_decoded, survey
 from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
 from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
-from xfaconv.errors import ArgumentError, CoordinateError, VariableError
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError, warn_user
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate
 from xfaconv.names.tables import entries, identity
@@ -160,7 +159,9 @@ def adapt(
     notes = [*found.notes, *([remap.note] if remap.note else [])]
     conversions = {}
     for match in present:
-        units = found.ds[match.source.name].attrs.get("units") if match.source is not None else None
+        array = found.ds[match.source.name if match.source is not None else match.spec.name]
+        check_decoded(array, str(array.name))
+        units = array.attrs.get("units")
         conversions[match.spec.name] = match.conversion(units, time.step)
     notes += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
     notes += [f"{match.spec.name}: read as the amount of each step" for match in present if match.is_amount]
@@ -181,7 +182,7 @@ def adapt(
     if missing:
         names = [match.spec.name for match in missing]
         listed = ", ".join(names)
-        warnings.warn(f"the data lack {listed}: the model reads its climatology instead", UserWarning, stacklevel=2)
+        warn_user(f"the data lack {listed}: the model reads its climatology instead")
         notes.append(f"absent, read as the climatology: {listed}")
         arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
         scaled |= {match.spec.name: _unread(match.spec, baseline) for match in missing}
@@ -313,11 +314,13 @@ def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
     said = next((key for key, text in words.items() if "anomal" in text.lower()), None)
     if said is None:
         return
-    line = f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: ...}})"
+    line = (
+        f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: 'its true name'}})"
+    )
     problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
     if action == "raise":
         raise problem
-    warnings.warn(str(problem), UserWarning, stacklevel=4)
+    warn_user(str(problem))
 
 
 def _standardise(
@@ -402,7 +405,6 @@ def _select(
         raise absent_error((), (), [match])
     name = match.source.name
     array = ds[name]
-    check_decoded(array, name)
     array = _lazy(array, stamps.coordinate.dim)
     if match.level_index is not None and array[match.source.level_coordinate].ndim == 1:
         array = array.isel({array[match.source.level_coordinate].dims[0]: match.level_index})
