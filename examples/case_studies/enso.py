@@ -27,7 +27,7 @@ def questions() -> dict[str, dict[str, Any]]:
     asked: dict[str, dict[str, Any]] = {}
     for name, (target, hide) in TARGETS.items():
         about = {"target": target, "variable": "z500", "index": "nino34"}
-        asked[f"{name}, inferred, December to February"] = {**about, "hide": hide, "season": "DJF"}
+        asked[f"{name}, inferred, December to February"] = {**about, "hide": hide, "season": "DJF", "samples": 6}
     for name, (target, _) in TARGETS.items():
         about = {"target": target, "variable": "z500", "index": "nino34"}
         # A season is that of the steps that forecasts start from.

@@ -23,7 +23,7 @@ def command_line(description: str | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of the joined files; else public files, or the sample")
     parser.add_argument("--out", type=Path, default=Path("docs/case-studies"), help="folder of the figures")
     parser.add_argument("--model", help="name or file of a model, instead of the usual one")
-    parser.add_argument("--samples", type=int, default=6, help="steps of each phase whose contributions are computed")
+    parser.add_argument("--samples", type=int, default=4, help="steps of each phase whose contributions are computed")
     parser.add_argument("--kept", type=Path, help="folder of results that are kept, and read where they are there")
     arguments = parser.parse_args()
     mpl.use("Agg")
