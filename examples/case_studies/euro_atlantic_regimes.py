@@ -106,7 +106,7 @@ def main() -> None:
 def check(ds: xr.Dataset, model: xfaconv.Model) -> None:
     """Run all checks on the attention of south-east England, and print what they say."""
     report = xfaconv.check_attention(ds, PLACE, season=SEASON, samples=CHECKED, model=model).compute()
-    for check in report.check.values:
+    for check in report.check.to_numpy():
         part = report.sel(check=check)
         print(f"  {'passed' if part.passed else 'FAILED'} {check}: {part.verdict.item()}")
     print(f"  => {report.claim.item()}")
