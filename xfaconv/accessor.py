@@ -18,6 +18,7 @@ NAME = "faconv"
 # For each figure, the function that calculates and what of its result is drawn.
 _FIGURES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "plot_attention": ("attention", lambda found: found),
+    "plot_attribution": ("attribution", lambda found: found),
     "plot_embedding": ("embed", lambda found: found),
     "plot_hidden": ("hidden", lambda found: found),
     "plot_importance": ("importance", lambda found: found),
@@ -145,8 +146,8 @@ class DatasetAccessor:
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
     infer, forecast, attribution, skill = (_Method() for _ in range(4))
     teleconnection, teleconnectivity = (_Method() for _ in range(2))
-    plan, fit, regimes, compare_attention, check_attention, influence = (_Method() for _ in range(6))
-    plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
+    plan, fit, regimes, compare_attention, check_attention = (_Method() for _ in range(5))
+    plot_attention, plot_attribution, plot_embedding, plot_hidden = (_Figure() for _ in range(4))
     plot_importance, plot_regimes, plot_correlation = (_Figure() for _ in range(3))
     plot_teleconnection, plot_teleconnectivity = (_Figure() for _ in range(2))
 
@@ -170,7 +171,7 @@ class DataArrayAccessor:
     def __init__(self, array: xr.DataArray) -> None:
         self._data = array
 
-    plot_attention, plot_embedding, plot_hidden = (_Method() for _ in range(3))
+    plot_attention, plot_attribution, plot_embedding, plot_hidden = (_Method() for _ in range(4))
     plot_importance, plot_regimes, plot_correlation, plot_teleconnectivity = (_Method() for _ in range(4))
 
     def __getattr__(self, name: str) -> NoReturn:

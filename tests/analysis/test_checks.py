@@ -1,4 +1,4 @@
-"""Influence, importance, the checks and their verdicts, on a tiny network with known wiring or random weights."""
+"""Importance, the checks and their verdicts, on a tiny network with known wiring or random weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from xfaconv.analysis import (
     importance,
     importance_agreement,
     importance_for_card,
-    influence,
     regimes,
 )
 from xfaconv.analysis.explanation.checks import _claim, check_skill, surrogate_windows
@@ -118,7 +117,9 @@ def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, targ
             encoded = probe._encode(tensor, torch.from_numpy(window.seen)[None], window)
             if wanted.kind == "forecast":
                 predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
-                return predicted[0, 0, wanted.lead, wanted.variable, probe.cell[0], probe.cell[1]].double().numpy()
+                return (
+                    predicted[0, 0, wanted.lead, wanted.variable, probe.cell[0], probe.cell[1]].double().abs().numpy()
+                )
             found = (
                 encoded.embedding[0, -1]
                 if wanted.kind == "embedding"
@@ -142,35 +143,8 @@ def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, targ
         assert slope == pytest.approx(float(derivative[place]), abs=0.03 * float(largest))
 
 
-def test_influence_is_lazy_labelled_and_what_the_probe_gives(model: Model, data: xr.Dataset, no_computes: Any) -> None:
-    renamed = data.rename(latitude="lat", longitude="lon").isel(lat=slice(None, None, -1))
-    eager = influence(renamed, (0, 90), lag=[0, 2], samples=3, **options(model))
-    with no_computes():
-        lazy = influence(renamed.chunk(time=40), (0, 90), lag=[0, 2], samples=3, **options(model))
-    assert lazy.chunks is not None
-    xr.testing.assert_allclose(lazy.compute(), eager, atol=1e-6)
-    assert eager.dims == ("time", "lag", "variable", "lat", "lon")
-    assert eager.dtype == np.float32
-    assert float(eager.lat[0]) > float(eager.lat[-1])
-    probe, window = window_of(model, data)
-    derivative = probe.gradient(window, find_target(model, "hidden"))
-    np.testing.assert_allclose(eager.isel(time=1, lat=slice(None, None, -1)).sel(lag=2), derivative[-3], atol=1e-5)
-    total = influence(renamed, (0, 90), samples=3, **options(model))
-    np.testing.assert_allclose(
-        total.isel(time=1, lat=slice(None, None, -1)), np.sqrt((derivative**2).sum(0)), atol=1e-5
-    )
-
-
-def test_the_embedding_has_no_place(model: Model, data: xr.Dataset) -> None:
-    """No star is drawn for it; a base point's own is where its cell is."""
-    whole = influence(data, target="embedding", samples=2, **options(model))
-    assert not {"base_latitude", "base_longitude"} & (set(whole.attrs) | set(whole.coords))
-    place = influence(data, (0, 90), samples=2, **options(model))
-    assert (place.attrs["base_latitude"], place.attrs["base_longitude"]) == pytest.approx((0, 90), abs=12)
-
-
 def norms(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.ndarray:
-    """What influence differentiates, for many inputs (case, step, variable, latitude, longitude)."""
+    """What the probe differentiates, for many inputs (case, step, variable, latitude, longitude)."""
     import torch
 
     seen = torch.from_numpy(window.seen)[None].expand(len(fields), -1, -1, -1)
@@ -182,24 +156,22 @@ def norms(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.n
         if target == "hidden":
             return encoded.refined[:, -1, probe.cell[0], probe.cell[1]].norm(dim=1).numpy()
         predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
-        return predicted[:, 0, 1, 2, probe.cell[0], probe.cell[1]].numpy()
+        return predicted[:, 0, 1, 2, probe.cell[0], probe.cell[1]].abs().numpy()
 
 
 @pytest.mark.parametrize("target", ["hidden", "embedding", ("response", 1)])
-def test_influence_agrees_with_occlusion(model: Model, data: xr.Dataset, target: Any) -> None:
-    """Occlusion as oracle: taking a cell's variable out of the whole window changes the target as influence predicts.
+def test_gradients_agree_with_occlusion(model: Model, data: xr.Dataset, target: Any) -> None:
+    """Occlusion as oracle: what a cell without a variable changes is what the gradient predicts.
 
     With anomalies a tenth as large the network is nearly linear there, so that the first-order answer must be the
     whole one; on the anomalies themselves the strongest cells must still be found.
     """
-    asked = {} if target == "embedding" else {"base_point": (0, 90)}
     for scale, least in ((0.1, 0.98), (1.0, 0.75)):
         with xr.set_options(keep_attrs=True):
             small = data * scale
-        found = influence(small, **asked, target=target, lag=[0, 1, 2, 3], samples=3, **options(model))
-        found = found.isel(time=1)
         probe, window = window_of(model, small)
-        predicted_change = np.einsum("lvij,lvij->vij", found.values, window.fields[::-1])
+        found = probe.gradient(window, find_target(model, target))
+        predicted_change = np.einsum("lvij,lvij->vij", found, window.fields)
 
         plain = norms(probe, window, window.fields[None], target)[0]
         change = np.empty_like(predicted_change)
@@ -294,9 +266,7 @@ def test_importance_of_a_forecast_is_the_change_of_that_number(model: Model, dat
     np.testing.assert_allclose(got[1], change / change.sum(), rtol=1e-3)
     assert got.attrs["of"] == "forecast of response at lead 1 of the base point (0, 90)"
     slope = importance(data, method="gradient", base_point=(0, 90), **asked)
-    lag = list(range(len(window.fields)))
-    sensitivity = influence(data, (0, 90), target=("response", 1), lag=lag, samples=3, **options(model)).isel(time=1)
-    lags = sensitivity.transpose("lag", "variable", ...).values * window.fields[::-1]
+    lags = probe.gradient(window, find_target(model, ("response", 1))) * window.fields
     size = np.sqrt((lags.astype(float) ** 2).sum(axis=(0, 2, 3)))
     np.testing.assert_allclose(slope[1], size / size.sum(), rtol=1e-3)
     for wrong in ({"target": ("foo", 1)}, {"target": ("response", 7)}):
@@ -452,15 +422,9 @@ def test_models_without_attention_and_short_records_are_refused(data: xr.Dataset
     blind = small_model(attention_every=0)
     with pytest.raises(ModelError, match="no axial attention"):
         check_attention(data, (0, 90), **options(blind))
-    assert influence(data, (0, 90), samples=2, **options(blind)).sizes["time"] == 2
+    assert importance(data, method="gradient", base_point=(0, 90), samples=2, **options(blind)).sizes["time"] == 2
     with pytest.raises(TimeError, match="whole warm-up"):
-        influence(data.isel(time=slice(0, 3)), (0, 90), **options(model))
-    with pytest.raises(ArgumentError, match="needs a base point"):
-        influence(data, **options(model))
-    with pytest.raises(ArgumentError, match="unknown target"):
-        influence(data, (0, 90), target=("response", 7), **options(model))
-    with pytest.raises(ArgumentError, match="lag is outside"):
-        influence(data, (0, 90), lag=9, **options(model))
+        importance(data.isel(time=slice(0, 3)), method="gradient", base_point=(0, 90), **options(model))
 
 
 def test_teleconnection_puts_attention_beside_correlation(model: Model, data: xr.Dataset, no_computes: Any) -> None:

@@ -124,7 +124,7 @@ def test_windows_end_at_the_dates_that_are_asked_for(calendar: str) -> None:
     asked = ["2001-03-20", "2001-04-05"]
     every = ds.time.values
     for found in (
-        xfaconv.influence(ds, (0, 30), model=model, time=asked),
+        xfaconv.attribution(ds, (0, 30), "t2m", lead=1, method="gradient", model=model, time=asked),
         xfaconv.importance(ds, method="occlusion", model=model, time=asked),
         xfaconv.importance(ds, method="gradient", model=model, time=asked),
     ):
@@ -133,10 +133,10 @@ def test_windows_end_at_the_dates_that_are_asked_for(calendar: str) -> None:
     for label in asked:
         end = next(place for place, stamp in enumerate(every) if text(stamp, 10) == label)
         cut = ds.isel(time=slice(end - model.card.warmup, end + 1))
-        alone = xfaconv.influence(cut, (0, 30), model=model, samples=1)
-        np.testing.assert_allclose(
-            xfaconv.influence(ds, (0, 30), model=model, time=label).values, alone.values, rtol=1e-4, atol=1e-7
-        )
+        options = {"method": "gradient", "base_point": (0, 30), "model": model}
+        alone = xfaconv.importance(cut, samples=1, **options)
+        found = xfaconv.importance(ds, time=label, **options)
+        np.testing.assert_allclose(found.values, alone.values, rtol=1e-4, atol=1e-7)
     report = xfaconv.check_attention(
         ds.chunk(), (0, 30), model=model, time=slice("2001-04-01", "2001-04-09"), samples=3
     )

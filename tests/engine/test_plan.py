@@ -186,7 +186,7 @@ def test_a_long_call_says_beforehand_what_it_takes(monkeypatch, capsys):
     ds, model = worlds.world(40), worlds.model()
     calls = {
         "embed": lambda **more: xfaconv.embed(ds, model=model, **more),
-        "influence": lambda **more: xfaconv.influence(ds, (0, 30), model=model, samples=1, **more),
+        "attribution": lambda **more: xfaconv.attribution(ds, (0, 30), "t2m", lead=1, model=model, samples=1, **more),
         "importance": lambda **more: xfaconv.importance(ds, method="occlusion", model=model, samples=1, **more),
         "check_attention": lambda **more: xfaconv.check_attention(ds, (0, 30), model=model, samples=3, **more),
         "regimes": lambda **more: xfaconv.regimes(xfaconv.embed(ds, model=model), 2, repeats=0, surrogates=3, **more),

@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "plan": xfaconv.plan,
     "compare_attention": lambda ds, **more: xfaconv.compare_attention(ds, POINT, **more),
     "check_attention": lambda ds, **more: xfaconv.check_attention(ds, POINT, samples=3, **more),
-    "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, **more),
+    "attribution": lambda ds, **more: xfaconv.attribution(ds, POINT, "t995", lead=1, samples=2, **more),
     "infer": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), **more),
     "infer by regression": lambda ds, **more: xfaconv.infer(ds, (-30, 30, 0, 90), method="linear", **more),
     "forecast": xfaconv.forecast,

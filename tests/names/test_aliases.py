@@ -186,7 +186,7 @@ def everything(ds: xr.Dataset, months: xr.Dataset) -> None:
     hidden = xfaconv.hidden(ds, model=model)
     importance = xfaconv.importance(ds, model=model, method="gate")
     compare_attention = xfaconv.compare_attention(ds, (0, 30), model=model, variable="t2m", surrogates=0)
-    xfaconv.influence(ds, samples=1, **place)
+    xfaconv.attribution(ds, (0, 30), "t2m", lead=1, samples=1, model=model)
     xfaconv.check_attention(ds, samples=3, **place)
     assert str(xfaconv.plan(ds, model=model))
     assert str(xfaconv.describe(ds))

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid, great_circle_degrees
-from xfaconv.plot import plot_attention, plot_correlation, relative_to_uniform
+from xfaconv.plot import plot_attention, relative_to_uniform
 from xfaconv.plot.overlays import strongest_places
 
 
@@ -212,34 +212,3 @@ def test_the_flank_of_the_base_point_is_no_place_of_its_own(make_attention):
 def test_distances_follow_the_haversine_of_known_cities():
     """Paris to New York is 5,837 km on a sphere of 6,371 km."""
     assert kilometres((40.7128, -74.006), (48.8566, 2.3522)) == pytest.approx(5837, abs=5)
-
-
-def test_influence_is_drawn_as_shares_of_its_sum_per_area(make_attention):
-    """Oracle: the same map as attention, whatever it is multiplied by and whatever its signs are."""
-    attention = make_attention(times=1)
-    place = {"base_latitude": 0.0, "base_longitude": 220.0}
-    signed = (attention * np.where(np.arange(attention.lon.size) % 2, -7.0, 7.0)).rename("influence")
-    signed = signed.assign_attrs(long_name="sensitivity of the hidden state per standard deviation", **place)
-    drawn = plot_attention(signed)
-    np.testing.assert_allclose(drawn.get_array(), plot_attention(attention).get_array(), rtol=1e-4)
-    assert drawn.axes.get_title() == "Influence on 0°, 220°E"
-    assert drawn.colorbar.ax.get_xlabel() == "influence relative to uniform influence"
-    assert [list(line.get_xdata()) for line in drawn.colorbar.ax.lines] == [[1.0, 1.0]]
-    summed = xr.concat([abs(signed), 3 * abs(signed)], "variable").sum("variable", keep_attrs=False)
-    again = plot_attention(summed, base_point=(0, 220))
-    np.testing.assert_allclose(again.get_array(), drawn.get_array(), rtol=1e-4)
-    assert again.axes.get_title() == "Influence on 0°, 220°E"
-    panels = plot_attention(xr.concat([signed, 3 * signed], "lag").assign_coords(lag=[0, 1]))
-    assert [ax.get_title() for ax in panels.axs.flat] == ["lag 0", "lag 1"]
-    raw = plot_attention(signed, relative=False)
-    assert np.min(raw.get_array()) < 0 < np.max(raw.get_array())
-    assert np.all(plot_attention(signed * 0).get_array() == 0)
-
-
-def test_influence_at_the_base_point_does_not_drown_the_rest_of_a_signed_map(make_wave):
-    influence = make_wave(name="influence").assign_attrs(base_latitude=0.0, base_longitude=220.0)
-    influence[{"lat": 18, "lon": 44}] = 1e4
-    drawn = plot_correlation(influence)
-    assert drawn.get_clim()[1] < 2
-    assert drawn.axes.get_title() == "Influence on 0°, 220°E"
-    assert plot_correlation(influence, vmax=9.0).get_clim() == (-9.0, 9.0)

@@ -124,7 +124,23 @@ ABOUT = (
     Call("recognise", xfaconv.recognise, lambda: {"ds": world(), "spec": None, "regrid": "model", "variables": None}),
 )
 ANALYSIS = (
-    Call("influence", xfaconv.influence, _of_data(base_point=(0, 30), target="hidden", lag=0, samples=1, season=None)),
+    Call(
+        "attribution",
+        xfaconv.attribution,
+        _of_data(
+            target=(0, 30),
+            variable="t2m",
+            hide=None,
+            lead=1,
+            method="gradient",
+            baseline="climatology",
+            regions=None,
+            lags=False,
+            samples=1,
+            season=None,
+            tolerance=0.01,
+        ),
+    ),
     Call("check_attention", xfaconv.check_attention, _of_data(base_point=(0, 30), samples=3, season=None, seed=0)),
     Call(
         "compare_attention",

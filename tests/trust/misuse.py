@@ -220,7 +220,7 @@ def two_of_one_kind() -> xr.Dataset:
 GAPPY = {"field": lambda: world().t2m.where(world().time != world().time[7], other=np.nan).isel(time=slice(0, 30))}
 MISUSES: Mapping[str, Misuse] = {
     "a DataArray where a Dataset is needed": lambda: of(lambda ds: ds.faconv.conform(), ds=days().t850),
-    "a place as two numbers": lambda: of(lambda ds: ds.faconv.influence(0, -140), ds=world().chunk()),
+    "a place as two numbers": lambda: of(lambda ds: ds.faconv.check_attention(0, -140), ds=world().chunk()),
     "stamps along another dimension": lambda: of(adapt, ds=one_stamp_by_another_name(), spec=BARE, climatology=None),
     "a place and a region": lambda: called(
         "importance", method="occlusion", base_point=(0, 30), region=(-10, 10, 0, 90)
@@ -228,10 +228,10 @@ MISUSES: Mapping[str, Misuse] = {
     "a region between the cells": lambda: called("importance", method="occlusion", region=(0.1, 0.2, 0.1, 0.2)),
     "one stamp": lambda: of(xfaconv.embed, ds=days().isel(time=[5])),
     "a time within the warm-up": lambda: of(
-        xfaconv.teleconnection, ds=world(), base_point=(0, 30), variable="t2m", **TINY, time="2001-02-20"
+        xfaconv.compare_attention, ds=world(), base_point=(0, 30), variable="t2m", **TINY, time="2001-02-20"
     ),
     "a record shorter than the warm-up": lambda: of(
-        xfaconv.influence, ds=world().isel(time=slice(0, 4)), base_point=(0, 30), **TINY
+        xfaconv.attribution, ds=world().isel(time=slice(0, 4)), target=(45, 190), variable="t2m", lead=1, **TINY
     ),
     "missing values where they are refused": lacking(np.nan, np.s_[3, 2, 2], missing="raise"),
     "a variable without a value": lacking(np.nan, np.s_[:]),

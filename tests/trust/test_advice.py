@@ -108,6 +108,7 @@ def of(function: Callable[..., Any], **given: Any) -> tuple[Callable[..., Any], 
 
 WRONG_ENTRIES = {"embedding": 0, "hidden": -8, "attention_heads": 3, "bottleneck": "wide", "pooling": "x"}
 TINY: dict[str, Any] = {"model": worlds.model()}
+OF_A_PLACE = {"target": (0, 30), "variable": "t2m", "lead": 1, "method": "gradient"}
 NEW: Mapping[str, Callable[[], tuple[Callable[..., Any], dict[str, Any]]]] = {
     "daily for a monthly model": lambda: of(xfaconv.embed, ds=finer(months(), "2007-02-01", 60, "D")),
     "hourly for a daily model": lambda: of(xfaconv.embed, ds=hours()),
@@ -123,7 +124,9 @@ NEW: Mapping[str, Callable[[], tuple[Callable[..., Any], dict[str, Any]]]] = {
     "time between the steps": lambda: of(xfaconv.embed, ds=world(), **TINY, time="2001-02-21T07:30"),
     "time is a number": lambda: of(xfaconv.attention, ds=world(), latitude=0, longitude=30, **TINY, time=2001),
     "time is empty": lambda: of(xfaconv.importance, ds=world(), **TINY, time=[]),
-    "time without a window": lambda: of(xfaconv.influence, ds=world(), base_point=(0, 30), **TINY, time="2001-02-20"),
+    "time without a window": lambda: of(
+        xfaconv.attribution, ds=world(), **OF_A_PLACE, **TINY, time="2001-02-20"
+    ),
     "time of one step to check": lambda: of(
         xfaconv.check_attention, ds=world().chunk(), base_point=(0, 30), **TINY, time="2001-03-20"
     ),
@@ -132,9 +135,12 @@ NEW: Mapping[str, Callable[[], tuple[Callable[..., Any], dict[str, Any]]]] = {
     "region upside down": lambda: of(
         xfaconv.importance, ds=world(), method="occlusion", **TINY, region=(10, -10, 0, 90)
     ),
-    "a forecast without its lead": lambda: of(xfaconv.influence, ds=world(), base_point=(0, 30), **TINY, target="t2m"),
+    "a value that is neither inferred nor forecast": lambda: of(
+        xfaconv.attribution, ds=world(), **OF_A_PLACE | {"lead": None, "target": (45, 190)}, **TINY
+    ),
+    "a lead that the model lacks": lambda: of(xfaconv.attribution, ds=world(), **OF_A_PLACE | {"lead": 7}, **TINY),
     "a forecast where it is masked": lambda: of(
-        xfaconv.influence, ds=world(), base_point=(-10, 80), **TINY, target=("sst", 1)
+        xfaconv.attribution, ds=world(), target=(-10, 80), variable="sst", lead=1, method="gradient", **TINY
     ),
     "a map where it is masked": lambda: of(
         xfaconv.compare_attention, ds=world(), base_point=(-10, 80), **TINY, variable="sst", surrogates=5
@@ -150,8 +156,10 @@ NEW: Mapping[str, Callable[[], tuple[Callable[..., Any], dict[str, Any]]]] = {
         )
         for name, value in WRONG_ENTRIES.items()
     },
-    "members": lambda: of(xfaconv.influence, ds=worlds.world(40, members=2), base_point=(0, 30), **TINY),
-    "one season of many": lambda: of(xfaconv.influence, ds=world(), base_point=(0, 30), **TINY, season="OND"),
+    "members": lambda: of(
+        xfaconv.importance, ds=worlds.world(40, members=2), method="gradient", base_point=(0, 30), **TINY
+    ),
+    "one season of many": lambda: of(xfaconv.attribution, ds=world(), **OF_A_PLACE, **TINY, season="OND"),
     "importance of gates at a place": lambda: of(xfaconv.importance, ds=world(), **TINY, base_point=(0, 30)),
     "a forecast of no place": lambda: of(
         xfaconv.importance, ds=world(), method="gradient", **TINY, target=("t2m", 1)
@@ -229,7 +237,7 @@ def test_places_are_found_with_helpers_and_without_what_is_handed_on() -> None:
     assert found <= everywhere()
 
 
-@pytest.mark.parametrize("name", ["check_attention", "influence", "compare_attention"])
+@pytest.mark.parametrize("name", ["check_attention", "compare_attention"])
 def test_a_place_given_as_two_numbers_is_understood(name: str) -> None:
     ds = world().chunk()
     with pytest.raises(XFaconvError) as caught:
@@ -334,7 +342,7 @@ def test_one_season_of_each_year_is_said_to_be_too_short(season: Any) -> None:
     for call in (
         lambda: part.faconv.regimes(3, repeats=0, surrogates=0),
         lambda: part.faconv.compare_attention((0, -140), variable="z500", season=season, surrogates=5),
-        lambda: part.faconv.influence((0, -140)),
+        lambda: part.faconv.attribution((0, -140), "z500", lead=1),
         lambda: part.faconv.check_attention((0, -140)),
     ):
         with pytest.raises(TimeError, match="whole warm-up") as refused:

@@ -121,7 +121,7 @@ def _in_a_process(names: list[str]) -> tuple[list[tuple[str, dict[str, np.ndarra
 
 @pytest.mark.timeout(900)
 def test_four_processes_call_at_once() -> None:
-    wanted = ["embed", "importance", "attention", "encode", "influence", "regimes"]
+    wanted = ["embed", "importance", "attention", "encode", "attribution", "regimes"]
     calls: dict[str, Call] = {call.name: call for call in BUSY}
     expected = {name: arrays_of(calls[name]()) for name in wanted}
     # A child that dies breaks this pool, where another kind would start it again for ever.

@@ -27,7 +27,9 @@ RESULTS: dict[str, Callable[..., Any]] = {
     "hidden": xfaconv.hidden,
     "conform": xfaconv.conform,
     "encode": lambda ds, **more: xfaconv.encode(ds, base_points={"nino34": POINT, "b": (-40, 200)}, **more),
-    "influence": lambda ds, **more: xfaconv.influence(ds, POINT, samples=2, lag=[0, 2], **more),
+    "attribution": lambda ds, **more: xfaconv.attribution(
+        ds, POINT, "t2m", hide={"place": POINT, "radius": 3000}, samples=2, lags=True, **more
+    ),
     "compare_attention": lambda ds, **more: xfaconv.compare_attention(ds, POINT, seed=2**32 - 1, surrogates=3, **more),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, seed=2**32 - 1, repeats=1, surrogates=2, **more),
 }

@@ -46,7 +46,7 @@ CALLS = {
     "embed": lambda ds, model: xfaconv.embed(ds, model=model),
     "attention": lambda ds, model: xfaconv.attention(ds, 0, 30, model=model),
     "conform": lambda ds, model: xfaconv.conform(ds, model=model),
-    "influence": lambda ds, model: xfaconv.influence(ds, (0, 30), model=model),
+    "attribution": lambda ds, model: xfaconv.attribution(ds, (0, 30), "t2m", lead=1, model=model),
 }
 
 

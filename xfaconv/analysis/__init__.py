@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xfaconv.analysis.clustering import choose_count, regimes
-from xfaconv.analysis.explanation.base_point_maps import compare_attention, influence
+from xfaconv.analysis.explanation.base_point_maps import compare_attention
 from xfaconv.analysis.explanation.checks import (
     check_attention,
     check_data,
@@ -59,7 +59,6 @@ __all__ = [
     "importance_agreement",
     "importance_for_card",
     "importance_methods",
-    "influence",
     "lag_one_autocorrelation",
     "leading_eofs",
     "membership_test",

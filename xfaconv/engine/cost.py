@@ -14,6 +14,11 @@ T = TypeVar("T")
 # Multiplications and additions a second, measured with the packaged models on one core of a cloud machine; used until
 # a network has run in this process. The network is bound by memory: this is far below what the core can do.
 _USUAL_RATE = 8e9
+# A backward pass costs about twice a forward one.
+GRADIENT_RUNS = 3
+# An integral begins with so many gradients along its path, and two runs more give its ends.
+FEWEST_NODES = 4
+INTEGRAL_RUNS = GRADIENT_RUNS * FEWEST_NODES + 2
 # A shorter call needs no announcement.
 _LONG_SECONDS = 10.0
 _rates = [_USUAL_RATE]

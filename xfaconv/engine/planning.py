@@ -13,7 +13,7 @@ import xarray as xr
 from dask.system import CPU_COUNT
 
 from xfaconv.arguments import Arguments, check_arguments, shared_arguments
-from xfaconv.engine.cost import duration, seconds_for
+from xfaconv.engine.cost import INTEGRAL_RUNS, duration, seconds_for
 from xfaconv.engine.graph import embedding_array
 from xfaconv.engine.prepare import HIDDEN_BYTES, Prepared, prepare
 from xfaconv.engine.sources import Sources, sources_of
@@ -63,6 +63,9 @@ class Plan:
         Tasks of the graph of `embed`, before dask fuses any.
     seconds : float
         Estimated time of the network with so many tasks at once [s]; reading comes on top.
+    attribution_seconds : float
+        Estimated time of the network for `attribution` of one target, of each step with its whole warm-up [s]; a run
+        with gradients keeps up to 2 GB at once.
     bytes_read : int
         Size of what is read, decoded: of lazy data the blocks at the beginning of their graph, behind a selection, a
         mean over days or another operation.
@@ -96,6 +99,7 @@ class Plan:
     steps_run: int
     tasks: int
     seconds: float
+    attribution_seconds: float
     bytes_read: int
     bytes_given: int
     largest_block: int
@@ -140,6 +144,7 @@ class Plan:
             ),
             ("tasks", f"{self.tasks:,}" if self.lazy else "none: the data are in memory and computed at once"),
             ("time", f"{duration(self.seconds)} for the network with {self.workers} tasks at once, an estimate"),
+            ("attribution", f"{duration(self.attribution_seconds)} for one target of all steps, an estimate"),
             ("reads", self._reads()),
             ("memory", f"about {_size(self.peak_memory)} at the peak with {self.workers} tasks at once"),
         ]
@@ -195,6 +200,9 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
     runs = segments.holding(ready.steps)
     steps_run = int(segments.steps_read[runs].sum()) * members
     warm = segments.full_warmup if ready.steps is None else segments.full_warmup[ready.steps]
+    in_parallel = at_once if ready.lazy else None
+    explained = segments.full_warmup & ready.asked
+    windows = INTEGRAL_RUNS * int(segments.each_step().steps_read[explained].sum()) * members
     return Plan(
         model=card.name,
         choice=ready.choice.reason,
@@ -211,7 +219,8 @@ def plan_of(ready: Prepared, workers: int | None = None) -> Plan:
         network_calls=source.network_calls,
         steps_run=steps_run,
         tasks=len(result.dask) if ready.lazy else 0,
-        seconds=seconds_for(card.network, ready.grid.shape, steps_run, at_once if ready.lazy else None),
+        seconds=seconds_for(card.network, ready.grid.shape, steps_run, in_parallel),
+        attribution_seconds=seconds_for(card.network, ready.grid.shape, windows, in_parallel),
         bytes_read=reading.read,
         bytes_given=given,
         largest_block=reading.largest,
@@ -285,6 +294,7 @@ def _outputs(ready: Prepared, steps: int) -> dict[str, int]:
         "importance": 4 * steps * spec.variables,
         "attention": 4 * steps * rows * columns,
         "hidden": 4 * steps * spec.hidden * rows * columns,
+        "attribution": 4 * steps * spec.variables * rows * columns,
     }
 
 

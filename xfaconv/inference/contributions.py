@@ -22,13 +22,14 @@ from xfaconv.arguments import (
     is_whole,
     shared_arguments,
 )
+from xfaconv.engine.cost import GRADIENT_RUNS, INTEGRAL_RUNS
 from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.engine.graph import part_array, segment_graph
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish, labelled
 from xfaconv.errors import ArgumentError, MissingDataError, TimeError, VariableError
 from xfaconv.inference.areas import Area, Cells, find_cells
-from xfaconv.inference.integral import FEWEST_NODES, Question, run_window
+from xfaconv.inference.integral import Question, run_window
 from xfaconv.inference.linear import LinearFit
 from xfaconv.inference.prediction import (
     find_hidden,
@@ -42,8 +43,6 @@ from xfaconv.inference.regions import Regions, read_regions
 
 Method = Literal["integrated", "gradient", "occlusion", "linear"]
 METHODS = ("integrated", "gradient", "occlusion", "linear")
-# A backward pass costs about twice a forward one.
-_GRADIENT_RUNS = 3
 _RULES = {
     "lags": (lambda value: isinstance(value, bool), "True or False", "True"),
     "tolerance": (lambda value: is_number(value, 1e-9, 1), "a share of the target's spread, up to 1", "0.01"),
@@ -107,7 +106,7 @@ class Target:
 
 def _in_units(weights: NDArray[np.float64], spread: NDArray[Any], factor: float) -> NDArray[np.float64]:
     known = np.where(np.isfinite(spread), weights, 0)
-    return known / known.sum() * np.nan_to_num(np.asarray(spread, dtype=np.float64)) / factor
+    return np.asarray(known / known.sum() * np.nan_to_num(np.asarray(spread, dtype=np.float64)) / factor)
 
 
 @shared_arguments
@@ -269,7 +268,9 @@ def _check_question(hide: Area, lead: object, method: str, baseline: object, reg
         )
     if (method == "occlusion") != (regions is not None):
         if regions is None:
-            raise ArgumentError("occlusion hides regions, and none is given", fix='regions=["nino34"]')
+            raise ArgumentError(
+                "occlusion hides regions, and none is given", fix="regions={'tropical Pacific': (-15, 15, 160, 280)}"
+            )
         raise ArgumentError(
             f"method={method!r} explains every cell and takes no regions",
             fix="regions=None  # xfaconv.inference.sum_by_region(found.attribution, regions) afterwards",
@@ -307,7 +308,7 @@ def find_target(ready: Prepared, target: Area, variable: str, hide: Area | None,
             f"the model has no variable {variable!r}", expected=", ".join(names), fix=f"variable={names[0]!r}"
         )
     ahead = 0 if lead is None else int(lead)
-    require_lead(ready, ahead)
+    require_lead(ready, ahead, "lead={}")
     hidden = None if hide is None else find_hidden(ready, hide)
     cells = find_cells(ready.grid, target, "target")
     if hidden is not None and (cells.mask & ~hidden.mask).any():
@@ -361,22 +362,22 @@ def _steps(ready: Prepared, season: Season, samples: int | None) -> NDArray[np.i
 
 def _baseline_steps(ready: Prepared, baseline: Any) -> NDArray[np.int64]:
     """Positions of the dates of a baseline, which need windows as long as those that are explained."""
-    steps = steps_at(ready.conformed.time.values, baseline, "baseline")
-    windows = ready.segments.each_step()
+    stamps, windows = ready.conformed.time.values, ready.segments.each_step()
     longest = int(windows.steps_read[ready.steps].max())
-    begins = np.zeros(len(windows), dtype=np.int64)
+    whole = np.zeros(len(stamps), dtype=bool)
     for span in ready.conformed.time.spans:
-        begins[span] = span.start
-    long_enough = np.arange(len(windows)) - begins + 1 >= longest
-    if not long_enough[steps].all():
-        stamps = ready.conformed.time.values
-        short = show_date(stamps[steps[~long_enough[steps]][0]])
-        good = np.flatnonzero(long_enough)
+        whole[span.start + longest - 1 : span.stop] = True
+    fix = f"baseline='{show_date(stamps[np.argmax(whole)])}'"
+    try:
+        steps = steps_at(stamps, baseline, "baseline")
+    except TimeError as problem:
+        raise TimeError(problem.problem, expected=problem.expected, found=problem.found, fix=fix) from None
+    if not whole[steps].all():
         raise TimeError(
             "a date of the baseline has no whole window before it",
             expected=f"{longest} steps without a gap up to each date",
-            found=short,
-            fix=f"baseline='{show_date(stamps[good[0]])}'" if good.size else "baseline='climatology'",
+            found=show_date(stamps[steps[~whole[steps]][0]]),
+            fix=fix,
         )
     return steps
 
@@ -407,15 +408,8 @@ def _network_parts(
     parts |= {name: part_array(source, name) for name in ("value", "baseline", "remainder")}
     if method == "integrated":
         parts["nodes"] = part_array(source, "nodes")
-    runs = 2 + runs_of(method, 0 if masks is None else len(masks))
+    runs = INTEGRAL_RUNS if method == "integrated" else 2 + (GRADIENT_RUNS if masks is None else len(masks))
     return parts, (len(lengths) * runs, int(lengths.sum()) * runs)
-
-
-def runs_of(method: str, regions: int = 0) -> int:
-    """Count the runs of the network that divide the value of one window, those of the value itself apart."""
-    if method == "occlusion":
-        return regions
-    return _GRADIENT_RUNS * (FEWEST_NODES if method == "integrated" else 1)
 
 
 def _mean_windows(ready: Prepared, before: NDArray[np.int64] | None, longest: int) -> Delayed:
@@ -585,11 +579,11 @@ def _described(target: Target, result: xr.Dataset, method: str, season: Season, 
     areas = {"target": (target.cells, "whether the cell belongs to the target")}
     if target.hidden is not None:
         areas["hidden"] = (target.hidden, "whether the cell was hidden")
-    for name, (cells, words) in areas.items():
-        mask = xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs={"long_name": words})
+    for name, (cells, said) in areas.items():
+        mask = xr.DataArray(cells.mask, dims=("latitude", "longitude"), attrs={"long_name": said})
         result = result.assign_coords({name: ready.conformed.labels.restore(mask)})
     result = result.assign_coords(in_training=mark_training(ready, result["value"]))
-    words = {
+    words: dict[str, Any] = {
         "target_area": target.cells.words,
         "hidden_area": "none" if target.hidden is None else target.hidden.words,
         "target_variable": target.name,
@@ -604,15 +598,15 @@ def _described(target: Target, result: xr.Dataset, method: str, season: Season, 
             "base_latitude": float(ready.grid.latitude[row]),
             "base_longitude": float(ready.grid.longitude[column]),
         }
-    for name in result.data_vars:
-        result[name].attrs.update(words)
+    for array in result.data_vars.values():
+        array.attrs.update(words)
     return result.assign_attrs(words)
 
 
 def _typed(value: Any) -> Any:
     """Write an argument for the history; arrays by their name."""
     if isinstance(value, xr.DataArray):
-        return f"<{value.name or 'DataArray'}>"
+        return f"<DataArray {value.name!r}>"
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | tuple) and len(value) > 6:
         return f"<{len(value)} values>"
     return cast("Any", value)

@@ -208,7 +208,7 @@ def find_hidden(ready: Prepared, hide: Area) -> Cells:
     return cells
 
 
-def require_lead(ready: Prepared, lead: int) -> int:
+def require_lead(ready: Prepared, lead: int, fix: str = "leads=({},)") -> int:
     """Give the position of a lead among those of the model.
 
     Raises
@@ -228,7 +228,7 @@ def require_lead(ready: Prepared, lead: int) -> int:
             fix="ds.faconv.fit(leads=(0, 1))  # or model='ncep-monthly-2p5deg'",
         )
     raise ModelError(
-        f"model {name!r} does not forecast {lead!r} steps ahead", found=f"leads {leads}", fix=f"leads=({leads[-1]},)"
+        f"model {name!r} does not forecast {lead!r} steps ahead", found=f"leads {leads}", fix=fix.format(leads[-1])
     )
 
 

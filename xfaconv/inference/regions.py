@@ -49,7 +49,7 @@ def read_regions(grid: Grid, regions: Regions) -> tuple[tuple[str, ...], NDArray
     if isinstance(regions, str):
         regions = [regions]
     if isinstance(regions, xr.DataArray):
-        regions = {str(regions.name or "mask"): regions}
+        regions = {"mask" if regions.name is None else str(regions.name): regions}
     if isinstance(regions, Iterable) and not isinstance(regions, Mapping | tuple | np.ndarray):
         listed = list(regions)
         regions = {name: name for name in listed} if all(isinstance(name, str) for name in listed) else None
@@ -104,10 +104,10 @@ def sum_by_region(attribution: xr.DataArray, regions: Regions) -> xr.DataArray:
     axes = horizontal_axes(attribution)
     grid, rows, columns = grid_of(attribution)
     names, masks = read_regions(grid, regions)
-    whole = np.concatenate([masks, ~masks.any(axis=0)[None]])
+    whole = np.concatenate([masks, ~masks.any(axis=0, keepdims=True)])
     placed = np.zeros((len(whole), attribution.sizes[axes.latitude], attribution.sizes[axes.longitude]))
     placed[:, rows[:, None], columns[None]] = whole
     coords = {"region": np.array([*names, ELSEWHERE], dtype=object)}
     weights = xr.DataArray(placed, coords, ("region", *axes))
-    out = xr.dot(attribution.astype(np.float64), weights, dim=list(axes)).astype(attribution.dtype)
-    return out.assign_attrs(attribution.attrs).rename(attribution.name)
+    out: xr.DataArray = xr.dot(attribution.astype(np.float64), weights, dim=list(axes))
+    return out.astype(attribution.dtype).assign_attrs(attribution.attrs).rename(attribution.name)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xfaconv.errors import ArgumentError
+from xfaconv.nn.attention_lines import attend_lines
 from xfaconv.nn.geometry import POSITION_FEATURES, POSITION_PRODUCTS, Geometry, smoothness_of_products
 
 # Queries and keys know position through one layer of 32 units, which makes preferences of harmonics ("the tropics").
@@ -85,22 +86,26 @@ class AxialAttention(nn.Module):
         # drew most of the attention of a first version. Row pass: widths of columns; column pass: areas of rows.
         row_bias = geometry.log_column_width.to(hidden.dtype)
         column_bias = geometry.log_row_area.to(hidden.dtype)
-        gathered = F.scaled_dot_product_attention(
-            self._split(self.row_query(normed) + positions[0]),
-            self._split(self.row_key(normed) + positions[1]),
-            self._split(self.value(normed)),
-            attn_mask=row_bias.expand(1, 1, row_bias.shape[0], -1),
+        rows = self._attend(
+            self.row_query(normed) + positions[0], self.row_key(normed) + positions[1], self.value(normed), row_bias
         )
         # The values of the column pass are what the row pass gathered, unchanged: so both passes together are one
         # weighted sum of the first values, and the composed map is exact.
-        rows = _merge(gathered, hidden.shape[0])
+        query, key = self.column_query(normed) + positions[2], self.column_key(rows) + positions[3]
+        read = self._attend(query.transpose(1, 2), key.transpose(1, 2), rows.transpose(1, 2), column_bias)
+        return self.out(read.transpose(1, 2))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        """Attention along the third axis of (batch, line, cell, width)."""
+        compiling = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        if torch.is_grad_enabled() and query.device.type == "cpu" and not compiling:
+            scaled = query * (query.shape[-1] // self.heads) ** -0.5
+            query, key, value = scaled.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
+            return attend_lines(query, key, value, bias.exp(), self.heads).unflatten(0, scaled.shape[:2])
         read = F.scaled_dot_product_attention(
-            self._split((self.column_query(normed) + positions[2]).transpose(1, 2)),
-            self._split((self.column_key(rows) + positions[3]).transpose(1, 2)),
-            self._split(rows.transpose(1, 2)),
-            attn_mask=column_bias.expand(1, 1, column_bias.shape[0], -1),
+            self._split(query), self._split(key), self._split(value), attn_mask=bias.expand(1, 1, len(bias), -1)
         )
-        return self.out(_merge(read, hidden.shape[0]).transpose(1, 2))
+        return _merge(read, len(query))
 
     def row_weights(self, hidden: Tensor, geometry: Geometry, column: int | None = None) -> Tensor:
         """Weights of the row pass, A_row[i'; j, j'].

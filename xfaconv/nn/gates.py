@@ -112,5 +112,6 @@ class _Update(torch.autograd.Function):
             out[:, 3 * width :] = tanh_backward(grad_c * i, candidate)
             both = out[:, : 2 * width].unflatten(1, (2, -1))
             torch.mul(grad_c, f, out=grad_cell[part]).add_((both * peepholes).sum(1))
-            grad_peepholes += (both * before[:, None]).sum(0)
+            if any(ctx.needs_input_grad[2:]):
+                grad_peepholes += (both * before[:, None]).sum(0)
         return grad_gates, grad_cell, grad_peepholes[0], grad_peepholes[1]

@@ -251,6 +251,8 @@ class _Mix(torch.autograd.Function):
         branches = merged_kernels(ctx.scales, kernels)
         grad = grad.contiguous()
         grad_padded = _field_gradient(grad, branches) if ctx.needs_input_grad[0] else None
+        if not any(ctx.needs_input_grad[2:]):
+            return grad_padded, None, *(None for _ in kernels)
         by_branch = {
             (own, dilation): _kernel_gradient(_inner(padded, branches[0][0] - own), grad, kernel.shape[-1], dilation)
             for own, dilation, kernel in branches

@@ -6,6 +6,7 @@ A new figure is a file with a function under ``@figure(STYLE)``, and its line he
 from __future__ import annotations
 
 from xfaconv.plot.attention import plot_attention, relative_to_uniform
+from xfaconv.plot.attribution import plot_attribution
 from xfaconv.plot.correlation import plot_correlation
 from xfaconv.plot.embedding import plot_embedding
 from xfaconv.plot.hidden import plot_hidden
@@ -23,6 +24,7 @@ __all__ = [
     "draw_map",
     "figure",
     "plot_attention",
+    "plot_attribution",
     "plot_correlation",
     "plot_embedding",
     "plot_hidden",

@@ -1,4 +1,4 @@
-"""Maps of attention and influence, relative to what a uniform map would have."""
+"""Maps of attention, relative to what a uniform map would have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import xarray as xr
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import nearest_cell
-from xfaconv.plot.coordinates import canonical, horizontal_dimensions, same_degrees, with_degrees
-from xfaconv.plot.labels import is_influence
+from xfaconv.plot.coordinates import area_of_cells, canonical
 from xfaconv.plot.maps import arrange, draw_map, map_title
 from xfaconv.plot.overlays import BasePoint, Point, base_points
 from xfaconv.plot.style import INK, MapStyle, check_figure, figure, is_diverging
@@ -35,21 +34,20 @@ def plot_attention(
     relative: bool = True,
     **options: Any,
 ) -> Any:
-    """Draw what a base point attends to, or what it depends on.
+    """Draw what a base point attends to.
 
     Parameters
     ----------
     attention : DataArray ([base_point,] [head,] [time,] latitude, longitude) [1]
         As `xfaconv.attention` gives it: each map sums to 1 over the domain. A difference of two such (sums to 0) is
-        drawn about zero. Time is averaged over unless it is `row` or `col`; another dimension becomes `col`. What
-        `xfaconv.influence` gives, known by its name, is drawn in the same way: each map's size over its sum.
+        drawn about zero. Time is averaged over unless it is `row` or `col`; another dimension becomes `col`.
     base_point : (float, float), mapping of name to (float, float) or False, optional
         Latitude and longitude [degrees] to mark; by default as the coordinates of `attention` say; False for none.
     great_circles : int, default 0
         Draw the great circles to this many of the strongest places at least 2,500 km away.
     relative : bool, default True
         Divide by the attention that the cell's area alone would get: 1 is uniform, 5 is five times as much. False
-        draws the weights (or the influence, with its sign) as they are.
+        draws the weights as they are.
     title : str, optional
         By default the base point and the dates. One of your own takes the place of the first line.
     row, col : hashable, optional
@@ -84,15 +82,13 @@ def plot_attention(
     check_figure(great_circles=great_circles, relative=relative)
     style = STYLE.updated(options)
     points = base_points(attention, base_point)
-    influence = is_influence(attention)
-    # Derivatives of both signs would cancel in the mean over time.
-    field, period, style = arrange(abs(attention) if influence and relative else attention, style)
+    field, period, style = arrange(attention, style)
     if relative:
-        field = relative_to_uniform(_shares(field) if influence else field)
+        field = relative_to_uniform(field)
     about_zero = is_diverging(field.values)
     style = replace(
         style,
-        title=map_title("Influence on" if influence else "Attention from", points, period, style),
+        title=map_title("Attention from", points, period, style),
         # Zero is no attention at all: a sequential colour map that began elsewhere would hide where that is.
         vmin=0.0 if style.vmin is None and style.norm is None and not about_zero else style.vmin,
     )
@@ -103,7 +99,7 @@ def plot_attention(
             _mark_uniform(bar)
         if "label" not in (style.cbar_kwargs or {}):
             _say_how_little_changes(bar, attention)
-            if not influence and not about_zero:
+            if not about_zero:
                 _explain_stripes(bar, field, points)
     return result
 
@@ -132,13 +128,11 @@ def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
     >>> relative_to_uniform(da).values[0].round(6).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    what = "influence" if is_influence(attention) else "attention"
-    long_name = f"{what} relative to uniform {what}"
+    long_name = "attention relative to uniform attention"
     if attention.attrs.get("long_name") == long_name:
         return attention
     field, grid = canonical(attention)
-    latitude, longitude = field.dims[-2:]
-    sums = field.sum([latitude, longitude], skipna=False).values
+    sums = field.sum(field.dims[-2:], skipna=False).values
     known = sums[np.isfinite(sums)]
     if not np.all(np.minimum(np.abs(known - 1), np.abs(known)) < _SUM_TOLERANCE):
         raise ArgumentError(
@@ -147,23 +141,14 @@ def relative_to_uniform(attention: xr.DataArray) -> xr.DataArray:
             found=f"sums from {known.min():.3g} to {known.max():.3g}",
             fix="relative=False  # or the whole map, and extent= to show a part of it",
         )
-    # Labels and order stay the user's: a cell has the area of its place.
-    own = with_degrees(attention)
-    rows = np.searchsorted(grid.latitude, own[latitude].to_numpy())
-    columns = same_degrees(np.asarray(grid.longitude)[:, None], own[longitude].to_numpy()).argmax(axis=0)
-    share = xr.DataArray((grid.area / grid.area.sum())[np.ix_(rows, columns)], dims=(latitude, longitude))
+    share = area_of_cells(attention, grid)
+    share = share / float(grid.area.sum())
     out = (
         (attention / share.astype(attention.dtype))
         .transpose(*attention.dims)
         .assign_attrs({**attention.attrs, "long_name": long_name, "units": "1"})
     )
     return out.rename(attention.name)
-
-
-def _shares(influence: xr.DataArray) -> xr.DataArray:
-    """Each map over its sum, so that it can be set against a uniform one; a map of zeros stays one."""
-    total = influence.astype(np.float64).sum(horizontal_dimensions(influence), skipna=False)
-    return influence / total.where(total != 0, 1.0)
 
 
 def stripes(field: xr.DataArray, points: Mapping[str, Point]) -> list[str]:

@@ -238,6 +238,34 @@ def canonical(data: xr.DataArray) -> tuple[xr.DataArray, Grid]:
     return field, grid
 
 
+def area_of_cells(data: xr.DataArray, grid: Grid) -> xr.DataArray:
+    """Give the area of each cell in the order of the data.
+
+    Parameters
+    ----------
+    data : DataArray (..., latitude, longitude)
+        A record.
+    grid : Grid
+        Its grid, from `canonical`.
+
+    Returns
+    -------
+    DataArray (latitude, longitude)
+        As `Grid.area` has it, mean 1 over the grid; without coordinates.
+
+    Examples
+    --------
+    >>> da = xr.DataArray(np.ones((2, 2)), {"lat": [45, -45], "lon": [0, 180]}, ("lat", "lon"))
+    >>> area_of_cells(da, canonical(da)[1]).values.round(6).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    latitude, longitude = horizontal_dimensions(data)
+    own = with_degrees(data)
+    rows = np.searchsorted(grid.latitude, own[latitude].to_numpy())
+    columns = same_degrees(np.asarray(grid.longitude)[:, None], own[longitude].to_numpy()).argmax(axis=0)
+    return xr.DataArray(np.asarray(grid.area)[np.ix_(rows, columns)], dims=(latitude, longitude))
+
+
 def _eastward(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Order and values of longitudes going east without a jump, a repeated meridian left out."""
     around = np.mod(degrees, 360)

@@ -1,4 +1,4 @@
-"""Maps of teleconnections: correlation, regression or influence of the world with a base point or an index."""
+"""Maps of teleconnections: correlation or regression of the world with a base point or an index."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from xfaconv.plot.labels import is_influence, quantity_name
+from xfaconv.plot.labels import quantity_name
 from xfaconv.plot.maps import arrange, draw_map, map_title
 from xfaconv.plot.overlays import BasePoint, base_points
 from xfaconv.plot.style import MapStyle, check_figure, figure
@@ -24,8 +24,7 @@ def plot_correlation(
     Parameters
     ----------
     teleconnection : DataArray ([lag,] [season,] [time,] latitude, longitude)
-        Time is averaged over unless it is `row` or `col`; another dimension becomes `col`. The influence of
-        `xfaconv.influence` keeps its sign here; its size is for `plot_attention`.
+        Time is averaged over unless it is `row` or `col`; another dimension becomes `col`.
     base_point : (float, float), mapping of name to (float, float) or False, optional
         Latitude and longitude [degrees] to mark; by default as the coordinates say; False for none.
     great_circles : int, default 0
@@ -73,10 +72,6 @@ def plot_correlation(
     if not points and "base" in field.attrs:
         # Correlation with an index has no place, but a name. The word that follows is left out where no place does.
         what = f"{what} {field.attrs['base']} at"
-    if is_influence(teleconnection):
-        # Its long name fills two lines beside a bar; the sign and the unit are what the bar needs.
-        field, what = field.assign_attrs(long_name="influence per standard deviation"), "Influence on"
-        style = replace(style, robust=style.robust or (style.vmin is None and style.vmax is None))
     style = replace(style, title=map_title(what, points, period, style))
     # A norm says itself what is in the middle.
     return draw_map(field, replace(style, center=style.center if style.norm is None else None), points, great_circles)

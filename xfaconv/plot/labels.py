@@ -289,26 +289,6 @@ def wrong_dimensions(data: xr.DataArray, problem: str, expected: str, fix: str |
     return ArgumentError(problem, expected=expected, found=found, fix=fix)
 
 
-def is_influence(data: xr.DataArray) -> bool:
-    """Whether a DataArray is what `xfaconv.influence` gives, or a part or sum of it.
-
-    Parameters
-    ----------
-    data : DataArray
-        Its name stays through sums and selections; attributes may not.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> is_influence(xr.DataArray([0.1, 0.2], dims="variable", name="influence").sum("variable"))
-    True
-    """
-    return bool(data.name == "influence")
-
-
 def units_text(units: str) -> str:
     """Write units as in print.
 

@@ -240,6 +240,53 @@ def add_great_circles(ax: GeoAxes, panel: xr.DataArray, point: Point, count: int
     return lines
 
 
+def add_outline(ax: GeoAxes, mask: xr.DataArray, **style: Any) -> Any:
+    """Draw the edge of the cells that are True.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+        The map.
+    mask : DataArray (latitude, longitude), bool
+        Cells of an area.
+    **style
+        Passed to `LineCollection`; `gid` names the line.
+
+    Returns
+    -------
+    LineCollection
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot(projection=ccrs.PlateCarree())
+    >>> mask = xr.DataArray(np.eye(3, dtype=bool), {"lat": [-60, 0, 60], "lon": [0, 10, 20]}, ("lat", "lon"))
+    >>> len(add_outline(ax, mask).get_paths())
+    12
+    """
+    plain, grid = canonical(mask)
+    inside = plain.values.astype(bool)
+    south_north, west_east = np.asarray(grid.latitude_edges), np.asarray(grid.longitude_edges)
+    # An edge lies where two cells beside each other differ; those around the grid are outside, except across its seam.
+    beside = np.concatenate([inside[:, -1:], inside], axis=1) if grid.periodic else np.pad(inside, ((0, 0), (1, 0)))
+    beside = np.concatenate([beside, inside[:, :1] if grid.periodic else np.zeros((len(inside), 1), bool)], axis=1)
+    rows, columns = np.nonzero(beside[:, 1:] != beside[:, :-1])
+    meridians = [
+        [(west_east[j], south_north[i]), (west_east[j], south_north[i + 1])] for i, j in zip(rows, columns, strict=True)
+    ]
+    rows, columns = np.nonzero(np.diff(np.pad(inside, ((1, 1), (0, 0))).astype(int), axis=0))
+    circles = [
+        [(west_east[j], south_north[i]), (west_east[j + 1], south_north[i])] for i, j in zip(rows, columns, strict=True)
+    ]
+    limits = ax.get_xlim(), ax.get_ylim()
+    look = {"colors": INK, "linewidths": 1.0, "zorder": 3.0, "capstyle": "projecting", **style}
+    lines = LineCollection(meridians + circles, transform=ccrs.PlateCarree()._as_mpl_transform(ax), **look)  # noqa: SLF001
+    ax.add_collection(lines, autolim=False)
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
+    return lines
+
+
 def matched_stippling(stippling: xr.DataArray, field: xr.DataArray) -> xr.DataArray:
     """Check that dots belong to a field and put them in its order.
 
@@ -343,43 +390,3 @@ def add_stippling(ax: GeoAxes, dots: xr.DataArray, **style: Any) -> Any:
     ax.set_ylim(limits[1])
     artist.set_gid("stippling")
     return artist
-
-
-def add_outline(ax: GeoAxes, mask: xr.DataArray, **style: Any) -> Any:
-    """Draw the outline of an area.
-
-    Parameters
-    ----------
-    ax : GeoAxes
-        The map.
-    mask : DataArray (latitude, longitude), bool
-        True inside.
-    **style
-        Of `matplotlib.collections.LineCollection`.
-
-    Returns
-    -------
-    LineCollection
-        With gid "outline": the edges between cells inside and outside.
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> coords = {"lat": [-10.0, 0.0, 10.0], "lon": [0.0, 10.0, 20.0]}
-    >>> mask = xr.DataArray(np.eye(3) > 0, coords, ("lat", "lon"))
-    >>> len(add_outline(Figure().add_subplot(projection=ccrs.PlateCarree()), mask).get_segments())
-    12
-    """
-    plain, grid = canonical(mask)
-    inside = np.asarray(plain.values, dtype=bool)
-    south_north, west_east = np.asarray(grid.latitude_edges), np.asarray(grid.longitude_edges)
-    closed = np.pad(inside, ((1, 1), (0, 0)))
-    # A global grid has a neighbour across its seam; a regional one ends there.
-    sides = np.pad(inside, ((0, 0), (1, 1)), mode="wrap" if grid.periodic else "constant")
-    level = np.argwhere(closed[1:] != closed[:-1])
-    upright = np.argwhere(sides[:, 1:] != sides[:, :-1])
-    lines = [[(west_east[j], south_north[i]), (west_east[j + 1], south_north[i])] for i, j in level]
-    lines += [[(west_east[j], south_north[i]), (west_east[j], south_north[i + 1])] for i, j in upright]
-    drawn = LineCollection(lines, **{"color": "0.15", "lw": 1.0, "transform": ccrs.PlateCarree(), "zorder": 4, **style})
-    drawn.set_gid("outline")
-    return ax.add_collection(drawn)

@@ -103,7 +103,7 @@ def plot_teleconnection(
     for ax in (left, right):
         for mask, colour in (("hidden", INK), ("target", CATEGORICAL[3])):
             if mask in found.coords:
-                add_outline(ax, found[mask], color=colour)
+                add_outline(ax, found[mask], colors=colour, gid=mask)
     _draw_series(series.subplots(), found, units)
     regions, scores = below.subplots(1, 2)
     _draw_regions(regions, found, phase, units)

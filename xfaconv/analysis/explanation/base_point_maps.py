@@ -1,21 +1,20 @@
-"""Maps of one base point: its attention beside its correlations, and its sensitivity to every input value."""
+"""What a base point attends to, beside what it correlates with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
 import xarray as xr
 
 from xfaconv.analysis.axes import cell_area, distance_from
-from xfaconv.analysis.explanation.network_probe import GRADIENT_RUNS, cut_windows, density, find_target, gradients
+from xfaconv.analysis.explanation.network_probe import density
 from xfaconv.analysis.statistics.correlation import Null, correlation_map, pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season, covered, season_months, season_name, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
 from xfaconv.engine.api import attention_of, conformed_of
 from xfaconv.engine.prepare import prepare
-from xfaconv.errors import ArgumentError, VariableError
+from xfaconv.errors import VariableError
 from xfaconv.grid import nearest_cell
 
 # Around the base point every field correlates with itself and every network attends: that is no teleconnection.
@@ -137,97 +136,3 @@ def compare_attention(
     shared = {name: value for name, value in maps.attrs.items() if name not in ("long_name", "units")}
     out = out.drop_vars(["base_latitude", "base_longitude", "full_warmup"], errors="ignore")
     return out.assign_attrs({**shared, **correlated.attrs, **own})
-
-
-@shared_arguments
-def influence(
-    ds: xr.Dataset,
-    base_point: Place | None = None,
-    *,
-    target: str | tuple[str, int] = "hidden",
-    lag: int | Sequence[int] | None = None,
-    samples: int | None = None,
-    season: Season = None,
-    **arguments: Unpack[Arguments],
-) -> xr.DataArray:
-    """Sensitivity of a base point to every cell and variable of its input window.
-
-    Attention says what the base point reads in one step; the recurrence and the local mixing carry information too.
-    Influence is their sum to first order: how much the target changes per standard deviation of each input value. Use
-    attention to see which regions the network reads at a time, influence to say what a result depends on.
-
-    Parameters
-    ----------
-    ds : Dataset
-        ERA5-like fields.
-    base_point : (latitude, longitude)
-        The place [degrees]; not needed for ``target="embedding"``.
-    target : "hidden", "embedding" or (variable, lead)
-        Norm of the state of the base point after attention, norm of the embedding, or the forecast of a variable at
-        the base point, such as ``("z500", 3)``, with a lead of the model; the forecast counts in standard
-        deviations of that variable's anomalies at the base point, as the model's climatology has them.
-    lag : int, sequence of int, or None
-        Steps before the target. None: all together, the root of the sum of squares over the window.
-    samples : int, optional
-        Number of times. Default: the last step of each of the model's segments, or each step of ``time``.
-    season : str or sequence of int, optional
-        Season of the target.
-    **arguments
-        Of `xfaconv.embed`.
-
-    Returns
-    -------
-    DataArray (time, [lag,] variable, latitude, longitude), float32
-        With a lag: derivative per standard deviation, signed. Without: its size, non-negative. On the model's grid,
-        labelled as the data are. `xfaconv.plot_attention` draws it, summed over the variables. One backward pass per
-        time; lazy if the data are.
-
-    Raises
-    ------
-    ArgumentError
-        If the target, the base point or the lag cannot be used.
-    TimeError
-        If no window fits into the record.
-
-    Examples
-    --------
-    >>> import xfaconv  # doctest: +SKIP
-    >>> influence(ds, (0, -140), target=("z500", 3)).sum("variable")  # doctest: +SKIP
-    """
-    if lag is not None:
-        check_arguments(lag=lag)
-    if base_point is None and not (isinstance(target, str) and target == "embedding"):
-        raise ArgumentError("influence needs a base point", fix="base_point=(0, -140)")
-    windows = cut_windows(ds, base_point, samples=samples, season=season, needs_attention=False, **arguments)
-    wanted = find_target(windows.model, target)
-    if wanted.kind == "forecast":
-        windows.ready.require_values(target[0], windows.cell)
-    derivative = gradients(windows, wanted)
-    longest = derivative.sizes["step"] - 1
-    lags = [] if lag is None else [lag] if isinstance(lag, int) else [int(step) for step in lag]
-    if any(not 0 <= step <= longest for step in lags):
-        raise ArgumentError("lag is outside the window", expected=f"0 to {longest}", found=str(lag), fix="lag=0")
-    if lag is None:
-        out = (derivative.astype(np.float64) ** 2).sum("step") ** 0.5
-    elif isinstance(lag, int):
-        out = derivative.sel(step=-lag, drop=True)
-    else:
-        out = derivative.sel(step=[-step for step in lags]).rename(step="lag").assign_coords(lag=lags)
-    if isinstance(target, tuple):
-        described = f"forecast of {target[0]} at lead {target[1]}"
-    else:
-        described = "norm of the state" if target == "hidden" else "norm of the embedding"
-    out = out.astype(np.float32).rename("influence")
-    out.attrs = {
-        "long_name": f"sensitivity of the {described} per standard deviation of the input",
-        "units": "1",
-        "target": str(target),
-        "lag": "all, root of the sum of squares" if lag is None else str(lag),
-        "model": windows.model.card.name,
-        "weights_sha256": windows.model.sha256,
-    }
-    if wanted.kind != "embedding":
-        # The embedding is of the whole domain: a place among its attributes would be drawn as a star.
-        out.attrs["base_latitude"] = float(windows.grid.latitude[windows.cell[0]])
-        out.attrs["base_longitude"] = float(windows.grid.longitude[windows.cell[1]])
-    return windows.finished(out.to_dataset(), "influence", GRADIENT_RUNS)["influence"]

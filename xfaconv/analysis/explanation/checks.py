@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis.explanation.network_probe import (
-    GRADIENT_RUNS,
     Target,
     Windows,
     attention_maps,
@@ -24,6 +23,7 @@ from xfaconv.analysis.statistics.correlation import pattern_correlation
 from xfaconv.analysis.statistics.seasons import Season
 from xfaconv.analysis.statistics.surrogates import phase_randomised
 from xfaconv.arguments import Arguments, Place, check_rules, is_whole, seed_attribute, shared_arguments
+from xfaconv.engine.cost import GRADIENT_RUNS
 from xfaconv.engine.dates import show_date
 from xfaconv.errors import TimeError
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -31,13 +29,8 @@ FloatArray = NDArray[np.float32]
 
 # Hidden states of one batch of changed inputs are kept below this size.
 _BATCH_BYTES = 2**27
-_MOST_NETWORKS = 4
-_LOCK = threading.Lock()
-_NETWORKS: OrderedDict[str, Any] = OrderedDict()
 # What the clock of a window holds of each step.
 _CLOCK = ("year_phase", "day_phase", "index")
-# A backward pass costs about twice a forward one.
-GRADIENT_RUNS = 3
 _WINDOW = ("step", "variable", "latitude", "longitude")
 
 
@@ -318,8 +311,8 @@ class Probe:
     ) -> None:
         from xfaconv.nn import Geometry
 
-        network = _network(model)
-        self.network = shuffled_copy(network, shuffled, seed) if shuffled else network
+        network = model.network()
+        self.network: Any = shuffled_copy(network, shuffled, seed) if shuffled else network
         spec = model.card.network
         self.geometry = Geometry.from_grid(grid, spec.domain, spec.periodic)
         self.grid = grid
@@ -426,9 +419,8 @@ class Probe:
     def gradient(self, window: Window, target: Target, where: FloatArray | None = None) -> FloatArray:
         """Differentiate the target at the last step by every input value (step, variable, latitude, longitude).
 
-        A vector v (state, embedding, forecasts of several cells) is projected on its own direction, so that the
-        derivative is that of its norm: d|v| = (v / |v|) . dv. One number, the forecast at a base point, is
-        differentiated as it is and keeps its sign. The derivative is 0 where the input is missing.
+        A vector v (state, embedding, forecasts of some cells) is projected on its own direction, so that the derivative
+        is that of its norm: d|v| = (v / |v|) . dv. The derivative is 0 where the input is missing.
         """
         import torch
 
@@ -436,8 +428,7 @@ class Probe:
             fields = torch.from_numpy(window.fields)[None].clone().requires_grad_(True)
             encoded = self._encode(fields, torch.from_numpy(window.seen)[None], window)
             vector = self._answer(encoded, where, target, fields)
-            one_number = target.kind == "forecast" and where is None
-            value = vector[0] if one_number else vector @ (vector / vector.norm().clamp_min(1e-12)).detach()
+            value = vector @ (vector / vector.norm().clamp_min(1e-12)).detach()
             (derivative,) = torch.autograd.grad(value, fields)
         return np.where(window.present, derivative[0].detach().numpy(), 0).astype(np.float32)
 
@@ -471,22 +462,6 @@ def find_target(model: Model, target: str | tuple[str, int]) -> Target:
     written = target if isinstance(target, tuple) else (target,)
     meant = next((name for name in names for part in written if isinstance(part, str) and part == name), names[0])
     raise ArgumentError(f"unknown target {target!r}", expected=known, fix=f"target=({meant!r}, {leads[-1]})")
-
-
-def _network(model: Model) -> Any:
-    """Give a network of this process made outside inference mode, which gradients can flow through."""
-    import torch
-
-    # Not the engine's network: that one is made in inference mode, whose tensors autograd refuses.
-    key = model.sha256
-    with _LOCK:
-        if key not in _NETWORKS:
-            with torch.inference_mode(mode=False):
-                _NETWORKS[key] = model.trainable_network().eval().requires_grad_(False)
-        _NETWORKS.move_to_end(key)
-        while len(_NETWORKS) > _MOST_NETWORKS:
-            _NETWORKS.popitem(last=False)
-        return _NETWORKS[key]
 
 
 Measure = Callable[..., Any]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.axes import cell_area, check_arrays, time_axis
 from xfaconv.analysis.explanation.network_probe import (
-    GRADIENT_RUNS,
     Probe,
     Target,
     Windows,
@@ -26,6 +25,7 @@ from xfaconv.analysis.explanation.network_probe import (
 from xfaconv.analysis.statistics.seasons import Season, season_name, spread_evenly, steps_of_season
 from xfaconv.arguments import Arguments, Box, Place, as_box, check_choice, shared_arguments
 from xfaconv.engine.api import importance_of
+from xfaconv.engine.cost import GRADIENT_RUNS
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import ArgumentError
 
