@@ -20,13 +20,13 @@ from xfaconv.analysis.statistics.seasons import Season, in_season, season_name, 
 from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
 from xfaconv.bootstrap import block_bootstrap
 from xfaconv.engine.api import conformed_of
-from xfaconv.engine.cost import announce, seconds_for
+from xfaconv.engine.cost import GRADIENT_RUNS, INTEGRAL_RUNS, announce, seconds_for
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
-from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean, runs_of
+from xfaconv.inference.contributions import Target, attribution_of, find_target, observed_mean, predicted_mean
 from xfaconv.inference.phases import Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import Regions, sum_by_region
@@ -187,7 +187,7 @@ def _series(goal: Target) -> dict[str, Any]:
 
 def _progress(ready: Prepared, steps: NDArray[np.int64], method: str) -> AbstractContextManager[Any]:
     """Say what the contributions will take, and show how far they are if that is wanted."""
-    runs = 2 + runs_of(method)
+    runs = INTEGRAL_RUNS if method == "integrated" else 2 + GRADIENT_RUNS
     read = int(ready.segments.each_step().steps_read[steps].sum()) * runs
     shown = bool(ready.settings["progress"])
     if method != "linear":
