@@ -88,6 +88,7 @@ def questions(normal: list[int]) -> dict[str, dict[str, Any]]:
     inferred = about | {"hide": COAST_REGION, "season": SEASON, "events": _months(years, range(1, 6))}
     # A season is that of the steps that forecasts start from.
     ahead = about | {"lead": 1, "season": "DJFMA", "events": _months(years, range(5))}
+    ahead["regions"] = {"the coast itself": COAST_REGION, **REGIONS}
     return {
         "Temperature of the coast, inferred, January to May": inferred | {"variable": "t2m"},
         "Rain of the coast, inferred, January to May": inferred | {"variable": "tp"},

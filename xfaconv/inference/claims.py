@@ -35,7 +35,7 @@ def claim(out: xr.Dataset) -> str:
     def score(found: xr.Dataset) -> str:
         return bounds.format(*(float(found[name]) for name in ("correlation", "correlation_low", "correlation_high")))
 
-    verb = "is known from" if skilled else "is not shown to be known from"
+    verb = "is known from" if skilled else "is not shown to be known by the network from"
     parts = [
         (
             f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
