@@ -1,5 +1,5 @@
 # Two commands for a fresh clone:
-#   make demo    a NetCDF of embeddings, importance and attention, and figures, in demo-output/
+#   make demo    NetCDF of embeddings, importance, attention and an attribution, and figures, in demo-output/
 #   make test    ruff, mypy and the tests
 # And for releases:
 #   make test-min      the tests on the oldest versions that are allowed (constraints-min.txt), without optional extras

@@ -24,9 +24,19 @@ def test_the_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     exec(compile(SNIPPETS[0], "README.md", "exec"), names)
     assert names["embedding"].dims == ("time", "embedding")
     assert names["embedding"].chunks is not None
-    assert names["everything"].attention.dims == ("base_point", "time", "lat", "lon")
-    assert not any(variable.isnull().any() for variable in names["everything"].data_vars.values())
+    assert names["january"].attribution.dims == ("time", "variable", "lat", "lon")
+    assert names["january"].attribution.attrs["units"] == "m"
+    assert not names["january"].attribution.isnull().any()
+    assert "fitted to 36 training steps" in names["found"].attrs["sentence"]
+    assert len(names["figure"].axes) == 7  # two maps with their colour bars, series, sums, scores
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sentence_of_the_figure_is_that_of_its_page() -> None:
+    page = (ROOT / "docs" / "case-studies" / "enso.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"<!-- results: begin -->\n\n> (.*?)\n\n<!-- results: end -->", README, flags=re.DOTALL)
+    assert said.partition(" ")[0] == "On"
+    assert said in page
 
 
 def test_links_lead_somewhere() -> None:

@@ -9,11 +9,12 @@ once and verified. The packaged model `era5-peru-monthly-0p25deg` is used as it 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import xarray as xr
-from shared import checked, command_line, loaded, peru, save
+from shared import answered, command_line, loaded, peru, save
 
 import xfaconv
 from xfaconv import analysis
@@ -29,8 +30,10 @@ NORMAL_YEARS = [
     1961, 1965, 1969, 1972, 1973, 1976, 1977, 1979, 1980, 1989, 1990, 1991,
     1997, 2000, 2001, 2002, 2003, 2008, 2009, 2010, 2011, 2012, 2014, 2015,
 ]  # fmt: skip
-COAST = (-5.0, -81.0)
 COAST_REGION = (-8.0, 0.0, -83.0, -79.0)
+REGIONS = {"sea to the west": (-20, 2, -85, -83.1), "north": (0.1, 2, -83, -65), "east": (-8, 0, -78.9, -65)}
+# The network was trained mostly at this grid stride and at 6.
+STRIDE = 3
 
 
 def normal_years(table: Path, first: int, last: int) -> list[int]:
@@ -74,17 +77,31 @@ def main() -> None:
 
     season = ds.time.dt.month <= 5
     chosen = {"events": season & ds.time.dt.year.isin(EVENTS), "normal": season & ds.time.dt.year.isin(normal)}
-    print("\nimportance for the states of the coast, January to May")
-    for method in ("gate", "occlusion", "gradient"):
-        place = {} if method == "gate" else {"region": COAST_REGION}
-        values = xfaconv.importance(ds, method=method, season=SEASON, model=model, **place)
-        for name in chosen:
-            years = list(EVENTS) if name == "events" else normal
-            mean = values.sel(time=values.time.dt.year.isin(years)).mean("time")
-            print(f"  {method:<10}{name:<8}" + " ".join(f"{v} {float(mean.sel(variable=v)):.3f}" for v in VARIABLES))
     draw_fields(ds, chosen, arguments.out)
-    draw_attention(ds, model, chosen, arguments.out)
-    checked(ds, COAST, "the coast", SEASON, arguments.samples, model)
+    answered("coastal-el-nino", ds, questions(normal), model, arguments)
+
+
+def questions(normal: list[int]) -> dict[str, dict[str, Any]]:
+    """Ask for the hidden coast, inferred from the rest of the domain, and for its rain a month ahead."""
+    years = {"1983 and 1998": EVENTS, "normal years": tuple(normal)}
+    about: dict[str, Any] = {"target": COAST_REGION, "stride": STRIDE, "regions": REGIONS}
+    inferred = about | {"hide": COAST_REGION, "season": SEASON, "events": _months(years, range(1, 6))}
+    # A season is that of the steps that forecasts start from.
+    ahead = about | {"lead": 1, "season": "DJFMA", "events": _months(years, range(5))}
+    ahead["regions"] = {"the coast itself": COAST_REGION, **REGIONS}
+    return {
+        "Temperature of the coast, inferred, January to May": inferred | {"variable": "t2m"},
+        "Rain of the coast, inferred, January to May": inferred | {"variable": "tp"},
+        "Rain of the coast, forecast one month ahead, January to May": ahead | {"variable": "tp"},
+    }
+
+
+def _months(years: dict[str, tuple[int, ...]], numbers: range) -> dict[str, list[str]]:
+    """Months of some years, 0 for December before."""
+    return {
+        name: [f"{year - (number == 0)}-{number or 12:02d}" for year in chosen for number in numbers]
+        for name, chosen in years.items()
+    }
 
 
 def draw_fields(ds: xr.Dataset, chosen: dict[str, xr.DataArray], out: Path) -> None:
@@ -102,35 +119,6 @@ def draw_fields(ds: xr.Dataset, chosen: dict[str, xr.DataArray], out: Path) -> N
         xfaconv.plot_correlation(difference, ax=ax, base_point=False, stippling=test.significant, title=title)
         print(f"{name}: cells that differ from normal years {float(test.significant.mean()):.0%}")
     save(out / "coastal_el_nino_fields.png")
-
-
-def draw_attention(ds: xr.Dataset, model: xfaconv.Model, chosen: dict[str, xr.DataArray], out: Path) -> None:
-    """Attention of the coast in events and in normal years, and where the two differ."""
-    from cartopy import crs as ccrs
-
-    maps = xfaconv.attention(ds, latitude=COAST[0], longitude=COAST[1], model=model)
-    warm = maps.full_warmup.to_numpy()
-    mean = {name: maps.isel(time=warm & months.to_numpy()).mean("time") for name, months in chosen.items()}
-    kept = warm & (chosen["events"] | chosen["normal"]).to_numpy()
-    area = cell_area(maps)
-    test = analysis.membership_test(
-        (maps / area * area.sum()).isel(time=kept), chosen["events"].isel(time=kept), season=SEASON
-    )
-    print(f"attention: cells that differ from normal years {float(test.significant.mean()):.0%}")
-    like = analysis.pattern_correlation(mean["events"] / area, mean["normal"] / area, kind="rank")
-    print(f"attention: rank correlation of the mean map in events with that in normal years {float(like):+.2f}")
-    figure, axes = plt.subplots(
-        1, 3, figsize=(14, 4.6), layout="constrained", subplot_kw={"projection": ccrs.PlateCarree()}
-    )
-    for ax, name in zip(axes, ("events", "normal"), strict=False):
-        title = "Attention, 1983 and 1998" if name == "events" else "Attention, normal years"
-        xfaconv.plot_attention(mean[name], ax=ax, base_point={"": COAST}, title=title)
-    difference = mean["events"] - mean["normal"]
-    xfaconv.plot_attention(
-        difference, ax=axes[2], base_point={"": COAST}, stippling=test.significant, title="Events minus normal years"
-    )
-    figure.suptitle("Attention of the coast at 5°S 81°W, January to May")
-    save(out / "coastal_el_nino_attention.png")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
-from shared import checked, command_line, loaded, north_atlantic, save
+from shared import command_line, loaded, north_atlantic, save
 from sklearn.metrics import adjusted_rand_score
 
 import xfaconv
@@ -27,6 +27,7 @@ COUNT = 4
 COMPONENTS = 10
 GRAVITY = 9.80665
 PLACE = (51.0, 0.5)
+CHECKED = 4
 # NAO index of CPC (https://www.cpc.ncep.noaa.gov) of January, February and December, 2000 to 2009.
 NAO = [
     0.60, 1.70, -0.58, 0.25, 0.45, -0.83, 0.44, 1.10, -0.94, 0.16, 0.62, 0.64, -0.29, -0.14, 1.21,
@@ -99,7 +100,16 @@ def main() -> None:
     kept = (both[0] > 0) & (both[1] > 0)
     print(f"adjusted Rand index of the two labellings: {adjusted_rand_score(both[0][kept], both[1][kept]):.2f}")
     draw(maps, partner, likeness, found, arguments.out)
-    checked(ds, PLACE, "south-east England", SEASON, arguments.samples, model)
+    check(ds, model)
+
+
+def check(ds: xr.Dataset, model: xfaconv.Model) -> None:
+    """Run all checks on the attention of south-east England, and print what they say."""
+    report = xfaconv.check_attention(ds, PLACE, season=SEASON, samples=CHECKED, model=model).compute()
+    for check in report.check.to_numpy():
+        part = report.sel(check=check)
+        print(f"  {'passed' if part.passed else 'FAILED'} {check}: {part.verdict.item()}")
+    print(f"  => {report.claim.item()}")
 
 
 def draw(

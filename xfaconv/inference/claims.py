@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import xarray as xr
 
 from xfaconv.inference.regions import ELSEWHERE
@@ -24,15 +27,15 @@ def claim(out: xr.Dataset) -> str:
     attrs, units = out.attrs, out.attrs["units"]
     network, linear = (out.sel(prediction=name) for name in ("network", "linear"))
     lead, variable = attrs["lead"], attrs["target_variable"]
-    source = "the rest of the world" if lead == 0 else f"the fields {lead} steps before"
-    where = f"{variable} in {attrs['target_area']}"
+    source = "the rest of the domain" if lead == 0 else f"the fields {lead} {'step' if lead == 1 else 'steps'} before"
+    where = f"{variable} in {attrs['target_area'].replace('_', ' ')}"
     skilled = float(network.correlation_low) > 0
     bounds = "{:.2f} ({:.2f} to {:.2f})"
 
     def score(found: xr.Dataset) -> str:
         return bounds.format(*(float(found[name]) for name in ("correlation", "correlation_low", "correlation_high")))
 
-    verb = "is known from" if skilled else "is not shown to be known from"
+    verb = "is known from" if skilled else "is not shown to be known by the network from"
     parts = [
         (
             f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
@@ -44,7 +47,11 @@ def claim(out: xr.Dataset) -> str:
         parts[0] += f", of a regression on the index {score(out.sel(prediction='index'))}"
     low, high = float(linear.correlation_difference_low), float(linear.correlation_difference_high)
     better = (
-        "the network is better" if low > 0 else "the linear answer is better" if high < 0 else "the two do not differ"
+        "the network is better than the linear answer"
+        if low > 0
+        else "the linear answer is better than the network"
+        if high < 0
+        else "network and linear answer do not differ"
     )
     parts[0] += f"; {better}."
     difference = out.sel(phase=DIFFERENCE)
@@ -52,13 +59,13 @@ def claim(out: xr.Dataset) -> str:
     inferred, seen = float(difference.mean_predicted.sel(prediction=who)), float(difference.mean_observed)
     teller = "linear answer" if who == "linear" else "network"
     said = (
-        f"Between {attrs['phases'].partition(':')[0]} the {teller} differs by {inferred:.3g} {units} "
-        f"(observed {seen:.3g} {units})"
+        f"Between {attrs['phases'].partition(':')[0]} the {teller} differs by {_digits(inferred)} {units} "
+        f"(observed {_digits(seen)} {units})"
     )
     total = difference.by_region.sum("variable")
     clear = [
-        f"{float(total.sel(region=name)):.3g} ({float(out.by_region_low.sel(region=name)):.3g} to "
-        f"{float(out.by_region_high.sel(region=name)):.3g}) from {name.replace('_', ' ')}"
+        f"{_digits(total.sel(region=name))} ({_digits(out.by_region_low.sel(region=name))} to "
+        f"{_digits(out.by_region_high.sel(region=name))}) from {name.replace('_', ' ')}"
         for name in sorted(
             total.region.values, key=lambda name: (name == ELSEWHERE, -abs(float(total.sel(region=name))))
         )
@@ -70,3 +77,8 @@ def claim(out: xr.Dataset) -> str:
         parts.append(f"{said}; no region's contribution is distinguishable from zero.")
     parts.append("These are contributions to a prediction, not causes.")
     return " ".join(parts)
+
+
+def _digits(value: Any) -> str:
+    """Write a number with three digits that count, without an exponent."""
+    return np.format_float_positional(float(value), precision=3, unique=False, fractional=False, trim="-")

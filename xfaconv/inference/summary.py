@@ -157,7 +157,8 @@ def teleconnection(
     parts = explain(replace(goal, ready=replace(ready, steps=both)), method, season=season)
     fields = conformed_of(ready)
     maps = _correlations(fields, series["observed_record"], lags, season, alpha)
-    with _progress(ready, both, method):
+    # Of data in memory the contributions are there already, and were announced.
+    with _progress(ready, both, method) if parts.chunks else nullcontext():
         attributed = parts.compute()
     correlated = maps.compute()
     out = _scored(goal, series, season, alpha, seed)

@@ -21,7 +21,11 @@ from xfaconv.plot.style import CATEGORICAL, FAINT, INK, NEGATIVE, POSITIVE, MapS
 _NEEDED = ("attribution", "correlation_map", "predicted", "observed", "by_region")
 _COLOURS = {"network": CATEGORICAL[0], "linear": CATEGORICAL[1], "index": CATEGORICAL[2]}
 _SAID = {"network": "network", "linear": "linear answer", "index": "regression on the index"}
-_LETTERS = 190
+_LETTERS = 180
+_CAPTION = (
+    "Outlines: black what is hidden, purple the target; dots: significant at the false discovery rate of the maps."
+)
+_MOST_MARKS, _MOST_TICKS = 240, 14
 
 
 def plot_teleconnection(
@@ -32,7 +36,7 @@ def plot_teleconnection(
     lag: int = 0,
     projection: Any = None,
     title: str | None = None,
-    figsize: tuple[float, float] = (11.0, 9.0),
+    figsize: tuple[float, float] = (11.0, 10.0),
 ) -> Any:
     """Draw the contributions, the correlation map, the verified series and the sums by region in one figure.
 
@@ -72,50 +76,51 @@ def plot_teleconnection(
     _check(teleconnection, phase, correlated, lag)
     found = teleconnection.compute()
     figure = plt.figure(figsize=figsize, layout="constrained")
-    rows = figure.add_gridspec(3, 2, height_ratios=(1.25, 1, 0.8))
+    # Each row has its own margins, so that long labels of one do not make the maps of another small.
+    maps, series, below = figure.subfigures(3, 1, height_ratios=(1.5, 1, 0.8))
     parts = found["attribution"].sel(phase=phase)
     total = parts.sum("variable").assign_attrs(parts.attrs)
     sizes = abs(parts).sum(list(total.dims))
     strongest = str(sizes["variable"].values[int(sizes.values.argmax())])
-    about = MapStyle(center=0.0, projection=projection)
     _, grid = canonical(total)
     middle = float(_middle(found["target"])) if "target" in found.coords else None
     chosen = resolve(projection, grid, central_longitude(grid, middle), None)
-    left, right = (figure.add_subplot(rows[0, column], projection=chosen) for column in (0, 1))
-    said, units = units_text(found.attrs["units"]), found.attrs["units"]
-    target = f"{found.attrs['target_variable']} in {found.attrs['target_area']}"
-    style = replace(
-        about,
-        ax=left,
-        robust=True,
-        stippling=found["significant"] if phase == "difference" else False,
-        title=f"(a) Contributions to {target}, {phase}",
-        cbar_kwargs={"label": f"contribution per cell [{said}]"},
-    )
-    draw_map(total.drop_vars(["target", "hidden"], errors="ignore"), style)
+    left, right = maps.subplots(1, 2, subplot_kw={"projection": chosen})
+    units = units_text(found.attrs["units"])
+    about = MapStyle(center=0.0, projection=projection, title="")
+    what = {"cbar_kwargs": {"label": f"contribution per cell [{units}]"}, "robust": True}
+    dots = found["significant"] if phase == "difference" else False
+    draw_map(_plain(total), replace(about, ax=left, stippling=dots, **what))
     name = strongest if correlated is None else correlated
-    correlation = found["correlation_map"].sel(variable=name, lag=lag)
-    dots = found["correlation_significant"].sel(variable=name, lag=lag)
-    style = replace(
-        about,
-        ax=right,
-        stippling=dots,
-        title=f"(b) Correlation of {name}, lag {lag}",
-        cbar_kwargs={"label": "correlation"},
-    )
-    draw_map(correlation.drop_vars(["target", "hidden"], errors="ignore"), style)
+    chosen_map = found[["correlation_map", "correlation_significant"]].sel(variable=name, lag=lag)
+    dots = chosen_map["correlation_significant"]
+    what = {"cbar_kwargs": {"label": "correlation"}}
+    draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, **what))
+    when = phase if phase != "difference" else found.attrs["phases"].partition(":")[0].replace(" and ", " minus ")
+    target = f"{found.attrs['target_variable']}, {found.attrs['target_area'].replace('_', ' ')}"
+    _title(left, f"(a) Contributions to {target}: {when}")
+    _title(right, f"(b) Correlation of {name}{f', {lag} steps before,' if lag else ''} with the observed {target}")
     for ax in (left, right):
         for mask, colour in (("hidden", INK), ("target", CATEGORICAL[3])):
             if mask in found.coords:
-                add_outline(ax, found[mask], color=colour)
-    _draw_series(figure.add_subplot(rows[1, :]), found, f"{target} [{said}]")
-    _draw_regions(figure.add_subplot(rows[2, 0]), found, phase, units)
-    _draw_scores(figure.add_subplot(rows[2, 1]), found)
+                add_outline(ax, found[mask], colors=colour, gid=mask)
+    _draw_series(series.subplots(), found, units)
+    regions, scores = below.subplots(1, 2)
+    _draw_regions(regions, found, phase, units)
+    _draw_scores(scores, found)
     if title is not None:
         figure.suptitle(title)
-    words = textwrap.fill(str(found.attrs.get("sentence", "")), _LETTERS)
-    figure.supxlabel(words, x=0.01, ha="left", fontsize="small", color=FAINT)
+    words = f"{_CAPTION} {found.attrs.get('sentence', '')}"
+    figure.supxlabel(textwrap.fill(words, _LETTERS), x=0.01, ha="left", fontsize="small", color=FAINT)
     return figure
+
+
+def _plain(field: xr.DataArray) -> xr.DataArray:
+    return field.drop_vars(["target", "hidden"], errors="ignore")
+
+
+def _title(ax: Any, text: str) -> None:
+    ax.set_title(textwrap.fill(text, 60), loc="left", fontsize="medium")
 
 
 def _check(found: object, phase: str, correlated: str | None, lag: int) -> None:
@@ -148,37 +153,37 @@ def _middle(mask: xr.DataArray) -> float:
     return float(np.rad2deg(np.arctan2(np.sin(inside).mean(), np.cos(inside).mean())))
 
 
-def _draw_series(ax: Any, found: xr.Dataset, label: str) -> None:
+def _draw_series(ax: Any, found: xr.Dataset, units: str) -> None:
     time = time_dimension(found["observed"], "the series")
     stamps = found[time].values
     if stamps.dtype.kind == "O":
         stamps = np.array([np.datetime64(stamp.isoformat()[:19]) for stamp in stamps])
-    gaps = np.diff(stamps) > 1.5 * np.diff(stamps).min()
-    breaks = np.flatnonzero(gaps) + 1
+    # Seasons stand beside each other, one place apart: other parts of the year would leave the figure empty.
+    starts = np.flatnonzero(np.r_[True, np.diff(stamps) > 1.5 * np.diff(stamps).min()])
+    at = np.arange(len(stamps)) + np.searchsorted(starts, np.arange(len(stamps)), side="right") - 1
 
     def broken(values: Any) -> tuple[Any, Any]:
-        """Break a line where the record leaves out some steps, such as those of other seasons."""
-        return np.insert(stamps, breaks, stamps[breaks]), np.insert(np.asarray(values, dtype=float), breaks, np.nan)
+        """Break a line between seasons."""
+        return np.insert(at, starts[1:], at[starts[1:]]), np.insert(np.asarray(values, float), starts[1:], np.nan)
 
+    style: dict[str, Any] = {"marker": ".", "ms": 3} if len(at) <= _MOST_MARKS else {"lw": 0.7}
+    ax.plot(*broken(found["observed"]), color=INK, label="observed", **style)
     for name in found["prediction"].values:
-        ax.plot(
-            *broken(found["predicted"].sel(prediction=name)), color=_COLOURS[name], label=_SAID[name], marker=".", ms=3
-        )
-    ax.plot(*broken(found["observed"]), color=INK, label="observed", marker=".", ms=3)
+        ax.plot(*broken(found["predicted"].sel(prediction=name)), color=_COLOURS[name], label=_SAID[name], **style)
     unseen = ~found["in_training"].values.astype(bool)
-    edges = np.flatnonzero(np.diff(np.r_[False, unseen, False].astype(int)))
-    for first, last in edges.reshape(-1, 2):
-        ax.axvspan(
-            stamps[first],
-            stamps[last - 1],
-            color="0.93",
-            zorder=0,
-            label="not used in training" if first == edges[0] else None,
-        )
+    edges = np.flatnonzero(np.diff(np.r_[False, unseen, False].astype(int))).reshape(-1, 2)
+    for number, (first, last) in enumerate(edges):
+        label = None if number else "not used in training"
+        ax.axvspan(at[first] - 0.5, at[last - 1] + 0.5, color="0.93", zorder=0, label=label)
     ax.axhline(0, color=FAINT, lw=0.5)
+    shown = np.unique(starts[np.searchsorted(starts, np.linspace(0, starts[-1], _MOST_TICKS).round())])
+    if len(starts) == 1:
+        shown = np.unique(np.linspace(0, len(stamps) - 1, _MOST_TICKS // 2).astype(int))
+    shown = shown[np.r_[True, np.diff(shown) > len(stamps) / _MOST_TICKS / 2]]
+    ax.set_xticks(at[shown], [str(stamp)[:7] for stamp in stamps[shown]], fontsize="small")
     ax.set_title("(c) Observed and predicted", loc="left", fontsize="medium")
-    ax.set_ylabel("\n".join(textwrap.wrap(label, 32)))
-    ax.legend(ncols=5, frameon=False, fontsize="small", loc="upper left")
+    ax.set_ylabel(f"{found.attrs['target_variable']} anomaly [{units}]")
+    ax.legend(ncols=5, frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     ax.margins(x=0.01)
 
 
@@ -190,9 +195,9 @@ def _draw_regions(ax: Any, found: xr.Dataset, phase: str, units: str) -> None:
     if phase == "difference":
         low, high = (found[f"by_region_{end}"].values for end in ("low", "high"))
         ax.hlines(order, low, high, color=INK, lw=1)
-    ax.set_yticks(order, [str(name).replace("_", " ") for name in sums["region"].values], fontsize="small")
+    ax.set_yticks(order, [textwrap.fill(str(name).replace("_", " "), 24) for name in sums["region"].values])
     ax.axvline(0, color=FAINT, lw=0.5)
-    ax.set_xlabel(f"contribution [{units_text(units)}]")
+    ax.set_xlabel(f"contribution [{units}]")
     ax.set_title(f"(d) Sums by region, {phase}", loc="left", fontsize="medium")
 
 
@@ -203,7 +208,7 @@ def _draw_scores(ax: Any, found: xr.Dataset) -> None:
         row = found.sel(prediction=name)
         ax.hlines(place, float(row["correlation_low"]), float(row["correlation_high"]), color=_COLOURS[name], lw=2)
         ax.plot(float(row["correlation"]), place, "o", color=_COLOURS[name])
-    ax.set_yticks(order, [_SAID[name] for name in names], fontsize="small")
+    ax.set_yticks(order, [textwrap.fill(_SAID[name], 16) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1)
     ax.axvline(0, color=FAINT, lw=0.5)
