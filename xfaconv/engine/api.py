@@ -18,7 +18,7 @@ from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.graph import SegmentGraph, attention_array, embedding_array, hidden_array, importance_array
 from xfaconv.engine.prepare import BasePoints, Prepared, locate, prepare
 from xfaconv.engine.runtime import Maps
-from xfaconv.errors import warn_user
+from xfaconv.errors import require_torch, warn_user
 from xfaconv.models import Model
 
 _WAYS = {"latitude": "north", "longitude": "east"}
@@ -344,6 +344,7 @@ def _finish(
     ready: Prepared, call: str, outputs: Mapping[str, xr.DataArray], asked: Mapping[str, Any] | None = None
 ) -> xr.Dataset:
     """Attach the attributes, and compute at once where the input was in memory."""
+    require_torch()
     shared = _provenance(ready, call, asked)
     for kind, output in outputs.items():
         # The share of the variance of its maps that is in time belongs to what is said of attention.
