@@ -50,11 +50,11 @@ mutation: $(READY)-dev
 	$(ONE_THREAD) $(RUN) -m mutmut run --max-children $(WORKERS) $(MUTANTS)
 	$(RUN) -m mutmut results | grep -v 'not checked' || true
 
-# Ten thousand new cases of odd data and arguments, which takes a while, and new cases of every property test; `make test`
+# Ten thousand new cases of odd data and arguments, as many of model files and cards, which takes a while, and new cases of every property test; `make test`
 # runs the same cases every time.
 FUZZ ?= 10000
 fuzz: $(READY)
-	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py
+	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py tests/models/test_fuzz.py
 	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q $$(grep -rlE "^@given" tests)
 
 audit: $(READY)
