@@ -21,6 +21,7 @@ import torch
 import xfaconv
 from tests.engine import worlds
 from tests.local_server import LocalServer, local_server
+from xfaconv import download
 from xfaconv.errors import ArgumentError, DownloadError, ModelFileError, XFaconvError
 from xfaconv.models import load_model, registry
 
