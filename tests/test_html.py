@@ -151,7 +151,7 @@ def test_markup_in_a_file_stays_text():
     for name, html in shown.items():
         tree = parsed(html)
         assert not {"script", "img", "svg", "b"} & {tag for tag, _ in tree.seen}, name
-    assert all(MARKUP[:40] in parsed(shown[name]).text for name in ("names", "card", "checks"))
+    assert all(MARKUP[:40] in parsed(shown[name]).text for name in ("units", "card", "checks"))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed: apt-get install chromium")

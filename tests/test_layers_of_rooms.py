@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEAVES = {
     "arguments",
     "climatology",
+    "deprecation",
     "download",
     "eofs",
     "errors",

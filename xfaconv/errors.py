@@ -79,7 +79,7 @@ def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     return next((other for other in close if sorted(other) == sorted(name)), close[0] if close else None)
 
 
-def warn_user(words: str) -> None:
+def warn_user(words: str, kind: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's own code, however deep inside the package the reason was found.
 
     Examples
@@ -94,7 +94,7 @@ def warn_user(words: str) -> None:
     frame, level = sys._getframe(1), 2  # noqa: SLF001 - the way to the caller that Python offers
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         frame, level = frame.f_back, level + 1
-    warnings.warn(words, UserWarning, stacklevel=level)
+    warnings.warn(words, kind, stacklevel=level)
 
 
 def require_torch() -> None:
