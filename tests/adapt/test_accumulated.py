@@ -43,7 +43,7 @@ def olr(step: str) -> InputSpec:
     return InputSpec((VariableSpec("olr", "W m-2", "outgoing"),), None, step)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(derandomize=True, max_examples=40, deadline=None)
 @given(named=st.sampled_from(NAMES), step=st.sampled_from(sorted(SECONDS)), given_by_name=st.booleans())
 def test_every_name_of_era5_stands_for_outgoing_radiation(named, step, given_by_name):
     name, key = named
@@ -83,7 +83,7 @@ def test_sums_over_an_unknown_time_are_refused_with_a_line_that_works():
     np.testing.assert_allclose(adapt(ds, olr("1M"), climatology=None).data.olr, world("1M").olr, rtol=1e-6)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(derandomize=True, max_examples=12, deadline=None)
 @given(hours=st.sampled_from([1, 3, 6]), name=st.sampled_from(["ttr", "top_net_thermal_radiation"]))
 def test_means_of_sums_are_told_from_sums(hours, name):
     """Daily means of hourly sums are 24 times too small: refused, with that number."""
@@ -92,7 +92,7 @@ def test_means_of_sums_are_told_from_sums(hours, name):
     with pytest.raises(UnitsError) as caught:
         xfaconv.conform(ds, model=MODEL)
     assert f"* {24 // hours})" in caught.value.fix
-    exec(caught.value.fix, {"ds": ds})
+    exec(caught.value.fix.partition("  #")[0], {"ds": ds})
     found = xfaconv.conform(ds, model=MODEL).olr
     np.testing.assert_allclose(found, xfaconv.conform(day(), model=MODEL).olr, atol=1e-3)
 
@@ -108,7 +108,7 @@ def test_the_lines_of_the_case_lead_to_the_right_embedding():
     named = ds.rename(ttr="olr")
     with pytest.raises(UnitsError, match="variable 'olr'") as caught:
         named.faconv.embed()
-    exec(caught.value.fix, {"ds": named})
+    exec(caught.value.fix.partition("  #")[0], {"ds": named})
     np.testing.assert_allclose(named.faconv.embed(), right, atol=1e-4)
 
 

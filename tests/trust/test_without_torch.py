@@ -62,6 +62,8 @@ for call in (
     lambda: ds.faconv.encode(base_points={"nino34": (0, -140)}),
     lambda: xfaconv.influence(ds, (0, -140)),
     lambda: xfaconv.teleconnection(ds, (0, -140)),
+    lambda: xfaconv.infer(ds, hide=(20, 80, 140, 250)),
+    lambda: xfaconv.forecast(ds),
     lambda: xfaconv.check_attention(ds, (0, -140)),
     lambda: ds.faconv.fit(),
     lambda: xfaconv.load_model("ncep-monthly-2p5deg").network("cpu"),

@@ -79,6 +79,10 @@ class Work:
         Whether segments keep the hidden states for maps and `hidden`.
     maps : Maps, optional
         Maps of attention to make while the network runs, where the hidden states are too large to be kept.
+    hide : ndarray (latitude, longitude) of bool, optional
+        Cells that are hidden in all variables at all steps, the warm-up included.
+    leads : tuple of int
+        Positions of the leads that are predicted.
     """
 
     model: Model
@@ -90,6 +94,8 @@ class Work:
     threads: int | None
     keep_hidden: bool
     maps: Maps | None = None
+    hide: NDArray[np.bool_] | None = None
+    leads: tuple[int, ...] = ()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Give what decides the numbers; the number of threads does not."""
@@ -102,6 +108,8 @@ class Work:
             self.device,
             self.keep_hidden,
             self.maps,
+            None if self.hide is None else np.packbits(self.hide).tobytes(),
+            self.leads,
         )
 
 
@@ -153,8 +161,9 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the attention
-        and ``maps`` (None where not kept), ``first_index`` of the first kept step, ``state`` (None unless carried on).
+        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the
+        attention, ``predictions (time, lead, variable, latitude, longitude)`` and ``maps`` (None where not kept),
+        ``first_index`` of the first kept step, ``state`` (None unless carried on).
 
     Raises
     ------
@@ -166,6 +175,10 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
         # The state carries a missing value on into every later step, also into the next segment of a chain.
         spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
+        if work.hide is not None:
+            # As in training: no value, and none of the variables seen.
+            filled.fields[:, :, work.hide] = 0
+            filled.seen[:, work.hide] = 0
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             begin = perf_counter()
@@ -261,6 +274,11 @@ def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArra
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
 
 
+def take_predictions(block: Block, lead: int, *results: dict[str, Any]) -> FloatArray:
+    """Give the predictions of a block at one of the leads, ([member,] time, variable, latitude, longitude)."""
+    return block.joined([found["predictions"][a:b, lead] for found, (a, b) in zip(results, block.cuts, strict=True)])
+
+
 def network_and_geometry(work: Work) -> tuple[Network, Geometry]:
     """Give the network of this process on the device asked for, and the grid as it sees it."""
     from xfaconv.nn import Geometry
@@ -303,13 +321,14 @@ def _encode(
     # value. The length of a batch depends on the network and the grid alone, so it changes no number between calls.
     widest = max(spec.hidden, 4 * spec.bottleneck)
     batch = max(1, _BATCH_BYTES // (4 * rows * columns * widest))
-    parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in ("embedding", "gates", "hidden", "maps", "predictions")}
     for start in range(0, count, batch):
         stop = min(start + batch, count)
         # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
+        read = _tensor(fields[None, start:stop], device)
         encoded = network.encode(
-            _tensor(fields[None, start:stop], device),
+            read,
             _tensor(seen[None, start:stop], device),
             _tensor(steps.year_phase[None, start:stop].astype(np.float32), device),
             _tensor(steps.day_phase[None, start:stop].astype(np.float32), device),
@@ -317,6 +336,7 @@ def _encode(
             state=state,
             first_index=steps.first_index + start,
             keep_from=keep_from,
+            keep_refined=bool(work.leads),
         )
         state = encoded.state
         if stop <= steps.kept_from:
@@ -327,6 +347,9 @@ def _encode(
             parts["hidden"].append(encoded.hidden[0].cpu().numpy())
         if work.maps is not None:
             parts["maps"].append(work.maps.of(network, geometry, encoded.hidden))
+        if encoded.refined is not None:
+            predicted = network.predict(encoded.refined, read[:, keep_from:], geometry)
+            parts["predictions"].append(predicted[0][:, list(work.leads)].cpu().numpy())
     out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
     out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
     return out
@@ -353,7 +376,7 @@ def _in_batches(
 
 
 def _blank(out: dict[str, Any], spoiled: NDArray[np.bool_]) -> None:
-    for name in ("embedding", "gates", "hidden", "maps"):
+    for name in ("embedding", "gates", "hidden", "maps", "predictions"):
         if out[name] is not None and spoiled.any():
             out[name] = np.array(out[name])
             out[name][spoiled] = np.nan
