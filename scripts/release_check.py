@@ -89,7 +89,7 @@ def main() -> None:
         print(f"{sha256}  {name}")
     wheel, sdist = next(DIST.glob("*.whl")), next(DIST.glob("*.tar.gz"))
     run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist)
-    run(Path(sys.executable).parent / "check-wheel-contents", wheel)
+    run(Path(sys.executable).parent / "check-wheel-contents", "--config", ROOT / "pyproject.toml", wheel)
     check_content(wheel, sdist)
     if not arguments.no_demo:
         try_wheel(wheel, arguments.pip_args)
