@@ -15,7 +15,7 @@ from typing import Any
 from xfaconv.arguments import DEFAULTS
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "public-api.txt"
-MODULES = ("xfaconv", "xfaconv.analysis", "xfaconv.engine", "xfaconv.errors", "xfaconv.models", "xfaconv.nn",
+MODULES = ("xfaconv", "xfaconv.analysis", "xfaconv.engine", "xfaconv.errors", "xfaconv.inference", "xfaconv.models", "xfaconv.nn",
            "xfaconv.plot", "xfaconv.training", "xfaconv.tutorial")  # fmt: skip
 
 

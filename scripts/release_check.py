@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -59,7 +60,7 @@ def check_content(wheel: Path, sdist: Path) -> None:
     for licence in LICENCES:
         if not any(name.endswith(licence) for name in names):
             raise SystemExit(f"{wheel.name} lacks {licence}")
-    stray = [name for name in [*names, *sources] if "__pycache__" in name or "/." in name]
+    stray = [name for name in [*names, *sources] if re.search(r"__pycache__|_build/|/\.(venv|hypothesis|DS)|checkpoint", name)]
     if stray:
         raise SystemExit(f"stray files: {stray[:5]}")
 
