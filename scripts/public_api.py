@@ -15,8 +15,8 @@ from typing import Any
 from xfaconv.arguments import DEFAULTS
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "public-api.txt"
-MODULES = ("xfaconv", "xfaconv.analysis", "xfaconv.engine", "xfaconv.errors", "xfaconv.inference", "xfaconv.models", "xfaconv.nn",
-           "xfaconv.plot", "xfaconv.training", "xfaconv.tutorial")  # fmt: skip
+_ROOMS = ("analysis", "engine", "errors", "inference", "models", "nn", "plot", "training", "tutorial")
+MODULES = ("xfaconv", *(f"xfaconv.{room}" for room in _ROOMS))
 
 
 def lines() -> list[str]:

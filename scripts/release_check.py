@@ -60,7 +60,11 @@ def check_content(wheel: Path, sdist: Path) -> None:
     for licence in LICENCES:
         if not any(name.endswith(licence) for name in names):
             raise SystemExit(f"{wheel.name} lacks {licence}")
-    stray = [name for name in [*names, *sources] if re.search(r"__pycache__|_build/|/\.(venv|hypothesis|DS)|checkpoint", name)]
+    stray = [
+        name
+        for name in [*names, *sources]
+        if re.search(r"__pycache__|_build/|/\.(venv|hypothesis|DS)|ipynb_checkpoints", name)
+    ]
     if stray:
         raise SystemExit(f"stray files: {stray[:5]}")
 
