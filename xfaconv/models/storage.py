@@ -226,7 +226,7 @@ def _inaccessible(path: Path, what: str, problem: Exception, fix: str) -> ModelF
 def _read_card(content: bytes, name: str) -> ModelCard:
     """Card in the header of a file that safetensors has read, with its version and its hash checked."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", None) or {}
     version, intact = None, False
     # In format 1 the text was the card itself, under another name.
     text = metadata.get("xfaconv", metadata.get("card", ""))
