@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 import xfaconv
 
 DOCS = Path(__file__).parent
@@ -39,6 +42,24 @@ def copy_notebooks() -> None:
 
 
 copy_notebooks()
+
+
+def describe_figures(app: Sphinx, document: nodes.document) -> None:
+    """Give figures that a notebook draws an alternative text: their heading and the sentence before them."""
+    heading, words = "", ""
+    for node in document.findall():
+        if isinstance(node, nodes.title):
+            heading, words = node.astext(), ""
+        elif isinstance(node, nodes.paragraph):
+            words = node.astext().replace("\n", " ")
+        elif isinstance(node, nodes.image) and not node.get("alt"):
+            node["alt"] = f"Figure: {heading}. {words}".strip()
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the function to Sphinx."""
+    app.connect("doctree-read", describe_figures)
+
 
 project = "xfaconv"
 author = "the xfaconv developers"
