@@ -44,7 +44,7 @@ def copy_notebooks() -> None:
 copy_notebooks()
 
 
-def describe_figures(app: Sphinx, document: nodes.document) -> None:
+def describe_figures(_app: Sphinx, document: nodes.document) -> None:
     """Give figures that a notebook draws an alternative text: their heading and the sentence before them."""
     heading, words = "", ""
     for node in document.findall():
