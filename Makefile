@@ -55,7 +55,7 @@ mutation: $(READY)-dev
 FUZZ ?= 10000
 fuzz: $(READY)
 	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py tests/models/test_fuzz.py
-	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q $$(grep -rlE "^@given" tests)
+	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q --timeout=3600 $$(grep -rlE "^@given" tests)
 
 audit: $(READY)
 	$(RUN) -m pip check

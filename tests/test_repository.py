@@ -88,3 +88,16 @@ def test_no_path_of_one_system_and_no_text_in_the_encoding_of_the_machine(path: 
             assert not re.match(r"(/tmp|/proc|/dev|/etc|/usr|/var|/home)(/|$)", node.value), node.value
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("read_text", "write_text"):
             assert "encoding" in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
+
+
+PICTURES = [
+    (path.relative_to(ROOT).as_posix(), words)
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if not {"_build", "tutorials"} & set(path.relative_to(ROOT).parts)
+    for words in re.findall(r"!\[([^\]]*)\]\(", path.read_text(encoding="utf-8"))
+]
+
+
+def test_pictures_have_an_alternative_text() -> None:
+    assert len(PICTURES) >= 5
+    assert [page for page, words in PICTURES if len(words.split()) < 3] == []
