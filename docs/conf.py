@@ -85,6 +85,7 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["notebooks.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
