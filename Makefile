@@ -7,7 +7,9 @@
 #   make coverage      the tests, and which lines and branches they run
 #   make audit         pinned packages: installed as pinned, compatible, under permissive licences; needs no network
 #   make mutation      changes a module in small ways, one at a time, and sees whether the tests notice
-#   make bench         all benchmarks, which write the pages of docs/reference; takes hours
+#   make release-check wheel and sdist in dist/: metadata, content, equal hashes of two builds, the demo from the wheel
+#   make linkcheck     links of the documentation to other sites; needs the internet
+#   make bench         all benchmarks, which write the pages of docs/reference; takes hours (make bench-speed: some)
 # Each makes its own virtual environment in .venv, once. Variables that may be given:
 #   PYTHON=python3.12           the interpreter that the environment is made from
 #   VENV=/path/to/environment   another place for it
@@ -28,7 +30,8 @@ INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS)
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-min test-latest coverage mutation fuzz audit lint docs bench clean
+.PHONY: demo test test-min test-latest coverage mutation fuzz audit lint mypy docs linkcheck bench bench-speed \
+	release-check clean
 
 demo: $(READY)
 	$(RUN) -m xfaconv.demo
@@ -47,12 +50,12 @@ mutation: $(READY)-dev
 	$(ONE_THREAD) $(RUN) -m mutmut run --max-children $(WORKERS) $(MUTANTS)
 	$(RUN) -m mutmut results | grep -v 'not checked' || true
 
-# Ten thousand new cases of odd data and arguments, which takes a while, and new cases of every property test; `make test`
+# Ten thousand new cases of odd data and arguments, as many of model files and cards, which takes a while, and new cases of every property test; `make test`
 # runs the same cases every time.
 FUZZ ?= 10000
 fuzz: $(READY)
-	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py
-	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q $$(grep -rlE "^@given" tests)
+	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py tests/models/test_fuzz.py
+	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q --timeout=3600 $$(grep -rlE "^@given" tests)
 
 audit: $(READY)
 	$(RUN) -m pip check
@@ -70,14 +73,27 @@ lint: $(READY)
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 
+mypy: $(READY)
+	$(RUN) -m mypy
+
 docs: $(READY)-docs
 	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
 
+# Links to other sites too, which needs the internet.
+linkcheck: $(READY)-docs
+	$(RUN) -m sphinx --keep-going -b linkcheck docs docs/_build/linkcheck
+
 # Those of speed and of planted data need nothing; those of skill read the training data in the folder DATA.
 DATA ?= ../shared/data
-bench: $(READY)-bench
+bench-speed: $(READY)-bench
 	for name in attribution engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
+
+bench: bench-speed
 	for name in skill ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done
+
+# Wheel and sdist in dist/, checked, built twice with equal hashes, and the demo run from the wheel alone.
+release-check: $(READY)-dev
+	$(RUN) scripts/release_check.py --pip-args "$(PIP_ARGS)"
 
 clean:
 	rm -rf demo-output build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

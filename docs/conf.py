@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 import xfaconv
 
 DOCS = Path(__file__).parent
@@ -40,6 +43,24 @@ def copy_notebooks() -> None:
 
 copy_notebooks()
 
+
+def describe_figures(_app: Sphinx, document: nodes.document) -> None:
+    """Give figures that a notebook draws an alternative text: their heading and the sentence before them."""
+    heading, words = "", ""
+    for node in document.findall():
+        if isinstance(node, nodes.title):
+            heading, words = node.astext(), ""
+        elif isinstance(node, nodes.paragraph):
+            words = node.astext().replace("\n", " ")
+        elif isinstance(node, nodes.image) and not node.get("alt"):
+            node["alt"] = f"Figure: {heading}. {words}".strip()
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the function to Sphinx."""
+    app.connect("doctree-read", describe_figures)
+
+
 project = "xfaconv"
 author = "the xfaconv developers"
 project_copyright = f"2026, {author}"
@@ -64,6 +85,7 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["notebooks.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],

@@ -42,7 +42,7 @@ def needed(requirements: Iterable[str]) -> set[str]:
             continue
         found.add(entry)
         left += [(Requirement(text), entry[1]) for text in installed.requires or []]
-    return {name for name, _ in found}
+    return {name for name, _ in found} - {"xfaconv"}
 
 
 def licences(*packages: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -112,6 +112,66 @@ def test_lazy_checks_are_not_computed_to_be_shown():
         assert "not computed" in repr(checks(lazy=True).faconv)
 
 
+# What a browser would run, in every position where text of a file stands: in an element, in an attribute, in a comment.
+MARKUP = (
+    "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">"
+    "\"'><svg onload=document.title='ran'>--></td></table></details><b>bold</b>"
+)
+
+
+def hostile() -> dict[str, str]:
+    """What shows itself in a notebook, made of files whose texts are markup."""
+    ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 12)).load()
+    ds.attrs = dict.fromkeys(("title", "source", "institution", "history", MARKUP), MARKUP)
+    for name in (*ds.data_vars, "lat", "lon"):
+        ds[name].attrs |= {"long_name": MARKUP, "comment": MARKUP, MARKUP: MARKUP}
+    strange = ds.rename(sst=MARKUP).assign({f"{MARKUP}2": ds.t995.rename(lat=f"{MARKUP}3")})
+    units = ds.copy()
+    units["sst"] = ds.sst.assign_attrs(units=MARKUP, standard_name=MARKUP)
+    card = xfaconv.load_model("ncep-monthly-2p5deg").card
+    texts = {"name", "title", "description", "data", "licence", "citation"}
+    card = card.updated(**dict.fromkeys(texts, MARKUP), known_failures=(MARKUP,), metrics={MARKUP: {MARKUP: MARKUP}})
+    verdicts = checks()
+    verdicts["verdict"] = ("check", np.array([MARKUP, MARKUP], dtype=object))
+    verdicts = verdicts.assign(claim=MARKUP).assign_coords(check=[MARKUP, "data"])
+    verdicts.attrs |= {"model": MARKUP}
+    return {
+        "attributes": ds.faconv._repr_html_(),
+        "names": strange.faconv._repr_html_(),
+        "units": units.faconv._repr_html_(),
+        "recognition": xfaconv.recognise(strange)._repr_html_(),
+        "plan": xfaconv.plan(ds)._repr_html_(),
+        "card": card._repr_html_(),
+        "checks": verdicts.faconv._repr_html_(),
+    }
+
+
+def test_markup_in_a_file_stays_text():
+    shown = hostile()
+    for name, html in shown.items():
+        tree = parsed(html)
+        assert not {"script", "img", "svg", "b"} & {tag for tag, _ in tree.seen}, name
+    assert all(MARKUP[:40] in parsed(shown[name]).text for name in ("units", "card", "checks"))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed: apt-get install chromium")
+def test_a_browser_runs_nothing_of_what_a_file_says(tmp_path):
+    page = "<!doctype html><meta charset=utf-8><title>still</title><body>{}</body>"
+    pages = {"control": MARKUP, "all": "".join(hostile().values())}
+    titles = {}
+    for name, html in pages.items():
+        (tmp_path / f"{name}.html").write_text(page.format(html), encoding="utf-8")
+        command = [
+            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", f"--user-data-dir={tmp_path / name}", "--virtual-time-budget=2000"),
+            *("--dump-dom", (tmp_path / f"{name}.html").as_uri()),
+        ]
+        drawn = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+        titles[name] = drawn.partition("<title>")[2].partition("</title>")[0]
+    # The control shows that this browser runs such markup where nothing escapes it.
+    assert titles == {"control": "ran", "all": "still"}
+
+
 def screenshot(html: str, folder: Path, theme: str) -> np.ndarray:
     """Picture of a page (row, column, colour) as the browser draws it."""
     background, colour = THEMES[theme]

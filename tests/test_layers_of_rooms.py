@@ -19,6 +19,7 @@ LEAVES = {
     "arguments",
     "bootstrap",
     "climatology",
+    "deprecation",
     "download",
     "eofs",
     "errors",

@@ -147,7 +147,7 @@ Written:
 
 def _memory() -> str:
     try:
-        import resource
+        import resource  # noqa: TID251 - asked for only where it is
     except ImportError:  # on Windows
         return ""
     # Kilobytes on Linux, bytes on macOS.

@@ -23,7 +23,12 @@ _RETRIES = 2
 _PATTERNS = {
     "name": ("name", r"[a-z0-9][a-z0-9._-]{0,99}", "1 to 100 letters, digits and, but at first, dots, hyphens and _"),
     "sha256": ("hash", r"[0-9a-f]{64}", "64 hexadecimal digits"),
-    "url": ("address", r"https?://(\[[0-9a-f:.]+\]|[^\s\[\]:/?#]+)([:/?#].*)?", "https://... or http://..."),
+    # Plain HTTP only from a server on this machine, such as one for tests or at the end of a tunnel.
+    "url": (
+        "address",
+        r"https://(\[[0-9a-f:.]+\]|[^\s\[\]:/?#]+)([:/?#].*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/.*)?",
+        "https://...",
+    ),
 }
 
 
@@ -36,7 +41,7 @@ class Remote:
     name : str
         Letters, digits, dots, hyphens and underscores: it cannot lead out of the cache folder.
     url : str
-        Where the file is, ``https://`` or ``http://``.
+        Where the file is, ``https://``.
     sha256 : str
         Hash that the file must have, 64 hexadecimal digits.
 
@@ -133,21 +138,29 @@ def cache_folder() -> Path:
 class _Bounded(io.BufferedWriter):
     """A file that refuses to grow, or to take time, without end."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], most_bytes: int) -> None:
         super().__init__(io.FileIO(path, "w"))
         self._written = 0
+        self._most_bytes = most_bytes
         self._end = time.monotonic() + _MOST_SECONDS
 
     def write(self, chunk: Any, /) -> int:
         self._written += len(chunk)
-        if self._written > _MOST_BYTES:
-            raise OSError(f"the server sends more than {_MOST_BYTES:,} bytes")
+        if self._written > self._most_bytes:
+            raise OSError(f"the server sends more than {self._most_bytes:,} bytes")
         if time.monotonic() > self._end:
             raise OSError(f"the download takes longer than {_MOST_SECONDS:g} seconds")
         return super().write(chunk)
 
 
-def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
+def _stay_on_https(answer: Any, *_: object, **__: object) -> None:
+    """Refuse to be sent on from https to an address that is read in the clear."""
+    target = answer.headers.get("location", "")
+    if answer.is_redirect and answer.url.startswith("https:") and target.lower().startswith("http:"):
+        raise OSError(f"the server sends on to {target}, which is not https")
+
+
+def fetch(remote: Remote, *, folder: str, suffix: str, most_bytes: int | None = None) -> Path:
     """Give the path of a file, downloaded unless the cache has it already.
 
     The file is written beside its place under another name, its hash is checked, and only then is it moved: so an
@@ -162,6 +175,8 @@ def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
         Folder inside the cache.
     suffix : str
         Ending of the file's name, with the dot.
+    most_bytes : int, optional
+        Largest size of the file, by default 4 GiB.
 
     Returns
     -------
@@ -176,10 +191,12 @@ def fetch(remote: Remote, *, folder: str, suffix: str) -> Path:
 
     place = cache_folder() / folder
     file_name = f"{remote.name}-{remote.sha256[:12]}{suffix}"
-    over_http = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, progressbar=get_options()["progress"])
+    over_http = pooch.HTTPDownloader(
+        timeout=_TIMEOUT_SECONDS, progressbar=get_options()["progress"], hooks={"response": _stay_on_https}
+    )
 
     def downloader(url: str, output_file: str, store: object) -> None:
-        with _Bounded(output_file) as stream:
+        with _Bounded(output_file, _MOST_BYTES if most_bytes is None else most_bytes) as stream:
             over_http(url, stream, store)
 
     store = pooch.create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import sys
 import warnings
 from collections.abc import Iterable
@@ -78,7 +79,7 @@ def closest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     return next((other for other in close if sorted(other) == sorted(name)), close[0] if close else None)
 
 
-def warn_user(words: str) -> None:
+def warn_user(words: str, kind: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's own code, however deep inside the package the reason was found.
 
     Examples
@@ -93,7 +94,30 @@ def warn_user(words: str) -> None:
     frame, level = sys._getframe(1), 2  # noqa: SLF001 - the way to the caller that Python offers
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         frame, level = frame.f_back, level + 1
-    warnings.warn(words, UserWarning, stacklevel=level)
+    warnings.warn(words, kind, stacklevel=level)
+
+
+def require_torch() -> None:
+    """Raise an error that says how to install torch, where it is absent.
+
+    Torch is the optional dependency that runs the networks; this only looks for it, which takes no time.
+
+    Raises
+    ------
+    DependencyError
+        If torch is not installed.
+    """
+    try:
+        found = importlib.util.find_spec("torch") is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        raise DependencyError(
+            "torch is not installed, and the networks run on it",
+            expected="torch 2.5.1 or newer; everything that runs no network works without it",
+            fix="pip install torch --index-url https://download.pytorch.org/whl/cpu  # the build for CPU; "
+            'or pip install "xfaconv[torch]"',
+        )
 
 
 class ArgumentError(XFaconvError, ValueError):

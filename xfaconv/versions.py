@@ -42,7 +42,10 @@ def _version(name: str) -> str:
 
 
 def _torch() -> list[tuple[str, str]]:
-    import torch
+    try:
+        import torch
+    except ImportError:
+        return []
 
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     from xfaconv.engine.guards import own_threads_pay

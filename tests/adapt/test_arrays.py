@@ -40,7 +40,7 @@ def put(ds: xr.Dataset, name: str, data: object, **attrs: str) -> xr.Dataset:
     return ds.assign({name: (ds[name].dims, data, attrs)})
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(UNITS)), lazy=st.booleans(), lie=st.booleans())
 def test_quantities_carry_their_units(data, name, lazy, lie):
     units, factor, offset = data.draw(st.sampled_from(UNITS[name]))
@@ -74,7 +74,7 @@ def test_plain_data_are_left_as_they_are():
     assert read_quantities(ds) is ds
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     name=st.sampled_from(sorted(UNITS)),
     kind=st.sampled_from(["numpy", "dask", "dask that hides it", "whole numbers"]),

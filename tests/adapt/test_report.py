@@ -108,7 +108,7 @@ def test_html_folds_escapes_and_runs_nothing():
     assert all(problem.fix in text for problem in found.problems)
 
 
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(west=st.integers(-180, 179), columns=st.integers(4, 30), start=st.sampled_from([0, -180]))
 def test_a_region_is_described_with_the_longitudes_of_the_file(west: int, columns: int, start: int) -> None:
     """Whatever the convention, and wherever its seam lies."""

@@ -16,7 +16,7 @@ from tests.adapt.test_intervals import SPEC, data
 from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.errors import TimeError
 
-cheap = settings(derandomize=True, deadline=None, max_examples=60)
+cheap = settings(deadline=None, max_examples=60)
 ASKS = "the true first date"
 
 

@@ -69,7 +69,7 @@ def asked(draw: st.DrawFn) -> tuple[xr.Dataset, Any, np.ndarray, str]:
     return ds, label, where, draw(st.sampled_from(["windowed", "stateful"]))
 
 
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(asked(), st.sampled_from(sorted(OUTPUTS)), st.booleans(), st.data())
 def test_any_label_gives_the_numbers_of_the_whole_record(
     case: tuple[xr.Dataset, Any, np.ndarray, str], name: str, lazy: bool, data: st.DataObject

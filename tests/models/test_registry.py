@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import requests
 
 from tests.local_server import LocalServer
+from xfaconv import download
 from xfaconv.download import Remote, cache_folder, fetch
 from xfaconv.errors import ArgumentError, DownloadError, ModelError, ModelFileError
 from xfaconv.models import Model, list_models, load_model, register_model, registry
@@ -134,6 +136,10 @@ def test_a_name_can_be_a_path(content: bytes, tmp_path: Path, monkeypatch: pytes
         ("a", "ftp://example.org/a", "0" * 64),
         ("a", "https://", "0" * 64),
         ("a", "http://[", "0" * 64),
+        ("a", "http://example.org/a", "0" * 64),
+        ("a", "http://localhost.example.org/a", "0" * 64),
+        ("a", "http://127.0.0.1@example.org/a", "0" * 64),
+        ("a", "http://127.0.0.1:80@example.org/a", "0" * 64),
         ("a", None, "0" * 64),
         ("a", "https://example.org/a", "0" * 63),
         ("a", "https://example.org/a", "g" * 64),
@@ -355,3 +361,22 @@ def test_the_cache_folder_is_the_option_then_the_variable_then_the_users(
         assert cache_folder() == tmp_path / "other"
     monkeypatch.delenv("XFACONV_CACHE")
     assert cache_folder().name == "xfaconv"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "refused"),
+    [
+        ("https://example.org/a", "http://example.org/a", True),
+        ("https://example.org/a", "HTTP://example.org/a", True),
+        ("https://example.org/a", "https://example.net/a", False),
+        ("https://example.org/a", "/b", False),
+    ],
+)
+def test_a_server_cannot_send_on_to_what_is_read_in_the_clear(first: str, then: str, refused: bool) -> None:
+    answer = requests.Response()
+    answer.url, answer.status_code, answer.headers["location"] = first, 302, then
+    if refused:
+        with pytest.raises(OSError, match="not https"):
+            download._stay_on_https(answer)
+    else:
+        download._stay_on_https(answer)

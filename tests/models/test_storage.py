@@ -209,6 +209,7 @@ def bad_headers() -> dict[str, Callable[[dict], object]]:
         "outside": outside,
         "tensor missing": lambda header: header.pop(first(header)),
         "no metadata": lambda header: header.pop("__metadata__"),
+        "metadata is null": lambda header: header.update(__metadata__=None),  # found by test_fuzz.py
         "a type that numpy lacks": bfloat16,
         "no card": lambda header: header["__metadata__"].pop("xfaconv"),
         "metadata not text": lambda header: header["__metadata__"].update(xfaconv=3),

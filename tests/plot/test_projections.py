@@ -113,3 +113,14 @@ def test_a_part_that_begins_at_the_left_edge_of_the_map_stays_on_it(rounding, ce
     west = centre - 180 + rounding
     projections.frame(ax, Grid.regular(5.0), (west, west + 40, -20.0, 20.0))
     np.testing.assert_allclose(ax.get_xlim(), (-180, -140), atol=1e-3)
+
+
+@pytest.mark.parametrize("rounding", [-1e-5, -1e-9, 0.0, 1e-9, 1e-5])
+def test_rounding_of_longitudes_chooses_no_other_map(rounding):
+    ending_at_the_date_line = Grid((-5.0, 0.0, 5.0), tuple(np.arange(142.5, 180, 5) + rounding))
+    chosen = projections.choose(
+        ending_at_the_date_line, projections.central_longitude(ending_at_the_date_line, None), None
+    )
+    assert chosen.proj4_params.get("lon_0", chosen.proj4_params.get("pm", 0.0)) == 0.0
+    circle = projections.choose(Grid.regular(5.0), 180.0, (-180.0, 180.0 + rounding, -90.0, 90.0))
+    assert isinstance(circle, ccrs.Robinson)

@@ -170,7 +170,7 @@ def test_neither_the_address_nor_the_card_names_a_file(tmp_path: Path, server: L
 def test_a_server_that_sends_without_end_is_stopped(
     tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(registry, "LARGEST_FILE", 1000)
     xfaconv.register_model("theirs", url=server.serve("/model", b"x" * 10_000), sha256="0" * 64)
     with pytest.raises(DownloadError, match="more than 1,000 bytes"):
         load_model("theirs")

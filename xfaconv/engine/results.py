@@ -16,7 +16,7 @@ from xfaconv.arguments import DEFAULTS
 from xfaconv.engine.cost import announce, seconds_for
 from xfaconv.engine.guards import resolve_device
 from xfaconv.engine.prepare import Prepared
-from xfaconv.errors import warn_user
+from xfaconv.errors import require_torch, warn_user
 from xfaconv.models import Model
 from xfaconv.options import get_options
 
@@ -109,6 +109,7 @@ def finish(
     -------
     Dataset
     """
+    require_torch()
     shared = provenance(ready, call, asked)
     for kind, output in outputs.items():
         # The share of the variance of its maps that is in time belongs to what is said of attention.

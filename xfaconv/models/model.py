@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xfaconv.climatology import Climatology
-from xfaconv.errors import ModelError, ModelFileError
+from xfaconv.errors import ModelError, ModelFileError, require_torch
 from xfaconv.models.packing import pack_climatology, unpack_climatology
 from xfaconv.models.storage import ModelFile, seal, write_model_file
 from xfaconv.specs import ModelCard
@@ -143,6 +143,7 @@ class Model:
         ModelFileError
             If the weights do not fit the card's network.
         """
+        require_torch()
         import torch
 
         from xfaconv.nn import build_network

@@ -11,7 +11,7 @@ from pathlib import Path
 from xfaconv.download import NamedFiles, Remote, fetch
 from xfaconv.errors import ArgumentError, ModelError, ModelFileError
 from xfaconv.models.model import Model
-from xfaconv.models.storage import UPGRADE, read_model_file
+from xfaconv.models.storage import LARGEST_FILE, UPGRADE, read_model_file
 
 MODELS = NamedFiles("model", Path(__file__).parent / "weights", ".safetensors", "xfaconv.load_model")
 
@@ -100,7 +100,7 @@ def register_model(name: str, url: str, sha256: str) -> None:
     name : str
         Letters, digits, dots, hyphens and underscores.
     url : str
-        Where its file is, ``https://`` or ``http://``.
+        Where its file is, ``https://``.
     sha256 : str
         Hash of the file: 64 hexadecimal digits, as ``sha256sum`` prints.
 
@@ -129,7 +129,7 @@ def _load_packaged(name: str) -> Model:
 
 
 def _load_remote(remote: Remote) -> Model:
-    path = fetch(remote, folder="models", suffix=MODELS.suffix)
+    path = fetch(remote, folder="models", suffix=MODELS.suffix, most_bytes=LARGEST_FILE)
     try:
         model = Model(read_model_file(path, file_sha256=remote.sha256), fetch=partial(_load_remote, remote))
         model.network()

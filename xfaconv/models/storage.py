@@ -25,7 +25,7 @@ from xfaconv.specs import FORMAT_VERSION, ModelCard
 
 # What helps where a file is of a later format; the file itself is right.
 UPGRADE = "pip install --upgrade xfaconv"
-_LARGEST_FILE = 512 * 2**20
+LARGEST_FILE = 512 * 2**20
 # The entries of a card that decide what the weights compute; the rest is prose and measurements.
 _DECISIVE = ("variables", "grid", "step", "segment", "warmup", "network", "climatology_harmonics", "format_version")
 # What people hand over by mistake, by its first bytes: safetensors only says that the header is too large.
@@ -205,14 +205,14 @@ def _read(path: Path) -> bytes:
     try:
         path = path.expanduser()
         status = path.stat()
-        regular, fits = stat.S_ISREG(status.st_mode), status.st_size <= _LARGEST_FILE
+        regular, fits = stat.S_ISREG(status.st_mode), status.st_size <= LARGEST_FILE
         content = path.read_bytes() if regular and fits else b""
     except (OSError, ValueError, RuntimeError) as problem:  # RuntimeError: "~" of a user who is not known
         raise _inaccessible(path, "opened", problem, "a path, or a name of xfaconv.list_models()") from problem
     if not (regular and fits):
         raise ModelFileError(
             f"{path.name} is {'too large for a model of this package' if regular else 'not a regular file'}",
-            expected=f"a .safetensors file of at most {_LARGEST_FILE:,} bytes",
+            expected=f"a .safetensors file of at most {LARGEST_FILE:,} bytes",
             found=f"{status.st_size:,} bytes" if regular else "a folder, a pipe or a device",
         )
     return content
@@ -226,7 +226,7 @@ def _inaccessible(path: Path, what: str, problem: Exception, fix: str) -> ModelF
 def _read_card(content: bytes, name: str) -> ModelCard:
     """Card in the header of a file that safetensors has read, with its version and its hash checked."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", None) or {}
     version, intact = None, False
     # In format 1 the text was the card itself, under another name.
     text = metadata.get("xfaconv", metadata.get("card", ""))

@@ -1,5 +1,9 @@
 """The paper in torch: the FAConvLSTM layer, axial attention on the sphere, the embedding head, losses and baselines."""
 
+from xfaconv.errors import require_torch
+
+require_torch()
+
 # Cores register themselves when they are imported: a new core needs its file, and its name here.
 from xfaconv.nn import baselines as baselines
 from xfaconv.nn.cores import Core, register_core

@@ -11,7 +11,7 @@ from matplotlib.path import Path
 
 from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
-from xfaconv.plot.coordinates import east_of
+from xfaconv.plot.coordinates import SAME, east_of
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -100,7 +100,9 @@ def choose(grid: Grid, centre: float, extent: Extent | None = None) -> ccrs.Proj
 def _width_and_middle(extent: Extent) -> tuple[float, float]:
     """Degrees of longitude that are shown, 360 for the full circle, and the meridian in their middle."""
     west, east, _, _ = extent
-    width = (east - west) % 360 or 360.0
+    width = (east - west) % 360
+    # West and east are the same meridian to rounding.
+    width = 360.0 if min(width, 360 - width) < SAME else width
     return width, west + width / 2
 
 
@@ -121,7 +123,7 @@ def crosses_date_line(centre: float, width: float) -> bool:
     >>> crosses_date_line(175.0, 40.0), crosses_date_line(-60.0, 40.0)
     (True, False)
     """
-    return abs(_half_turn(centre)) + width / 2 > 180
+    return abs(_half_turn(centre)) + width / 2 > 180 + SAME
 
 
 def _half_turn(longitude: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,7 +77,7 @@ def plot_teleconnection(
     found = teleconnection.compute()
     figure = plt.figure(figsize=figsize, layout="constrained")
     # Each row has its own margins, so that long labels of one do not make the maps of another small.
-    maps, series, below = figure.subfigures(3, 1, height_ratios=(1.5, 1, 0.8))
+    maps, series, below = np.ravel(figure.subfigures(3, 1, height_ratios=(1.5, 1, 0.8)))
     parts = found["attribution"].sel(phase=phase)
     total = parts.sum("variable").assign_attrs(parts.attrs)
     sizes = abs(parts).sum(list(total.dims))
@@ -88,14 +88,16 @@ def plot_teleconnection(
     left, right = maps.subplots(1, 2, subplot_kw={"projection": chosen})
     units = units_text(found.attrs["units"])
     about = MapStyle(center=0.0, projection=projection, title="")
-    what = {"cbar_kwargs": {"label": f"contribution per cell [{units}]"}, "robust": True}
-    dots = found["significant"] if phase == "difference" else False
-    draw_map(_plain(total), replace(about, ax=left, stippling=dots, **what))
+    bar = {"label": f"contribution per cell [{units}]"}
+    dots: xr.DataArray | Literal[False] = found["significant"] if phase == "difference" else False
+    draw_map(_plain(total), replace(about, ax=left, stippling=dots, cbar_kwargs=bar, robust=True))
     name = strongest if correlated is None else correlated
     chosen_map = found[["correlation_map", "correlation_significant"]].sel(variable=name, lag=lag)
     dots = chosen_map["correlation_significant"]
-    what = {"cbar_kwargs": {"label": "correlation"}}
-    draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, **what))
+    draw_map(
+        _plain(chosen_map["correlation_map"]),
+        replace(about, ax=right, stippling=dots, cbar_kwargs={"label": "correlation"}),
+    )
     when = phase if phase != "difference" else found.attrs["phases"].partition(":")[0].replace(" and ", " minus ")
     target = f"{found.attrs['target_variable']}, {found.attrs['target_area'].replace('_', ' ')}"
     _title(left, f"(a) Contributions to {target}: {when}")

@@ -92,7 +92,7 @@ def register_dataset(name: str, url: str, sha256: str) -> None:
     name : str
         Letters, digits, dots, hyphens and underscores.
     url : str
-        Where the file is, ``https://`` or ``http://``.
+        Where the file is, ``https://``.
     sha256 : str
         Hash of the file: 64 hexadecimal digits, as ``sha256sum`` prints.
 

@@ -18,7 +18,7 @@ from xfaconv.engine.choice import require_ability
 from xfaconv.engine.dates import lacking_warmup, show_date
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import in_memory
-from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.errors import ArgumentError, TimeError, require_torch
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model
 
@@ -165,6 +165,7 @@ def windows_of(
     ready: Prepared, base_point: Place | None, *, samples: int | None = None, season: Season = None
 ) -> Windows:
     """Cut windows of data that are prepared: see `cut_windows`."""
+    require_torch()
     check_arguments(samples=samples)
     if ready.members is not None:
         member = ready.conformed.labels.names["member"]
