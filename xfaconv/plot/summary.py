@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,7 +77,7 @@ def plot_teleconnection(
     found = teleconnection.compute()
     figure = plt.figure(figsize=figsize, layout="constrained")
     # Each row has its own margins, so that long labels of one do not make the maps of another small.
-    maps, series, below = np.ravel(figure.subfigures(3, 1, height_ratios=(1.5, 1, 0.8)))
+    maps, series, below = cast("Any", figure.subfigures(3, 1, height_ratios=(1.5, 1, 0.8)))
     parts = found["attribution"].sel(phase=phase)
     total = parts.sum("variable").assign_attrs(parts.attrs)
     sizes = abs(parts).sum(list(total.dims))
