@@ -28,6 +28,11 @@ STAND_INS = {
         (r"np\.arange\(1440\) \* 0\.25", "np.arange(72) * 5.0"),
         (r'ds\.faconv\.embed\(\)\.to_zarr\("cluster', 'ds.isel(time=slice(0, 25)).faconv.embed().to_zarr("cluster'),
     ],
+    "howto/hidden-places.md": [
+        (r'season="DJF"\)', 'time="2018", repeats=20)'),
+        (r'"z500", width=120, time=slice\("2016", "2018"\)', '"z500", width=180, time="2018"'),
+        (r"^embedding = ds", "ds = ds.isel(time=slice(-36, None))\nembedding = ds"),
+    ],
     "explanation/which-tool.md": [(r"samples=12", "samples=2")],
     "models.md": [(r"^model = .*downloaded once.*$", "")],
 }
