@@ -91,5 +91,10 @@ def _parameters(value: Any) -> str:
     return str(inspect.Signature(said)).replace("<factory>", "...")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the file."""
     FILE.write_text("\n".join(lines()) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

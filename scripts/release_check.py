@@ -1,5 +1,7 @@
 """What is checked before a release: ``make release-check`` builds wheel and sdist in ``dist/`` and tries the wheel.
 
+    python scripts/release_check.py            with the environment that is active
+
 Metadata (twine), content (check-wheel-contents and the list below), equal hashes of two builds, sizes, and the demo in
 an empty environment that has nothing but the wheel and what it requires.
 """

@@ -36,9 +36,16 @@ CALLS: dict[str, Callable[..., Any]] = {
     "teleconnectivity": lambda ds, **more: xfaconv.teleconnectivity(
         ds, training=True, methods=["network"], width=120, **more
     ),
-    "attribution": lambda ds, **more: xfaconv.attribution(ds, POINT, "t995", lead=1, samples=2, **more),
+    "attribution": lambda ds, **more: xfaconv.attribution(ds, POINT, next(iter(ds)), lead=1, samples=2, **more),
     "teleconnection": lambda ds, model=None: xfaconv.teleconnection(
-        ds, (-20, 20, 110, 190), next(iter(ds)), hide=(-40, 40, 100, 200), method="gradient", samples=1, model=model
+        ds,
+        (-20, 20, 110, 190),
+        next(iter(ds)),
+        hide=(-40, 40, 100, 200),
+        threshold=0,
+        method="gradient",
+        samples=1,
+        model=model,
     ),
     "regimes": lambda ds, **more: xfaconv.regimes(ds, 2, repeats=0, surrogates=0, **more),
     "choose_count": lambda ds, **more: xfaconv.analysis.choose_count(ds, (2, 3), repeats=1, surrogates=2, **more),
