@@ -223,7 +223,8 @@ def test_share_of_the_variance_of_attention_in_time_by_hand(data: TrainingData) 
     with torch.inference_mode():
         whole = network.encode(fields, torch.ones(1, 12, *data.grid.shape), phase, phase * 0, geometry)
         for row, column in ((2, 7), (5, 11), (4, 6), (3, 2), (0, 8), (3, 4)):  # the centres nearest to the base points
-            maps = network.attention(whole.hidden, geometry, [(row, column)])[0, 2:, 0].numpy().mean(axis=1) / area
+            maps = network.attention(whole.hidden, geometry, [(row, column)], (phase, phase * 0))
+            maps = maps[0, 2:, 0].numpy().mean(axis=1) / area
             in_time = (maps.var(axis=0) * area).sum()
             shares.append(in_time / (in_time + ((maps.mean(axis=0) - 1) ** 2 * area).sum()))
     assert 0 < found < 1

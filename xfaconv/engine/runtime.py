@@ -45,9 +45,9 @@ class Maps:
     cells: tuple[tuple[int, int], ...]
     heads: bool
 
-    def of(self, network: Network, geometry: Geometry, hidden: Tensor) -> FloatArray:
+    def of(self, network: Network, geometry: Geometry, hidden: Tensor, phases: Sequence[Tensor]) -> FloatArray:
         """Compute them for one batch element, (time, base point, [head,] latitude, longitude)."""
-        found = network.attention(hidden, geometry, self.cells)
+        found = network.attention(hidden, geometry, self.cells, phases)
         return (found if self.heads else found.mean(dim=3))[0].cpu().numpy()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
@@ -154,7 +154,8 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     -------
     dict
         ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the attention
-        and ``maps`` (None where not kept), ``first_index`` of the first kept step, ``state`` (None unless carried on).
+        and ``maps`` (None where not kept), ``first_index`` and ``phases (2, time)`` of the kept steps, ``state`` (None
+        unless carried on).
 
     Raises
     ------
@@ -175,6 +176,7 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         raise _located(work, steps, problem) from problem
     # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
     out["first_index"] = steps.first_index + steps.kept_from
+    out["phases"] = np.stack(_phases(steps))[:, steps.kept_from :]
     if work.serial:
         out["state"] = (out["state"], bool(spoiled[-1]))
     if work.missing == "propagate" and spoiled.any():
@@ -243,7 +245,10 @@ def take_attention(block: Block, maps: Maps, work: Work, *results: dict[str, Any
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             parts = _in_batches(
-                block, results, _device_of(network), lambda hidden, _: maps.of(network, geometry, hidden)
+                block,
+                results,
+                _device_of(network),
+                lambda hidden, _, phases: maps.of(network, geometry, hidden, phases),
             )
     return block.joined([np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))])
 
@@ -256,7 +261,7 @@ def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArra
             block,
             results,
             _device_of(network),
-            lambda hidden, index: network.refine(hidden, geometry, index)[0].cpu().numpy(),
+            lambda hidden, index, phases: network.refine(hidden, geometry, index, phases)[0].cpu().numpy(),
         )
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
 
@@ -304,15 +309,16 @@ def _encode(
     widest = max(spec.hidden, 4 * spec.bottleneck)
     batch = max(1, _BATCH_BYTES // (4 * rows * columns * widest))
     parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
+    year_phase, day_phase = _phases(steps)
     for start in range(0, count, batch):
         stop = min(start + batch, count)
         # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
+        phases = [_tensor(phase[None, start:stop], device) for phase in (year_phase, day_phase)]
         encoded = network.encode(
             _tensor(fields[None, start:stop], device),
             _tensor(seen[None, start:stop], device),
-            _tensor(steps.year_phase[None, start:stop].astype(np.float32), device),
-            _tensor(steps.day_phase[None, start:stop].astype(np.float32), device),
+            *phases,
             geometry,
             state=state,
             first_index=steps.first_index + start,
@@ -326,10 +332,15 @@ def _encode(
         if work.keep_hidden:
             parts["hidden"].append(encoded.hidden[0].cpu().numpy())
         if work.maps is not None:
-            parts["maps"].append(work.maps.of(network, geometry, encoded.hidden))
+            kept = [phase[:, keep_from:] for phase in phases]
+            parts["maps"].append(work.maps.of(network, geometry, encoded.hidden, kept))
     out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
     out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
     return out
+
+
+def _phases(steps: Steps) -> tuple[FloatArray, FloatArray]:
+    return steps.year_phase.astype(np.float32), steps.day_phase.astype(np.float32)
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray | None:
@@ -339,16 +350,20 @@ def _joined(parts: list[FloatArray]) -> FloatArray | None:
 
 
 def _in_batches(
-    block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], FloatArray]
+    block: Block,
+    results: Sequence[dict[str, Any]],
+    device: Any,
+    compute: Callable[[Tensor, int, Sequence[Tensor]], FloatArray],
 ) -> list[FloatArray]:
-    """Apply a function of hidden states and the absolute number of their first step to a few steps at a time."""
+    """Apply a function of hidden states, the number of their first step and their phases to a few steps at a time."""
     parts = []
     for found, (first, last) in zip(results, block.cuts, strict=True):
         hidden: FloatArray = found["hidden"]
         batch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
         for start in range(first, last, batch):
-            some = _tensor(hidden[None, start : min(start + batch, last)], device)
-            parts.append(compute(some, found["first_index"] + start))
+            part = slice(start, min(start + batch, last))
+            phases = [_tensor(phase[None, part], device) for phase in found["phases"]]
+            parts.append(compute(_tensor(hidden[None, part], device), found["first_index"] + start, phases))
     return parts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,12 @@ _NARROW_REACH = 2
 _FAST_SIZE = 3
 # W_1 of the squeeze-excitation gives a quarter of the channels; no packaged model has used another reduction.
 _REDUCTION = 4
+# What gates that hear moments know: the moments of each third of the sphere, southern, tropical and northern.
+_BANDS = 3
+# Channels are layer norms mixed by kernels of order one; a variance below this is rounding and is not blown up.
+_LEAST_SQUARE = 1e-6
+_LEAST_VARIANCE = 1e-4
+_STATISTICS_RATE = 0.005
 
 Scales = tuple[tuple[int, int], ...]
 Branch = tuple[int, int, Tensor]
@@ -82,19 +88,35 @@ class DepthwiseMixing(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Channel recalibration D_t * sigmoid(W_2 relu(W_1 GAP(D_t))), GAP being the mean over the sphere.
+    """Channel recalibration D_t * sigmoid(W_2 f(W_1 s_t)), where s_t is what the gates know of D_t.
 
     Parameters
     ----------
     channels : int
         Number of channels, 2 C_b.
+    squeeze : {"mean", "moments"}
+        The paper's s_t = GAP(D_t), the mean over the sphere, with f = relu; or the mean and the logarithm of the mean
+        square of each channel in each of three bands of latitude, standardised by running statistics, and the functions
+        of time, with f = tanh. Means over the sphere of anomalies hardly change in time: gates that know nothing else
+        are nearly constant.
+    season : int
+        Number S of functions of time that "moments" reads too.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, squeeze: Literal["mean", "moments"] = "mean", season: int = 0) -> None:
         super().__init__()
         middle = max(channels // _REDUCTION, 1)
-        self.squeeze = nn.Linear(channels, middle)
+        self.moments = squeeze == "moments"
+        self.season = season if self.moments else 0
+        known = 2 * _BANDS * channels if self.moments else channels
+        self.squeeze = nn.Linear(known + self.season, middle)
         self.excite = nn.Linear(middle, channels)
+        if self.moments:
+            # Statistics over batch and time, of training alone; `observed` counts the steps that they have seen.
+            self.register_buffer("mean", torch.zeros(known))
+            self.register_buffer("variance", torch.ones(known))
+            self.register_buffer("observed", torch.zeros(()))
+        self._last: Tensor | None = None
 
     def reinitialise(self) -> None:
         """Give W_1 fresh weights and set W_2 to zero, so that each gate starts at its bias.
@@ -106,7 +128,13 @@ class SqueezeExcitation(nn.Module):
         self.squeeze.reset_parameters()
         nn.init.zeros_(self.excite.weight)
 
-    def forward(self, mixed: Tensor, geometry: Geometry) -> Tensor:
+    def forward(
+        self,
+        mixed: Tensor,
+        geometry: Geometry,
+        season: Tensor | None = None,
+        first: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Compute the gates.
 
         Parameters
@@ -115,16 +143,67 @@ class SqueezeExcitation(nn.Module):
             D_t before recalibration.
         geometry : Geometry
             Cell areas.
+        season : Tensor (batch, S), optional
+            The functions of time, where the gates read any.
+        first : (Tensor, Tensor), optional
+            From `first_map`, computed once for many steps.
 
         Returns
         -------
         Tensor (batch, channel)
             Gates between 0 and 1.
         """
+        weight, bias = self.first_map() if first is None else first
         # Weighted by area: a plain mean over the cells of a regular grid would count polar rows like the equator.
-        weights = geometry.normalised_area.to(mixed.dtype).reshape(1, 1, -1)
-        pooled = torch.matmul(weights, mixed.flatten(1, 2)).squeeze(1)
-        return torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
+        if not self.moments:
+            pooled = torch.matmul(self.weights_of_cells(geometry).to(mixed.dtype), mixed.flatten(1, 2)).squeeze(1)
+            return torch.sigmoid(self.excite(torch.relu(F.linear(pooled, weight, bias))))
+        known = moments(mixed.flatten(1, 2), self.weights_of_cells(geometry).to(mixed.dtype)).flatten(1)
+        self._last = known.detach() if self.training else None
+        known = known if season is None else torch.cat([known, season.to(known.dtype)], dim=1)
+        return torch.sigmoid(self.excite(torch.tanh(F.linear(known, weight, bias))))
+
+    def weights_of_cells(self, geometry: Geometry) -> Tensor:
+        """Weights of the cells in each mean, (band, lat * lon); one band where only the mean is known."""
+        return geometry.bands(_BANDS) if self.moments else geometry.normalised_area.reshape(1, -1)
+
+    def first_map(self) -> tuple[Tensor, Tensor]:
+        """W_1 and its bias, (middle, known + S) and (middle,), the standardisation of what is known folded in."""
+        weight, bias = self.squeeze.weight, self.squeeze.bias
+        if not self.moments:
+            return weight, bias
+        scale = (self.variance + _LEAST_VARIANCE).rsqrt()
+        weight = weight * F.pad(scale, (0, self.season), value=1.0)
+        return weight, bias - weight[:, : len(scale)] @ self.mean
+
+    def observe(self) -> None:
+        """Let the running statistics take in the step that `forward` has just seen in training.
+
+        The gates of a sequence are computed with the statistics at its start, which `first_map` holds.
+        """
+        if self._last is None:
+            return
+        rate = torch.clamp(1 / (self.observed + 1), min=_STATISTICS_RATE)
+        mean = self.mean.lerp(self._last.mean(0), rate)
+        self.variance = self.variance.lerp((self._last - mean).square().mean(0), rate)
+        self.mean, self.observed, self._last = mean, self.observed + 1, None
+
+
+def moments(cells: Tensor, bands: Tensor) -> Tensor:
+    """Mean and logarithm of the mean square of each channel in bands of latitude.
+
+    Parameters
+    ----------
+    cells : Tensor (batch, cell, channel)
+        A field.
+    bands : Tensor (band, cell)
+        Weights that sum to 1 over the cells.
+
+    Returns
+    -------
+    Tensor (batch, 2, band, channel)
+    """
+    return torch.stack([torch.matmul(bands, cells), (torch.matmul(bands, cells.square()) + _LEAST_SQUARE).log()], dim=1)
 
 
 def merged_kernels(scales: Scales, kernels: Sequence[Tensor]) -> list[Branch]:

@@ -75,13 +75,15 @@ class Network(nn.Module):
         self.step = step
         self.daily_cycle = step.endswith("h")
         # The variables, the share seen, the unit vector of the cell, cosine and sine of year (and day).
-        channels = spec.variables + 1 + SPHERE_FEATURES + (4 if self.daily_cycle else 2)
+        waves = 4 if self.daily_cycle else 2
+        channels = spec.variables + 1 + SPHERE_FEATURES + waves
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
         if spec.attention_every and isinstance(self.core, FAConvLSTMCell):
             sizes = spec.hidden, spec.attention_width, spec.attention_heads
-            self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
+            season = waves if spec.attention_season else 0
+            self.attention_module = AxialAttention(*sizes, places=spec.attention_places, season=season)
         self.head = SubspaceHead(
             spec.hidden, spec.embedding, pooling=spec.pooling, look_back=spec.look_back, variables=spec.variables
         )
@@ -141,6 +143,7 @@ class Network(nn.Module):
         Encoded
         """
         steps = fields.shape[1]
+        season = self._season(year_phase, day_phase).to(fields.dtype)
         if state is None:
             zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
             state = zeros, zeros, self.persistence.new_zeros(len(fields), 0, self.spec.embedding)
@@ -151,8 +154,7 @@ class Network(nn.Module):
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
             part = slice(first, first + block)
-            phases = year_phase[:, part], day_phase[:, part]
-            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            run.prepare(self._channels(fields[:, part], seen[:, part], season[:, part], geometry), season[:, part])
             for step in range(first, min(first + block, steps)):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
@@ -161,7 +163,7 @@ class Network(nn.Module):
                     kept_hidden.add(run.hidden)
                     kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
                 if due:
-                    run.refine()
+                    run.refine(step - first)
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
                 # Every step is pooled: the temporal attention of the first kept steps reads the warm-up.
@@ -179,7 +181,9 @@ class Network(nn.Module):
             state=(run.hidden, run.cell, remembered),
         )
 
-    def refine(self, hidden: Tensor, geometry: Geometry, first_index: int = 0) -> Tensor:
+    def refine(
+        self, hidden: Tensor, geometry: Geometry, first_index: int = 0, phases: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Apply the axial attention to kept hidden states, as `encode` did.
 
         Parameters
@@ -190,15 +194,24 @@ class Network(nn.Module):
             The grid.
         first_index : int
             Absolute index of the first of these steps.
+        phases : (Tensor, Tensor), optional
+            Fractions of the year and of the day (batch, time), where the attention follows them.
 
         Returns
         -------
         Tensor (batch, time, lat, lon, F)
         """
         due = [self._attends(first_index + step) for step in range(hidden.shape[1])]
-        return refine_states(self.attention_module, geometry, hidden, due)
+        season = None if phases is None else self._season(*phases)
+        return refine_states(self.attention_module, geometry, hidden, due, season)
 
-    def attention(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
+    def attention(
+        self,
+        hidden: Tensor,
+        geometry: Geometry,
+        base_points: Sequence[tuple[int, int]],
+        phases: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Composed attention maps of some base points.
 
         Parameters
@@ -209,6 +222,8 @@ class Network(nn.Module):
             The grid.
         base_points : sequence of (int, int)
             Row and column of each.
+        phases : (Tensor, Tensor), optional
+            Fractions of the year and of the day (batch, time), where the attention follows them.
 
         Returns
         -------
@@ -219,10 +234,13 @@ class Network(nn.Module):
         ------
         ModelError
             If the network has no axial attention.
+        ArgumentError
+            If the attention follows the time of year, and it is not given.
         """
         if self.attention_module is None:
             raise ModelError("a network without axial attention has no attention maps", fix="use a FAConvLSTM model")
-        maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points)
+        season = None if phases is None else self._season(*phases).flatten(0, 1)
+        maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points, season)
         return maps.unflatten(0, hidden.shape[:2])
 
     def importance(self, gates: Tensor) -> Tensor:
@@ -310,14 +328,15 @@ class Network(nn.Module):
         # By the absolute index, so that the segments of a record attend at the same steps as the record in one.
         return self.attention_module is not None and index % self.spec.attention_every == 0
 
-    def _channels(
-        self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry
-    ) -> Tensor:
-        """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
-        shape = (*fields.shape[:2], *geometry.shape, -1)
+    def _season(self, year_phase: Tensor, day_phase: Tensor) -> Tensor:
+        """Cosine and sine of the phase of the year, and of the day where steps are shorter, (batch, time, 2 or 4)."""
         phases = [year_phase, day_phase] if self.daily_cycle else [year_phase]
         waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
-        season = torch.stack(waves, dim=-1).to(fields.dtype)
+        return torch.stack(waves, dim=-1)
+
+    def _channels(self, fields: Tensor, seen: Tensor, season: Tensor, geometry: Geometry) -> Tensor:
+        """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
+        shape = (*fields.shape[:2], *geometry.shape, -1)
         parts = [
             fields.movedim(2, -1),
             seen[..., None].to(fields.dtype),

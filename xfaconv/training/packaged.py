@@ -193,7 +193,8 @@ def attention_variation(recipe: Recipe, data: TrainingData, network: Network) ->
     with torch.inference_mode():
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
-        maps = network.attention(encoded.hidden, geometry, _base_points(data.grid))[0].mean(dim=2)
+        phases = batch.year_phase[:, recipe.warmup :], batch.day_phase[:, recipe.warmup :]
+        maps = network.attention(encoded.hidden, geometry, _base_points(data.grid), phases)[0].mean(dim=2)
     maps, weights = maps / geometry.normalised_area, geometry.normalised_area
     in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
     in_space = ((maps.mean(dim=0) - 1) ** 2 * weights).sum((-1, -2))
