@@ -14,7 +14,7 @@ from xfaconv.grid import Grid
 
 FORMAT_VERSION = 2
 # What networks were before these entries of `NetworkSpec` existed: cards without them are read, and hashed, as such.
-EARLIER_NETWORK = {"attention_season": False, "squeeze": "mean"}
+EARLIER_NETWORK: Mapping[str, Any] = {"attention_season": False, "squeeze": "mean"}
 _LINE = 120
 _SOURCES = {
     "simulation": "a simulation, not observations",
@@ -257,7 +257,7 @@ class ModelCard:
             parts = dict(data)
             parts["variables"] = tuple(VariableSpec(**variable) for variable in parts["variables"])
             parts["grid"] = Grid(tuple(parts["grid"]["latitude"]), tuple(parts["grid"]["longitude"]))
-            network = EARLIER_NETWORK | dict(parts["network"])
+            network = {**EARLIER_NETWORK, **parts["network"]}
             network["scales"] = tuple((int(k), int(d)) for k, d in network["scales"])
             network["leads"] = tuple(int(lead) for lead in network["leads"])
             network["domain"] = tuple(float(edge) for edge in network["domain"])

@@ -318,7 +318,8 @@ def _encode(
         encoded = network.encode(
             _tensor(fields[None, start:stop], device),
             _tensor(seen[None, start:stop], device),
-            *phases,
+            phases[0],
+            phases[1],
             geometry,
             state=state,
             first_index=steps.first_index + start,

@@ -108,9 +108,8 @@ class FastAttention:
         # A last feature of ones carries the biases of the queries.
         self._features = F.pad(attention.position_features(geometry), (0, 1), value=1.0)
         # What is multiplied by the features, (1 + S, 4, width, 32): at a time one sum of these S + 1 small matrices.
-        parts = [attention.position.weight, *([] if attention.season is None else [attention.season.weight])]
-        parts = torch.cat(parts).unflatten(0, (-1, 4, width))
-        parts = F.pad(parts, (0, 1))
+        known = [attention.position, *([] if attention.season is None else [attention.season])]
+        parts = F.pad(torch.cat([layer.weight for layer in known]).unflatten(0, (-1, 4, width)), (0, 1))
         parts[0, 0, :, -1], parts[0, 2, :, -1] = attention.row_query.bias, attention.column_query.bias
         parts[:, ::2] *= scale
         row_query, row_key, column_query, column_key = parts.unbind(1)

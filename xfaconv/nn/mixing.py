@@ -103,6 +103,10 @@ class SqueezeExcitation(nn.Module):
         Number S of functions of time that "moments" reads too.
     """
 
+    mean: Tensor
+    variance: Tensor
+    observed: Tensor
+
     def __init__(self, channels: int, squeeze: Literal["mean", "moments"] = "mean", season: int = 0) -> None:
         super().__init__()
         middle = max(channels // _REDUCTION, 1)
@@ -159,7 +163,8 @@ class SqueezeExcitation(nn.Module):
             pooled = torch.matmul(self.weights_of_cells(geometry).to(mixed.dtype), mixed.flatten(1, 2)).squeeze(1)
             return torch.sigmoid(self.excite(torch.relu(F.linear(pooled, weight, bias))))
         known = moments(mixed.flatten(1, 2), self.weights_of_cells(geometry).to(mixed.dtype)).flatten(1)
-        self._last = known.detach() if self.training else None
+        # Where the gates do not learn, what they are standardised by stays too.
+        self._last = known.detach() if self.training and self.squeeze.weight.requires_grad else None
         known = known if season is None else torch.cat([known, season.to(known.dtype)], dim=1)
         return torch.sigmoid(self.excite(torch.tanh(F.linear(known, weight, bias))))
 

@@ -81,9 +81,8 @@ class PlainRun:
         self._positions = None if attention is None else attention.positions(geometry)
         self._prepared = hidden
         self._season: Tensor | None = None
-        paper = isinstance(core, FAConvLSTMCell)
-        self._mask = core.recurrent_mask(hidden) if paper else None
-        self._gates = core.squeeze_excitation if paper else None
+        self._mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
+        self._gates = core.squeeze_excitation if isinstance(core, FAConvLSTMCell) else None
         self._first_map = None if self._gates is None else self._gates.first_map()
 
     def block_steps(self, steps: int) -> int:
