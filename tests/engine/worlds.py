@@ -204,7 +204,7 @@ def oracle(
             out["embedding"].append(encoded.embedding[0].numpy())
             out["hidden"].append(encoded.refined[0].movedim(-1, 1).numpy())
             if encoded.gates.shape[-1]:
-                out["importance"].append(network.importance(encoded.gates)[0].numpy())
+                out["importance"].append(network.importance(encoded.gates, encoded.energy)[0].numpy())
             if network.attention_module is not None:
                 maps = network.attention(encoded.hidden, geometry, [base_point], kept_phases)
                 out["attention"].append(maps[0, :, 0].mean(dim=1).numpy())

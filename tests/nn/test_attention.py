@@ -208,14 +208,21 @@ def test_maps_through_the_network_and_refusal_without_attention():
         bare.attention(hidden, geometry_of(grid), [(0, 0)])
 
 
-def test_importance_sums_to_one_and_follows_the_gates():
-    spec = NetworkSpec(variables=3, hidden=6, bottleneck=4, scales=((3, 1),), attention_width=8, attention_heads=2)
-    network = disturbed(build_network(spec))
-    gates = torch.rand(2, 5, 8, dtype=torch.float64)
-    weight = np.abs(network.core.input_projection.weight.detach().numpy())[:, :3]
-    expected = gates.numpy()[..., :4] @ weight
+@pytest.mark.parametrize("squeeze", ["mean", "moments"])
+def test_importance_sums_to_one_and_follows_the_gates(squeeze):
+    spec = NetworkSpec(variables=3, hidden=6, bottleneck=4, scales=((3, 1), (5, 1)), attention_width=8)
+    network = disturbed(build_network(replace(spec, squeeze=squeeze)))
+    gates, energy = torch.rand(2, 5, 8, dtype=torch.float64), torch.rand(2, 5, 3, dtype=torch.float64)
+    p = oracle.part(oracle.numbers(network), "core.")
+    weight = p["input_projection.weight"][:, :3]
+    if squeeze == "mean":
+        expected = gates.numpy()[..., :4] @ np.abs(weight)
+    else:
+        taps = sum((p[f"mixing.kernels.{k}"][:4] ** 2).sum((1, 2, 3)) for k in (0, 1))
+        weight = (weight - weight.mean(0)) * p["input_norm.weight"][:, None]
+        expected = np.einsum("btc,c,cv,btv->btv", gates.numpy()[..., :4] ** 2, taps, weight**2, energy.numpy())
     expected /= expected.sum(-1, keepdims=True)
-    np.testing.assert_allclose(network.importance(gates).detach().numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(network.importance(gates, energy).detach().numpy(), expected, atol=1e-12)
 
 
 def test_heads_must_divide_the_width():

@@ -48,9 +48,9 @@ def travelling_waves(steps: int = 60) -> WindowSource:
     return WindowSource([wave, -wave], phase, np.zeros(steps), (slice(0, steps),))
 
 
-def fresh() -> Network:
+def fresh(spec: NetworkSpec = SPEC) -> Network:
     torch.manual_seed(0)
-    network = build_network(SPEC)
+    network = build_network(spec)
     network.core.input_dropout.p = network.core.hidden_dropout.p = 0.1
     return network
 
@@ -195,7 +195,7 @@ def test_a_part_that_the_network_has_not_is_refused() -> None:
 
 def test_an_embedding_with_an_outlook_learns_to_forecast_a_wave() -> None:
     torch.manual_seed(0)
-    network = build_network(SPEC)
+    network = build_network(spec)
     schedule = Schedule(updates=150, batch=2, window=6, learning_rate=2e-2, seed=4)
     seen = Objective(
         warm_steps=3, sector_share=0, box_share=0, variable_dropout=0, outlook_weight=1.0, reconstruction_weight=1.0
@@ -220,7 +220,7 @@ def test_the_weight_of_the_input_counts_in_the_second_half() -> None:
 
 
 def test_reinitialised_gates_start_at_their_biases_and_can_learn_again() -> None:
-    network = fresh()
+    network = fresh(replace(SPEC, squeeze="mean"))
     gates = network.core.squeeze_excitation
     with torch.no_grad():
         gates.squeeze.weight.zero_()

@@ -28,6 +28,7 @@ _BATCH_BYTES = 2**29
 # Maps of attention are computed for so many bytes of hidden states at a time.
 _MAPS_BYTES = 2**26
 _LEAST_STEPS = 4
+_OUTPUTS = ("embedding", "gates", "energy", "hidden", "maps")
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,9 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the attention
-        and ``maps`` (None where not kept), ``first_index`` and ``phases (2, time)`` of the kept steps, ``state`` (None
-        unless carried on).
+        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``energy (time, variable)``, ``hidden (time, latitude,
+        longitude, F)`` before the attention and ``maps`` (None where not kept), ``first_index`` and ``phases (2,
+        time)`` of the kept steps, ``state`` (None unless carried on).
 
     Raises
     ------
@@ -225,10 +226,14 @@ def take_embedding(block: Block, *results: dict[str, Any]) -> FloatArray:
 
 def take_importance(block: Block, work: Work, *results: dict[str, Any]) -> FloatArray:
     """Map the gates of a block to the variables, ([member,] time, variable)."""
-    gates = np.concatenate([found["gates"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
+    gates, energy = (
+        np.concatenate([found[name][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])[None]
+        for name in ("gates", "energy")
+    )
     with inference(threads_for_task(work.threads, work.serial)):
         network, _ = network_and_geometry(work)
-        importance = network.importance(_tensor(gates[None], _device_of(network)))[0].cpu().numpy()
+        device = _device_of(network)
+        importance = network.importance(_tensor(gates, device), _tensor(energy, device))[0].cpu().numpy()
     present = ~np.array(work.expected.absent, dtype=bool)
     if not present.all():
         # A gate stays open whether or not there is something behind it; what is not there has no share.
@@ -308,7 +313,7 @@ def _encode(
     # value. The length of a batch depends on the network and the grid alone, so it changes no number between calls.
     widest = max(spec.hidden, 4 * spec.bottleneck)
     batch = max(1, _BATCH_BYTES // (4 * rows * columns * widest))
-    parts: dict[str, list[FloatArray]] = {"embedding": [], "gates": [], "hidden": [], "maps": []}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in _OUTPUTS}
     year_phase, day_phase = _phases(steps)
     for start in range(0, count, batch):
         stop = min(start + batch, count)
@@ -330,6 +335,7 @@ def _encode(
             continue
         parts["embedding"].append(encoded.embedding[0].cpu().numpy())
         parts["gates"].append(encoded.gates[0].cpu().numpy())
+        parts["energy"].append(encoded.energy[0].cpu().numpy())
         if work.keep_hidden:
             parts["hidden"].append(encoded.hidden[0].cpu().numpy())
         if work.maps is not None:
@@ -369,7 +375,7 @@ def _in_batches(
 
 
 def _blank(out: dict[str, Any], spoiled: NDArray[np.bool_]) -> None:
-    for name in ("embedding", "gates", "hidden", "maps"):
+    for name in _OUTPUTS:
         if out[name] is not None and spoiled.any():
             out[name] = np.array(out[name])
             out[name][spoiled] = np.nan

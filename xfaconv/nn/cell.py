@@ -170,7 +170,7 @@ class FAConvLSTMCell(nn.Module):
         return self.variable_weights(variables).norm(dim=0)
 
     def variable_weights(self, variables: int) -> Tensor:
-        """How strongly each variable enters each bottleneck channel, |W_x|.
+        """How strongly each variable enters each bottleneck channel of D_t.
 
         Parameters
         ----------
@@ -180,8 +180,14 @@ class FAConvLSTMCell(nn.Module):
         Returns
         -------
         Tensor (C_b, variables)
+            |W_x|; where the gates know moments the share in the variance of the channel: the square of W_x, centred
+            and scaled as the layer norm does it, times the sum of squares of the kernels.
         """
-        return self.input_projection.weight[:, :variables].abs()
+        weight = self.input_projection.weight[:, :variables]
+        if not self.squeeze_excitation.moments:
+            return weight.abs()
+        scale = self.input_norm.weight.square() * self.mixing.gain[: self.bottleneck]
+        return (weight - weight.mean(0)).square() * scale[:, None]
 
 
 @register_core("faconvlstm")

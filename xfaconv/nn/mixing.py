@@ -63,6 +63,11 @@ class DepthwiseMixing(nn.Module):
             for k, _ in scales
         )
 
+    @property
+    def gain(self) -> Tensor:
+        """By how much each channel's variance grows where neighbours are independent, (channel,)."""
+        return sum((kernel.square().sum((1, 2, 3)) for kernel in self.kernels), start=self.kernels[0].new_zeros(()))
+
     def forward(self, field: Tensor, geometry: Geometry, part: slice) -> Tensor:
         """Mix some of the channels in space.
 

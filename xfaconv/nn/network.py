@@ -37,6 +37,8 @@ class Encoded:
         Embeddings E.
     gates : Tensor (batch, kept, 2 C_b)
         Squeeze-excitation gates; empty in the last axis for cores without them.
+    energy : Tensor (batch, kept, variable)
+        Mean square over the sphere of what was read of each variable.
     state : tuple of Tensor
         Hidden state, cell state and the last pooled vectors with their encoding, to go on from.
     """
@@ -45,6 +47,7 @@ class Encoded:
     refined: Tensor | None
     embedding: Tensor
     gates: Tensor
+    energy: Tensor
     state: State
 
 
@@ -178,6 +181,7 @@ class Network(nn.Module):
             refined=kept_refined.stacked() if keep_refined else None,
             embedding=embedding,
             gates=kept_gates.stacked(),
+            energy=torch.einsum("btvij,ij->btv", fields[:, keep_from:].square(), geometry.normalised_area.to(fields)),
             state=(run.hidden, run.cell, remembered),
         )
 
@@ -243,13 +247,19 @@ class Network(nn.Module):
         maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points, season)
         return maps.unflatten(0, hidden.shape[:2])
 
-    def importance(self, gates: Tensor) -> Tensor:
-        """Map the squeeze-excitation gates of the input half back to the variables through |W_x|.
+    def importance(self, gates: Tensor, energy: Tensor) -> Tensor:
+        """Say what each variable sends through the squeeze-excitation gates of the input half.
+
+        Variable v sends the variance ``sum_c e_c^2 k_c^2 w_cv^2 m_v`` with e_c the gate of channel c, k_c^2 the sum of
+        squares of its kernels, w_cv the weight from W_x and the layer norm behind it, and m_v the energy. Where gates
+        know means alone (``squeeze="mean"``), they are nearly constant and are only mapped back through |W_x|.
 
         Parameters
         ----------
         gates : Tensor (batch, time, 2 C_b)
             Gates from `encode`.
+        energy : Tensor (batch, time, variable)
+            Energy from `encode`.
 
         Returns
         -------
@@ -263,9 +273,10 @@ class Network(nn.Module):
         """
         if not isinstance(self.core, FAConvLSTMCell):
             raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
-        # Importance of variable v: sum over the bottleneck channels c of e_c |W_x|_{c,v}; the input's gates come first.
-        raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
-        return raw / raw.sum(-1, keepdim=True)
+        # The input's gates come first.
+        gates, weights = gates[..., : self.spec.bottleneck], self.core.variable_weights(self.spec.variables)
+        raw = gates.square() @ weights * energy if self.spec.squeeze == "moments" else gates @ weights
+        return raw / raw.sum(-1, keepdim=True).clamp(min=torch.finfo(raw.dtype).tiny)
 
     def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
