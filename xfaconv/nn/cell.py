@@ -187,6 +187,9 @@ class FAConvLSTMCell(nn.Module):
         if not self.squeeze_excitation.moments:
             return weight.abs()
         scale = self.input_norm.weight.square() * self.mixing.gain[: self.bottleneck]
+        # Each column of W_g, behind the layer norm, is what a channel becomes in the gates and the candidate.
+        read = (self.gates.weight * self.mixing_norm.weight).square().sum(0)
+        scale = scale * read[: self.bottleneck]
         return (weight - weight.mean(0)).square() * scale[:, None]
 
 
