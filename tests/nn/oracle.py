@@ -238,6 +238,19 @@ def axial_attention(p, world, hidden, heads, season=()):
     return every_cell(lambda v: linear(p, "out", v), read.reshape(world.rows, world.columns, -1))
 
 
+def read_by_values(p, world, maps, value):
+    """Shares of what one base point reads, from its map (head, lat, lon): heads added, and heads apart."""
+    heads, size = value.shape[2:]
+    kernel = p["out.weight"].reshape(-1, heads, size)
+    added, apart = np.empty((world.rows, world.columns)), np.empty((heads, world.rows, world.columns))
+    for i in range(world.rows):
+        for j in range(world.columns):
+            vectors = [maps[h, i, j] * kernel[:, h] @ value[i, j, h] for h in range(heads)]
+            added[i, j] = np.linalg.norm(sum(vectors))
+            apart[:, i, j] = [np.linalg.norm(vector) for vector in vectors]
+    return added / added.sum(), apart / apart.sum(axis=(1, 2), keepdims=True)
+
+
 def pool(p, world, hidden, spec, patterns=None):
     """s_t = Pool(W_s H_t); two components to each head of the attention."""
     projected = every_cell(lambda v: linear(p, "projection", v), hidden)

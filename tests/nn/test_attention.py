@@ -55,6 +55,25 @@ def test_composed_map_is_the_dense_product_and_sums_to_one(kind, season, places)
     assert maps.std() > 1e-3
 
 
+@SEASON
+@pytest.mark.parametrize("kind", GRIDS)
+def test_maps_weighed_by_values_are_norms_of_what_arrives(kind, season):
+    grid = GRIDS[kind]
+    attention, geometry, hidden = _module(season=season), geometry_of(grid), _hidden(grid, 2)
+    waves, points = _waves(season, 2), [(2, 3), (0, 1)]
+    with torch.no_grad():
+        maps = attention.composed_map(hidden, geometry, points, waves)
+        found = [attention.weighed_by_values(maps, hidden, heads=heads)[1] for heads in (False, True)]
+    given = oracle.numbers(attention), world_of(grid), hidden[1].numpy(), HEADS
+    rows, columns, value = oracle.axial_weights(*given, () if waves is None else waves[1].numpy())
+    dense = oracle.composed(rows, columns)
+    for number, (i, j) in enumerate(points):
+        expected = oracle.read_by_values(*given[:2], dense[:, i, j], value)
+        for one, wanted in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one[number].numpy(), wanted, atol=1e-6, rtol=0)
+    assert (found[0] - maps[1].mean(dim=1)).abs().max() > 1e-3
+
+
 @PLACES
 @pytest.mark.parametrize("kind", GRIDS)
 def test_attention_reads_with_exactly_the_weights_of_the_map(kind, places):
@@ -220,7 +239,8 @@ def test_importance_sums_to_one_and_follows_the_gates(squeeze):
     else:
         taps = sum((p[f"mixing.kernels.{k}"][:4] ** 2).sum((1, 2, 3)) for k in (0, 1))
         weight = (weight - weight.mean(0)) * p["input_norm.weight"][:, None]
-        expected = np.einsum("btc,c,cv,btv->btv", gates.numpy()[..., :4] ** 2, taps, weight**2, energy.numpy())
+        read = ((p["gates.weight"] * p["mixing_norm.weight"]) ** 2).sum(0)[:4]
+        expected = np.einsum("btc,c,cv,btv->btv", gates.numpy()[..., :4] ** 2, taps * read, weight**2, energy.numpy())
     expected /= expected.sum(-1, keepdims=True)
     np.testing.assert_allclose(network.importance(gates, energy).detach().numpy(), expected, atol=1e-12)
 

@@ -196,7 +196,7 @@ def test_a_part_that_the_network_has_not_is_refused() -> None:
 
 def test_an_embedding_with_an_outlook_learns_to_forecast_a_wave() -> None:
     torch.manual_seed(0)
-    network = build_network(spec)
+    network = build_network(SPEC)
     schedule = Schedule(updates=150, batch=2, window=6, learning_rate=2e-2, seed=4)
     seen = Objective(
         warm_steps=3, sector_share=0, box_share=0, variable_dropout=0, outlook_weight=1.0, reconstruction_weight=1.0

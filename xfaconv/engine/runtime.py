@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,19 +41,22 @@ class Maps:
         Row and column of each base point.
     heads : bool
         Whether the heads stay apart.
+    weigh : {"attention", "values"}
+        The weights, or the weights times the norm of what is read.
     """
 
     cells: tuple[tuple[int, int], ...]
     heads: bool
+    weigh: Literal["attention", "values"] = "attention"
 
     def of(self, network: Network, geometry: Geometry, hidden: Tensor, phases: Sequence[Tensor]) -> FloatArray:
         """Compute them for one batch element, (time, base point, [head,] latitude, longitude)."""
-        found = network.attention(hidden, geometry, self.cells, phases)
-        return (found if self.heads else found.mean(dim=3))[0].cpu().numpy()
+        found = network.attention(hidden, geometry, self.cells, phases, weigh=self.weigh, heads=self.heads)
+        return found[0].cpu().numpy()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Give what makes two of these equal."""
-        return self.cells, self.heads
+        return self.cells, self.heads, self.weigh
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,6 +210,35 @@ class AxialAttention(nn.Module):
         composed = [columns[j][:, :, i, :, None] * rows[j][..., 0, :] for i, j in base_points]
         return torch.stack(composed, dim=1)
 
+    def weighed_by_values(self, maps: Tensor, hidden: Tensor, *, heads: bool) -> Tensor:
+        """Weigh composed maps by what is read: the norm of what each cell contributes, as shares of all cells.
+
+        Cell (i', j') contributes ``sum over heads h of map_h[i', j'] W_out^h v^h[i', j']`` to what is added to the base
+        point's state; a great weight of a cell whose values are small says little (Kobayashi et al. 2020,
+        https://aclanthology.org/2020.emnlp-main.574).
+
+        Parameters
+        ----------
+        maps : Tensor (batch, point, head, lat, lon)
+            From `composed_map`.
+        hidden : Tensor (batch, lat, lon, F)
+            Hidden state H_t before the attention.
+        heads : bool
+            Whether the heads stay apart; else the vectors of all heads are added before their norm is taken.
+
+        Returns
+        -------
+        Tensor (batch, point, [head,] lat, lon)
+            Each map is non-negative and sums to 1.
+        """
+        values = self.value(self.norm(hidden)).unflatten(-1, (self.heads, -1))
+        sent = torch.einsum("bijhd,fhd->bijhf", values, self.out.weight.unflatten(1, (self.heads, -1)))
+        if heads:
+            read = maps * sent.norm(dim=-1).permute(0, 3, 1, 2)[:, None]
+        else:
+            read = torch.stack([torch.einsum("bhij,bijhf->bijf", m, sent).norm(dim=-1) for m in maps.unbind(1)], dim=1)
+        return read / read.sum((-1, -2), keepdim=True).clamp(min=torch.finfo(read.dtype).tiny)
+
     def positions(self, geometry: Geometry) -> Tensor:
         """Position parts of row query, row key, column query and column key.
 

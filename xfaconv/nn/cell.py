@@ -181,13 +181,13 @@ class FAConvLSTMCell(nn.Module):
         -------
         Tensor (C_b, variables)
             |W_x|; where the gates know moments the share in the variance of the channel: the square of W_x, centred
-            and scaled as the layer norm does it, times the sum of squares of the kernels.
+            and scaled as the layer norm does it, times the sums of squares of the kernels and of the columns of W_g.
         """
         weight = self.input_projection.weight[:, :variables]
         if not self.squeeze_excitation.moments:
             return weight.abs()
         scale = self.input_norm.weight.square() * self.mixing.gain[: self.bottleneck]
-        # Each column of W_g, behind the layer norm, is what a channel becomes in the gates and the candidate.
+        # Without W_g a variable that enters a channel which nobody reads would count, as noise did in planted data.
         read = (self.gates.weight * self.mixing_norm.weight).square().sum(0)
         scale = scale * read[: self.bottleneck]
         return (weight - weight.mean(0)).square() * scale[:, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -215,6 +216,9 @@ class Network(nn.Module):
         geometry: Geometry,
         base_points: Sequence[tuple[int, int]],
         phases: Sequence[Tensor] | None = None,
+        *,
+        weigh: Literal["attention", "values"] = "attention",
+        heads: bool = True,
     ) -> Tensor:
         """Composed attention maps of some base points.
 
@@ -228,10 +232,14 @@ class Network(nn.Module):
             Row and column of each.
         phases : (Tensor, Tensor), optional
             Fractions of the year and of the day (batch, time), where the attention follows them.
+        weigh : {"attention", "values"}
+            The weights themselves, or times the norm of what is read: see `AxialAttention.weighed_by_values`.
+        heads : bool
+            Keep the heads apart; else weights are averaged, and what the heads read is added.
 
         Returns
         -------
-        Tensor (batch, time, point, head, lat, lon)
+        Tensor (batch, time, point, [head,] lat, lon)
             Each map sums to 1.
 
         Raises
@@ -244,15 +252,21 @@ class Network(nn.Module):
         if self.attention_module is None:
             raise ModelError("a network without axial attention has no attention maps", fix="use a FAConvLSTM model")
         season = None if phases is None else self._season(*phases).flatten(0, 1)
-        maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points, season)
+        states = hidden.flatten(0, 1)
+        maps = self.attention_module.composed_map(states, geometry, base_points, season)
+        if weigh == "values":
+            maps = self.attention_module.weighed_by_values(maps, states, heads=heads)
+        elif not heads:
+            maps = maps.mean(dim=2)
         return maps.unflatten(0, hidden.shape[:2])
 
     def importance(self, gates: Tensor, energy: Tensor) -> Tensor:
         """Say what each variable sends through the squeeze-excitation gates of the input half.
 
-        Variable v sends the variance ``sum_c e_c^2 k_c^2 w_cv^2 m_v`` with e_c the gate of channel c, k_c^2 the sum of
-        squares of its kernels, w_cv the weight from W_x and the layer norm behind it, and m_v the energy. Where gates
-        know means alone (``squeeze="mean"``), they are nearly constant and are only mapped back through |W_x|.
+        Variable v sends the variance ``sum_c e_c^2 r_c^2 k_c^2 w_cv^2 m_v`` with e_c the gate of channel c, r_c^2 and
+        k_c^2 the sums of squares of the weights that read it and of its kernels, w_cv the weight from W_x and the layer
+        norm behind it, and m_v the energy. Where gates know means alone (``squeeze="mean"``), they are nearly constant
+        and are only mapped back through |W_x|.
 
         Parameters
         ----------
