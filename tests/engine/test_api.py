@@ -159,7 +159,7 @@ def test_attention_weighed_by_values_is_lazy_and_another_map():
     assert "Kobayashi" in read.attrs["comment"]
     assert "weigh='values'" in read.attrs["history"]
     both = dask.compute(weights, read, scheduler="synchronous")
-    np.testing.assert_allclose(both[1].sum(["lat", "lon"]).values, 1, atol=1e-5)
+    np.testing.assert_allclose(both[1].sum(["latitude", "longitude"]).values, 1, atol=1e-5)
     assert float(abs(both[1] - both[0]).max()) > 1e-4
     assert xfaconv.attention(ds, 0, 30, model=model, weigh="values", heads=True).sizes["head"] == 2
     with pytest.raises(ArgumentError, match="weigh"):
