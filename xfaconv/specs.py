@@ -126,8 +126,8 @@ class NetworkSpec:
     attention_season : bool
         Whether these preferences for places follow the time of year (and of day, where steps are shorter).
     squeeze : {"moments", "mean"}
-        What the squeeze-excitation gates know: the mean and the logarithm of the mean square of each channel in bands
-        of latitude and the time of year, or the mean over the sphere alone, as in the paper.
+        What the squeeze-excitation gates know: the mean and the logarithm of the mean square of each channel and the
+        time of year, or the mean over the sphere alone, as in the paper.
     """
 
     variables: int

@@ -123,26 +123,16 @@ class World:
         )
 
 
-def thirds(world):
-    """Share of each cell in the southern, tropical and northern third of the area, each third summing to 1."""
-    out, north = np.zeros((3, world.rows, world.columns)), 0.0
-    for i in range(world.rows):
-        south, north = north, north + world.share[i].sum()
-        for band in range(3):
-            inside = max(0.0, min(north, (band + 1) / 3) - max(south, band / 3)) / (north - south)
-            out[band, i] = 3 * inside * world.share[i]
-    return out
-
-
 def known_to_gates(p, world, mixed, season):
-    """What the gates know, and f: the mean and relu, or standardised moments of three bands, the season, and tanh."""
+    """What the gates know, and f: the mean and relu, or standardised moments, the season, and tanh."""
+    cells = [(i, j) for i in range(world.rows) for j in range(world.columns)]
+    mean = sum(world.share[cell] * mixed[cell] for cell in cells)
     if "squeeze_excitation.mean" not in p:
-        return sum(world.share[i, j] * mixed[i, j] for i in range(world.rows) for j in range(world.columns)), relu
-    bands = thirds(world)
-    moments = [np.einsum("bij,ijc->bc", bands, mixed), np.log(np.einsum("bij,ijc->bc", bands, mixed**2) + 1e-6)]
-    moments = np.concatenate([part.ravel() for part in moments])
+        return mean, relu
+    moments = np.concatenate([mean, np.log(sum(world.share[cell] * mixed[cell] ** 2 for cell in cells) + 1e-6)])
     moments = (moments - p["squeeze_excitation.mean"]) / np.sqrt(p["squeeze_excitation.variance"] + 1e-4)
-    return np.concatenate([moments, season]), np.tanh
+    known = np.concatenate([moments, season])
+    return known / math.sqrt(len(known)), np.tanh
 
 
 def relu(x):

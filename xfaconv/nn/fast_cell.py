@@ -185,7 +185,7 @@ class FastSqueeze:
 
     def __init__(self, gates: SqueezeExcitation, geometry: Geometry, bottleneck: int) -> None:
         self._moments = gates.moments
-        self._area = gates.weights_of_cells(geometry)
+        self._area = geometry.normalised_area.reshape(1, -1)
         weight, self._bias = gates.first_map()
         known = weight.shape[1] - gates.season
         # Channels are innermost in what is known of the input and of the state, which comes side by side.
@@ -207,7 +207,7 @@ class FastSqueeze:
 
     def _known(self, cells: Tensor) -> Tensor:
         if self._moments:
-            return moments(cells, self._area).flatten(1)
+            return moments(cells, self._area)
         return torch.matmul(self._area, cells).squeeze(1)
 
 

@@ -68,27 +68,6 @@ class Geometry:
         """Cell areas that sum to 1, shape (lat, lon)."""
         return self.area / self.area.sum()
 
-    def bands(self, count: int) -> Tensor:
-        """Weights of the cells in bands of equal area from south to north, each summing to 1.
-
-        Rows that lie in two bands are shared by area, so that means over a band hardly depend on the grid.
-
-        Parameters
-        ----------
-        count : int
-            Number of bands.
-
-        Returns
-        -------
-        Tensor (count, lat * lon)
-        """
-        area = self.normalised_area
-        rows = area.sum(1)
-        north = rows.cumsum(0)
-        edges = torch.linspace(0, 1, count + 1).to(area)[:, None]
-        inside = torch.minimum(north, edges[1:]) - torch.maximum(north - rows, edges[:-1])
-        return (inside.clamp(min=0) * count / rows)[:, :, None].mul(area).flatten(1)
-
     @property
     def waves(self) -> tuple[Tensor, Tensor]:
         """Harmonics of longitude, shape (lon, 9), and of latitude, shape (lat, 9), each with the constant first."""

@@ -20,8 +20,6 @@ _NARROW_REACH = 2
 _FAST_SIZE = 3
 # W_1 of the squeeze-excitation gives a quarter of the channels; no packaged model has used another reduction.
 _REDUCTION = 4
-# What gates that hear moments know: the moments of each third of the sphere, southern, tropical and northern.
-_BANDS = 3
 # Channels are layer norms mixed by kernels of order one; a variance below this is rounding and is not blown up.
 _LEAST_SQUARE = 1e-6
 _LEAST_VARIANCE = 1e-4
@@ -101,9 +99,8 @@ class SqueezeExcitation(nn.Module):
         Number of channels, 2 C_b.
     squeeze : {"mean", "moments"}
         The paper's s_t = GAP(D_t), the mean over the sphere, with f = relu; or the mean and the logarithm of the mean
-        square of each channel in each of three bands of latitude, standardised by running statistics, and the functions
-        of time, with f = tanh. Means over the sphere of anomalies hardly change in time: gates that know nothing else
-        are nearly constant.
+        square of each channel, standardised by running statistics, and the functions of time, with f = tanh. Means over
+        the sphere of anomalies hardly change in time: gates that know nothing else are nearly constant.
     season : int
         Number S of functions of time that "moments" reads too.
     """
@@ -117,7 +114,7 @@ class SqueezeExcitation(nn.Module):
         middle = max(channels // _REDUCTION, 1)
         self.moments = squeeze == "moments"
         self.season = season if self.moments else 0
-        known = 2 * _BANDS * channels if self.moments else channels
+        known = 2 * channels if self.moments else channels
         self.squeeze = nn.Linear(known + self.season, middle)
         self.excite = nn.Linear(middle, channels)
         if self.moments:
@@ -125,7 +122,16 @@ class SqueezeExcitation(nn.Module):
             self.register_buffer("mean", torch.zeros(known))
             self.register_buffer("variance", torch.ones(known))
             self.register_buffer("observed", torch.zeros(()))
+            self._widen()
         self._last: Tensor | None = None
+
+    def _widen(self) -> None:
+        # An update of Adam moves each weight by the learning rate, and the middle by as many times that as numbers are
+        # known: with the moments in three bands of latitude it was saturated, and the gates constant, within 600
+        # updates at 0.02. Numbers divided by the root of how many they are, and weights multiplied by it, give the same
+        # middle at first and smaller steps.
+        with torch.no_grad():
+            self.squeeze.weight *= math.sqrt(self.squeeze.in_features)
 
     def reinitialise(self) -> None:
         """Give W_1 fresh weights and set W_2 to zero, so that each gate starts at its bias.
@@ -135,6 +141,8 @@ class SqueezeExcitation(nn.Module):
         and the gates can learn again.
         """
         self.squeeze.reset_parameters()
+        if self.moments:
+            self._widen()
         nn.init.zeros_(self.excite.weight)
 
     def forward(
@@ -164,18 +172,15 @@ class SqueezeExcitation(nn.Module):
         """
         weight, bias = self.first_map() if first is None else first
         # Weighted by area: a plain mean over the cells of a regular grid would count polar rows like the equator.
+        area = geometry.normalised_area.to(mixed.dtype).reshape(1, 1, -1)
         if not self.moments:
-            pooled = torch.matmul(self.weights_of_cells(geometry).to(mixed.dtype), mixed.flatten(1, 2)).squeeze(1)
+            pooled = torch.matmul(area, mixed.flatten(1, 2)).squeeze(1)
             return torch.sigmoid(self.excite(torch.relu(F.linear(pooled, weight, bias))))
-        known = moments(mixed.flatten(1, 2), self.weights_of_cells(geometry).to(mixed.dtype)).flatten(1)
+        known = moments(mixed.flatten(1, 2), area)
         # Where the gates do not learn, what they are standardised by stays too.
         self._last = known.detach() if self.training and self.squeeze.weight.requires_grad else None
         known = known if season is None else torch.cat([known, season.to(known.dtype)], dim=1)
         return torch.sigmoid(self.excite(torch.tanh(F.linear(known, weight, bias))))
-
-    def weights_of_cells(self, geometry: Geometry) -> Tensor:
-        """Weights of the cells in each mean, (band, lat * lon); one band where only the mean is known."""
-        return geometry.bands(_BANDS) if self.moments else geometry.normalised_area.reshape(1, -1)
 
     def first_map(self) -> tuple[Tensor, Tensor]:
         """W_1 and its bias, (middle, known + S) and (middle,), the standardisation of what is known folded in."""
@@ -183,7 +188,7 @@ class SqueezeExcitation(nn.Module):
         if not self.moments:
             return weight, bias
         scale = (self.variance + _LEAST_VARIANCE).rsqrt()
-        weight = weight * F.pad(scale, (0, self.season), value=1.0)
+        weight = weight * F.pad(scale, (0, self.season), value=1.0) / math.sqrt(weight.shape[1])
         return weight, bias - weight[:, : len(scale)] @ self.mean
 
     def observe(self) -> None:
@@ -199,21 +204,23 @@ class SqueezeExcitation(nn.Module):
         self.mean, self.observed, self._last = mean, self.observed + 1, None
 
 
-def moments(cells: Tensor, bands: Tensor) -> Tensor:
-    """Mean and logarithm of the mean square of each channel in bands of latitude.
+def moments(cells: Tensor, area: Tensor) -> Tensor:
+    """Mean and logarithm of the mean square of each channel.
 
     Parameters
     ----------
     cells : Tensor (batch, cell, channel)
         A field.
-    bands : Tensor (band, cell)
-        Weights that sum to 1 over the cells.
+    area : Tensor (1, cell) or (1, 1, cell)
+        Weights that sum to 1.
 
     Returns
     -------
-    Tensor (batch, 2, band, channel)
+    Tensor (batch, 2 channel)
+        Means first.
     """
-    return torch.stack([torch.matmul(bands, cells), (torch.matmul(bands, cells.square()) + _LEAST_SQUARE).log()], dim=1)
+    mean, square = torch.matmul(area, cells), torch.matmul(area, cells.square())
+    return torch.cat([mean, (square + _LEAST_SQUARE).log()], dim=-1).squeeze(1)
 
 
 def merged_kernels(scales: Scales, kernels: Sequence[Tensor]) -> list[Branch]:
