@@ -246,7 +246,7 @@ def test_base_points_of_a_region_lie_inside_it(data: TrainingData) -> None:
     fields = tuple(np.repeat(np.repeat(field[:, :1, :1], 8, axis=1), 16, axis=2) for field in data.fields)
     region = replace(data, fields=fields, grid=grid)
     network = untrained(replace(NETWORK, domain=domain, periodic=False))
-    points = packaged._base_points(grid)
+    points = packaged.usual_base_points(grid)
     assert points == [(2, 4), (2, 8), (2, 12), (4, 4), (4, 8), (4, 12), (6, 4), (6, 8), (6, 12)]
     assert 0 <= attention_variation(RECIPE, region, network) <= 1
 

@@ -198,7 +198,7 @@ def attention_variation(
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
         phases = batch.year_phase[:, recipe.warmup :], batch.day_phase[:, recipe.warmup :]
-        points = _base_points(data.grid)
+        points = usual_base_points(data.grid)
         maps = network.attention(encoded.hidden, geometry, points, phases, weigh=weigh, heads=False)[0]
     maps, weights = maps / geometry.normalised_area, geometry.normalised_area
     in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
@@ -206,7 +206,7 @@ def attention_variation(
     return float(f"{float((in_time / (in_time + in_space)).mean()):.3g}")
 
 
-def _base_points(grid: Grid) -> list[tuple[int, int]]:
+def usual_base_points(grid: Grid) -> list[tuple[int, int]]:
     """Rows and columns of some base points; of a region its quarters."""
     rows, columns = grid.shape
     if not grid.is_global:
