@@ -4,8 +4,8 @@
     python benchmarks/engine.py import      what `import xfaconv` adds to `import xarray`
     python benchmarks/engine.py regrid      regridding and anomalies against reading the same chunks
 
-Parts: overhead, disk, xbatcher, workers, memory, graph, regrid, import. The two times of every ratio are taken in turn
-in one run. Results are kept in the folder of the data, so that parts can be run one by one on an idle machine. The
+Parts: overhead, disk, xbatcher, workers, memory, graph, regrid, import, busy. The two times of every ratio are taken in
+turn in one run. Results are kept in the folder of the data, so that parts can be run one by one on an idle machine. The
 record has 8 variables and one field a day at 0.25 degrees, in blocks of 8 days.
 """
 
@@ -57,6 +57,16 @@ import xfaconv
 end = time.perf_counter()
 print(json.dumps([middle - start, end - middle, [name for name in {HEAVY} if name in sys.modules]]))
 """
+# The first call of a process, on data in memory, beside other jobs; 13 months are one segment and 24 are two or three.
+FIRST_CALL = """
+import sys, time
+import xfaconv
+ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(int(sys.argv[1]))).load()
+start = time.perf_counter()
+ds.faconv.embed()
+print(time.perf_counter() - start)
+"""
+COMPETING = "while True: sum(range(10_000))"
 Result = dict[str, Any]
 # Quantity, measured, target, and whether it is met.
 Row = tuple[str, str, str, bool | None]
@@ -320,6 +330,29 @@ def xbatcher_pipeline(given: argparse.Namespace) -> Result:
     }
 
 
+def busy(given: argparse.Namespace) -> Result:
+    """First call of a process with the threads that the package chooses, against one thread, beside other jobs."""
+
+    def first_call(steps: int, **environment: str) -> float:
+        own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | environment
+        command = [sys.executable, "-W", "ignore", "-c", FIRST_CALL, str(steps)]
+        ended = subprocess.run(command, env=own, check=True, capture_output=True, text=True)  # noqa: S603 - own code
+        return float(ended.stdout)
+
+    found: Result = {}
+    for jobs in (0, os.cpu_count() or 1, 2 * (os.cpu_count() or 1)):
+        others = [subprocess.Popen([sys.executable, "-c", COMPETING]) for _ in range(jobs)]  # noqa: S603 - own code
+        try:
+            for steps in (13, 24):
+                pairs = [(first_call(steps), first_call(steps, OMP_NUM_THREADS="1")) for _ in range(given.repeats)]
+                chosen, one = (median(column) for column in zip(*pairs, strict=True))
+                found[f"{jobs} other jobs, {steps} months"] = {"chosen": chosen, "one": one, "ratio": chosen / one}
+        finally:
+            for other in others:
+                other.kill()
+    return found
+
+
 def workers(given: argparse.Namespace) -> Result:
     """Two worker processes of one thread against one, from Zarr."""
     import distributed
@@ -329,7 +362,7 @@ def workers(given: argparse.Namespace) -> Result:
     seconds = {}
     for count in (1, 2):
         with (
-            distributed.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0") as cluster,
             distributed.Client(cluster),
         ):
             # Every worker imports torch and loads the model before the clock starts.
@@ -512,6 +545,19 @@ def _import(found: Mapping[str, Any]) -> list[Row]:
     return [("`import xfaconv` after `import xarray`", said + (", ".join(found["heavy"]) or "none"), "60 ms", met)]
 
 
+def _busy(found: Mapping[str, Any]) -> list[Row]:
+    rows = ((name, entry) for name, entry in found.items() if isinstance(entry, Mapping))
+    return [
+        (
+            f"first `embed` of a process in memory beside {name}: threads chosen, over one thread",
+            f"{entry['ratio']:.2f} ({entry['chosen']:.1f} s and {entry['one']:.1f} s)",
+            "at most 1.3",
+            entry["ratio"] <= 1.3,
+        )
+        for name, entry in rows
+    ]
+
+
 def _memory(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "",
@@ -548,6 +594,7 @@ ROWS = {
     "graph": _graph,
     "regrid": _regrid,
     "import": _import,
+    "busy": _busy,
 }
 
 
@@ -571,6 +618,7 @@ def main() -> None:
         "graph": graph,
         "regrid": regrid,
         "import": import_cost,
+        "busy": busy,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(parts))

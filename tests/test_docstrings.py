@@ -17,7 +17,7 @@ NOT_ASKED = {"SA01", "ES01", "EX01", "RT03", "RT04", "PR03"}
 
 # Names, not verbs: "Anomalies from the seasonal cycle".
 NOT_ASKED_IN_ROOMS = {*NOT_ASKED, "SS05"}
-ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
+ROOMS = ("analysis", "engine", "inference", "models", "nn", "plot", "training", "tutorial")
 OF_ROOMS = sorted(
     {
         f"{target.__module__}.{target.__qualname__}"

@@ -33,6 +33,7 @@ ROOMS = {
     "analysis": {"adapt", "engine", "models", "nn"},
     "adapt": set(),
     "engine": {"adapt", "models", "nn"},
+    "inference": {"adapt", "analysis", "engine", "models", "nn"},
     "models": {"nn"},
     "names": set(),
     "nn": set(),
@@ -44,6 +45,7 @@ FORBIDDEN = {
     "analysis": {"matplotlib", "cartopy"},
     "adapt": {"torch", "matplotlib", "cartopy", "sklearn"},
     "engine": {"matplotlib", "cartopy", "sklearn"},
+    "inference": {"matplotlib", "cartopy"},
     "models": {"xarray", "dask", "matplotlib", "cartopy", "pickle"},
     "names": {"torch", "dask", "matplotlib", "cartopy", "sklearn", "scipy"},
     "nn": {"xarray", "dask", "matplotlib", "cartopy", "sklearn"},
@@ -61,12 +63,12 @@ def room_of(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Dotted names of everything that a module imports when it runs, also inside its functions."""
+def imported(path: Path, *, for_types: bool = False) -> Iterator[str]:
+    """Dotted names of everything that a module imports when it runs, inside its functions too; and for its types."""
     todo: list[ast.AST] = [ast.parse(path.read_text())]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -89,6 +91,9 @@ def test_imports_go_one_way(path: Path) -> None:
     others = {name.split(".")[1] for name in imported(path) if name.startswith("xfaconv.")}
     # `from xfaconv import __version__` names the package itself.
     assert others - {"__version__"} <= allowed
+    if not room:
+        types = {name.split(".")[1] for name in imported(path, for_types=True) if name.startswith("xfaconv.")}
+        assert types <= LEAVES, "a leaf knows no folder but that of the names, not even for its types"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -18,11 +18,12 @@ from xfaconv.options import get_options, set_options
 from xfaconv.specs import ModelCard, NetworkSpec, VariableSpec
 
 if TYPE_CHECKING:
-    from xfaconv import analysis, engine, models, nn, plot, training, tutorial
+    from xfaconv import analysis, engine, inference, models, nn, plot, training, tutorial
     from xfaconv.adapt import recognise
     from xfaconv.analysis import check_attention, importance, influence, regimes, teleconnection
     from xfaconv.engine import attention, conform, embed, encode, hidden, plan, write_zarr
     from xfaconv.explore import explore_attention
+    from xfaconv.inference import forecast, infer
     from xfaconv.models import Model, list_models, load_model, register_model
     from xfaconv.plot import (
         plot_attention,
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("analysis", "engine", "models", "nn", "plot", "training", "tutorial")
+_ROOMS = ("analysis", "engine", "inference", "models", "nn", "plot", "training", "tutorial")
 _OFFERED = {
     "adapt": "recognise",
     "analysis": "check_attention importance influence regimes teleconnection",
     "engine": "attention conform embed encode hidden plan write_zarr",
     "explore": "explore_attention",
+    "inference": "forecast infer",
     "models": "Model list_models load_model register_model",
     "plot": "plot_attention plot_embedding plot_hidden plot_importance plot_regimes plot_teleconnection",
     "report": "describe",
@@ -55,10 +57,10 @@ _HOMES = {name: home for home, names in _OFFERED.items() for name in names.split
 __all__ = [
     "Climatology", "Grid", "Model", "ModelCard", "NetworkSpec", "VariableSpec", "XFaconvError", "analysis", "attention",
     "check_attention", "conform", "describe", "embed", "encode", "engine", "errors", "explore_attention", "fit",
-    "get_options", "hidden", "importance", "influence", "list_models", "load_model", "models", "nn", "plan", "plot",
-    "plot_attention", "plot_embedding", "plot_hidden", "plot_importance", "plot_regimes", "plot_teleconnection",
-    "recognise", "regimes", "register_model", "set_options", "show_versions", "teleconnection", "training", "tutorial",
-    "write_zarr",
+    "forecast", "get_options", "hidden", "importance", "infer", "inference", "influence", "list_models", "load_model",
+    "models", "nn", "plan", "plot", "plot_attention", "plot_embedding", "plot_hidden", "plot_importance",
+    "plot_regimes", "plot_teleconnection", "recognise", "regimes", "register_model", "set_options", "show_versions",
+    "teleconnection", "training", "tutorial", "write_zarr",
 ]  # fmt: skip
 
 

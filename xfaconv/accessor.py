@@ -141,6 +141,7 @@ class DatasetAccessor:
         self._data = dataset
 
     conform, embed, importance, attention, hidden, encode = (_Method() for _ in range(6))
+    infer, forecast = _Method(), _Method()
     plan, fit, regimes, teleconnection, check_attention, influence = (_Method() for _ in range(6))
     plot_attention, plot_embedding, plot_hidden = (_Figure() for _ in range(3))
     plot_importance, plot_regimes, plot_teleconnection = (_Figure() for _ in range(3))
@@ -177,7 +178,7 @@ class DataArrayAccessor:
             f"a DataArray has no faconv.{name}: models read several variables together",
             expected="a Dataset",
             found=f"DataArray {self._data.name!r}",
-            fix=f"da.to_dataset(name={variable!r}).faconv.{name}(...)  # better: the whole Dataset",
+            fix=f"ds = da.to_dataset(name={variable!r})  # better: the whole Dataset; then ds.faconv.{name}",
         )
 
 

@@ -10,14 +10,12 @@ from inspect import Parameter, cleandoc, signature
 from numbers import Integral, Real
 from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, cast
 
 from xfaconv.errors import ArgumentError, closest_name
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from xfaconv.models import Model
 
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -28,6 +26,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 360
 _LARGEST_SEED = 2**32 - 1
 _LONGEST_VALUE = 60
+
+
+class LoadedModel(Protocol):
+    """What `xfaconv.models.Model` is to this module, which imports no folder of the package."""
+
+    @property
+    def card(self) -> Any:
+        """Its card."""
 
 
 class Arguments(TypedDict, total=False):
@@ -63,7 +69,7 @@ class Arguments(TypedDict, total=False):
         that hold them are computed.
     """
 
-    model: str | PathLike[str] | Model | None
+    model: str | PathLike[str] | LoadedModel | None
     regrid: Literal["model"] | None
     climatology: Literal["model", "data"] | xr.Dataset
     absent: str | None

@@ -193,7 +193,9 @@ def _validated(name: str, value: Any) -> object:
             f"option {name!r} is unknown",
             expected=", ".join(_DEFAULTS),
             found=repr(name),
-            fix=f"xfaconv.set_options({close}=...)" if close else "xfaconv.get_options() lists the options",
+            fix=f"xfaconv.set_options({close}={_DEFAULTS[close]!r})"
+            if close
+            else "xfaconv.get_options() lists the options",
         )
     if name in _READERS:
         return _READERS[name](name, value)

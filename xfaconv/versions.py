@@ -45,4 +45,8 @@ def _torch() -> list[tuple[str, str]]:
     import torch
 
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return [("torch threads", str(torch.get_num_threads())), ("torch devices", ", ".join(["cpu", *devices]))]
+    from xfaconv.engine.guards import own_threads_pay
+
+    threads = torch.get_num_threads()
+    used = str(threads) if own_threads_pay() else f"1 of {threads}: other jobs hold the processors"
+    return [("torch threads", used), ("torch devices", ", ".join(["cpu", *devices]))]

@@ -103,10 +103,10 @@ NOT_DATASETS = [
         "da.to_dataset(name='t2m')",
     ),
     Case("a path", "era5.nc", ArgumentError, "not an xarray.Dataset", "ds = xr.open_dataset('era5.nc', chunks={})"),
-    Case("a dict", {"t2m": 1}, ArgumentError, "not an xarray.Dataset", "xr.Dataset"),
-    Case("None", None, ArgumentError, "not an xarray.Dataset", "xr.Dataset"),
-    Case("a frame", pd.DataFrame({"t2m": [1]}), ArgumentError, "not an xarray.Dataset", "xr.Dataset"),
-    Case("numpy", np.zeros(3), ArgumentError, "not an xarray.Dataset", "xr.Dataset"),
+    Case("a dict", {"t2m": 1}, ArgumentError, "not an xarray.Dataset", "xr.open_dataset("),
+    Case("None", None, ArgumentError, "not an xarray.Dataset", "xr.open_dataset("),
+    Case("a frame", pd.DataFrame({"t2m": [1]}), ArgumentError, "not an xarray.Dataset", "xr.open_dataset("),
+    Case("numpy", np.zeros(3), ArgumentError, "not an xarray.Dataset", "xr.open_dataset("),
 ]
 OPTIONS = [
     Case("regrid", base(), ArgumentError, "regrid cannot be used", "regrid='model'", options={"regrid": "linear"}),
@@ -272,15 +272,15 @@ LATITUDES = [
         "text",
         coordinate("latitude", list("abcdefgh")),
         CoordinateError,
-        "latitude 'latitude' is not numeric",
-        "astype('float64')",
+        "latitude 'latitude' holds text",
+        "'the true first'",
     ),
     Case(
         "text longitude",
         coordinate("longitude", [f"{n}E" for n in range(16)]),
         CoordinateError,
-        "longitude 'longitude' is not numeric",
-        "astype",
+        "longitude 'longitude' holds text",
+        "'the true first'",
     ),
     Case(
         "missing",
@@ -646,7 +646,7 @@ OPTIONS += [
         base(),
         ArgumentError,
         "variables is not a mapping",
-        "variables={'t2m': 'name in the Dataset'}",
+        "variables={'t2m': 'its name'}",
         options={"variables": ["t2m"]},
     ),
     Case(
@@ -810,7 +810,7 @@ VARIABLES = [
         base().drop_vars(["msl", "tp"]),
         VariableError,
         "the data lack 'msl', 'tp', which the model reads",
-        "variables={'msl': 'name_in_ds'}",
+        "variables={'msl': 'its name'}",
     ),
     Case(
         "all absent",

@@ -240,7 +240,7 @@ def test_a_calendar_of_360_days(shared_data):
         "the data lack 't2m', which the model reads",
         "  expected: t2m [K] t2m",
         "  found:    tasmax: mx2t [K] by known name, missing values declared as nan; not recognised: time_vectors",
-        "  fix:      variables={'t2m': 'time_vectors'} if it has another name; absent='climatology' to go without",
+        "  fix:      variables={'t2m': 'time_vectors'}  # if that is what it is; or absent='climatology' to go without",
     ]
 
 

@@ -73,7 +73,7 @@ ROWS: dict[str, Row] = {
         lambda: analysis.correlation_map(field(), SERIES),  # type: ignore[arg-type]
         ArgumentError,
         "neither a place nor an index",
-        "series.to_numpy()",
+        "base.to_numpy()",
     ),
     "map with an array": (
         lambda: analysis.correlation_map(field(), SERIES.to_numpy()),  # type: ignore[arg-type]

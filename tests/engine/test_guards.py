@@ -6,7 +6,11 @@ import threading
 
 import pytest
 import torch
+import xarray as xr
+from dask.callbacks import Callback
 
+import xfaconv
+from xfaconv.engine import guards
 from xfaconv.engine.guards import inference, resolve_device, threads_for_task
 from xfaconv.errors import DependencyError
 
@@ -83,3 +87,39 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(DependencyError, match="cuda:3"):
             resolve_device("cuda:3")
+
+
+@pytest.mark.parametrize(("together", "threads"), [(0.5, None), (2.0, 1)])
+def test_threads_are_used_where_they_are_faster_and_measured_once(monkeypatch, together, threads):
+    asked = []
+
+    def time_of_rounds(most):
+        asked.append(torch.get_num_threads())
+        return 1.0 if len(asked) == 1 else together
+
+    monkeypatch.setattr(guards, "_time_of_rounds", time_of_rounds)
+    monkeypatch.setattr(guards, "_measured", {"until": 0.0, "pays": 1.0})
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert [threads_for_task(None, serial) for serial in (False, True, False)] == [threads] * 3
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [1, 3]
+    # In a pool of worker threads nothing is measured, and what the user asks for wins.
+    assert threads_for_task(4, serial=True) == 4
+
+
+def test_data_in_memory_are_computed_in_segments_side_by_side():
+    ds = xfaconv.tutorial.open_dataset("amip").isel(time=slice(0, 60)).load()
+    before, workers = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        with Callback(posttask=lambda *done: workers.add(done[-1])):
+            found = xfaconv.embed(ds)
+    finally:
+        torch.set_num_threads(before)
+    assert len(workers) == 2
+    xr.testing.assert_allclose(found, xfaconv.embed(ds.chunk(time=13)).compute(scheduler="synchronous"), atol=1e-5)
+    with xfaconv.set_options(threads=1):
+        xr.testing.assert_allclose(found, xfaconv.embed(ds), atol=1e-5)

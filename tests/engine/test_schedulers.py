@@ -41,7 +41,7 @@ def check(found: xr.Dataset, expected: xr.Dataset) -> None:
 def cluster():
     with (
         dask.config.set({"distributed.worker.daemon": False, "distributed.admin.tick.limit": "1h"}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as running,
         distributed.Client(running) as client,
     ):
         yield client
@@ -101,7 +101,7 @@ def slowly(block: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def own_cluster():
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as running,
         distributed.Client(running) as client,
     ):
         yield client

@@ -57,6 +57,8 @@ def _is_code(tree: ast.Module) -> bool:
 
 def _arguments(fix: str) -> list[ast.keyword] | None:
     """Arguments by name, as in ``season='DJF', lag=0``, None where the line is something else."""
+    if re.match(r"\s*\w+ = ", fix):
+        return None
     try:
         found = ast.parse(f"call({fix}\n)", mode="eval").body
     except SyntaxError:
@@ -82,6 +84,11 @@ def follow(call: Call, given: Mapping[str, Any]) -> str:
         ``"result"``, ``"another error"``, ``"placeholder"``, ``"prose"`` or ``"none"``; with anything else the advice
         has failed.
     """
+    # Some advice changes data in place, and the cases of other tests are shared.
+    given = {
+        name: value.copy(deep=True) if isinstance(value, xr.Dataset | xr.DataArray) else value
+        for name, value in given.items()
+    }
     try:
         call(**given)
     except XFaconvError as problem:
@@ -108,7 +115,7 @@ def _changed(problem: XFaconvError, kind: Kind, given: Mapping[str, Any]) -> dic
     data = next((name for name in ("ds", "data") if name in given), "ds")
     names: dict[str, Any] = {"plt": plt, "xr": xr, "np": np, "pd": pd, "xfaconv": xfaconv, "Path": Path}
     names |= {"zipfile": zipfile, **given, "da": given.get(data)}
-    names["ds"] = given[data] if isinstance(given.get(data), xr.Dataset) else example()
+    names["ds"] = given[data] if isinstance(given.get(data), xr.Dataset) else example().copy(deep=True)
     before, changed = dict(names), dict(given)
     if kind == "arguments":
         # An argument that is unknown is taken out; its value stands under its right name.
@@ -125,4 +132,6 @@ def _changed(problem: XFaconvError, kind: Kind, given: Mapping[str, Any]) -> dic
     for name in {*given, "ds", "model"}:
         if names.get(name) is not before.get(name):
             changed[data if name == "ds" else name] = names[name]
-    return changed
+    # A line that gives a result a name of its own is a call of its own.
+    new = names.keys() - before.keys() - {"__builtins__", "model"}
+    return None if new and changed == dict(given) else changed

@@ -1,10 +1,11 @@
-"""What the tests of this folder register is forgotten after each module of them."""
+"""What the tests of this folder register and draw is forgotten after each module of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from matplotlib import pyplot as plt
 
 from xfaconv.models import registry
 from xfaconv.tutorial import samples
@@ -19,3 +20,4 @@ def forgotten_registrations() -> Iterator[None]:
     for registered, entries in zip(registries, before, strict=True):
         registered.clear()
         registered.update(entries)
+    plt.close("all")

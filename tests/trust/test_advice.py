@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.adapt.test_bad_input import CASES, Case, base
 from tests.engine import worlds
 from tests.trust.advice import LIKE_CODE, PLACEHOLDER, follow, kind_of
 from tests.trust.calls import world
+from tests.trust.misuse import MISUSES
+from tests.trust.places import everywhere, places, recorded
 from tests.trust.test_bad_arguments import CALL, ROWS
 from xfaconv.adapt import adapt
 from xfaconv.errors import ModelError, TimeError, XFaconvError
@@ -37,7 +40,7 @@ LAZY = {"check_attention", "regimes", "teleconnection", "analysis.choose_count"}
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run in an empty folder with one file, since some lines open or write files."""
     monkeypatch.chdir(tmp_path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), xfaconv.set_options(**xfaconv.get_options()):
         warnings.simplefilter("ignore")
         yield
     plt.close("all")
@@ -169,6 +172,61 @@ def test_advice_for_what_users_did(name: str) -> None:
     call, given = NEW[name]()
     came = follow(call, given)
     assert came in GOOD, came
+
+
+# Not to be provoked by a call, or not to be followed by one.
+ELSEWHERE = {
+    "download:fetch 1": "the address of a file has to answer",
+    "engine/runtime:_located 1": "states where the data are to be looked at after an error that is not foreseen",
+    "engine/writing:_begin 1": "zarr has to be installed",
+    "engine/writing:_write 1": "a full disk",
+    "explore:_build 1": "ipywidgets has to be installed",
+    "models/model:_fetched 1": "another version of the package on a worker",
+    "models/registry:_load_packaged 1": "an installation whose files were exchanged",
+    "models/registry:_load_remote 1": "a file that was registered, downloaded, and is no model",
+    "training/recipes:__post_init__ 1": "an entry of a file of recipes",
+    "training/recipes:read_recipe 1": "an entry of a file of recipes",
+    "training/recipes:recipe_data 1": "data to be put in a folder",
+    "tutorial/samples:open_dataset 1": "a file that was registered, downloaded, and is no NetCDF file",
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_advice_for_each_place_that_gives_some(name: str) -> None:
+    call, given = MISUSES[name]()
+    came = follow(call, given)
+    assert came in GOOD | SILENT, came
+
+
+def provoked() -> set[str]:
+    """Every place whose advice one of the tests above follows."""
+    found: set[str] = set()
+    of_data = [lambda case=case: of(partial(adapt, case.ds, case.target), **case.options) for case in CASES]
+    of_calls = [lambda row=row: of(CALL[row[0]].function, **CALL[row[0]].arguments() | row[1]) for row in ROWS]
+    for make in (*of_data, *of_calls, *NEW.values(), *MISUSES.values()):
+        call, given = make()
+        with recorded(found), suppress(XFaconvError):
+            call(**given)
+    return found
+
+
+def test_every_fix_of_the_package_is_followed() -> None:
+    """Whoever adds an error with a fix adds the call that provokes it."""
+    found = provoked()
+    assert sorted(everywhere() - found - set(ELSEWHERE)) == []
+    assert sorted(set(ELSEWHERE) - everywhere()) == [], "no such place any more"
+    assert sorted(set(ELSEWHERE) & found) == [], "provoked, and so to be followed"
+
+
+def test_places_are_found_with_helpers_and_without_what_is_handed_on() -> None:
+    names = {place.name for place in places()}
+    assert {"engine/writing:_begin 1", "models/storage:write_model_file 1", "engine/missing:_refuse 1"} <= names
+    assert not {name for name in names if name.startswith(("errors:", "plot/labels:wrong_dimensions"))}
+    assert len(names) == len(places()) > 100
+    found: set[str] = set()
+    with recorded(found), pytest.raises(XFaconvError):
+        xfaconv.embed(world(), **TINY, mode="fast")
+    assert found <= everywhere()
 
 
 @pytest.mark.parametrize("name", ["check_attention", "influence", "teleconnection"])

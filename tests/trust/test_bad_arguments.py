@@ -79,7 +79,7 @@ ENGINE: list[Row] = [
     ("importance", {"method": "gradient", "base_point": (0, 900)}, ArgumentError, "no place on Earth"),
     ("attention", {"latitude": None}, ArgumentError, "one base point, or a mapping"),
     ("attention", {"latitude": None, "longitude": None}, ArgumentError, "one base point, or a mapping"),
-    ("attention", {"base_points": {"a": (0, 0)}}, ArgumentError, "one base point, or a mapping"),
+    ("attention", {"base_points": {"a": (0, 0)}}, ArgumentError, "one base point and several"),
     ("attention", {"latitude": 91}, ArgumentError, "no place on Earth"),
     ("attention", {"latitude": NAN}, ArgumentError, "no place on Earth"),
     ("attention", {"longitude": 900}, ArgumentError, "no place on Earth"),

@@ -39,8 +39,8 @@ WRONG = {
     "kelvin called celsius": (lambda ds: relabelled(ds, "t2m", "degC"), "t2m", "- 273.15"),
     "hectopascal called pascal": (lambda ds: times(ds, "msl", 0.01), "msl", "* 100"),
     "pascal called hectopascal": (lambda ds: relabelled(ds, "msl", "hPa"), "msl", "/ 100"),
-    "a fill value": (lambda ds: filled(ds, "t2m", -9999.0), "t2m", "mask fill values"),
-    "the fill value of netCDF": (lambda ds: filled(ds, "msl", 9.969209968386869e36), "msl", "mask fill values"),
+    "a fill value": (lambda ds: filled(ds, "t2m", -9999.0), "t2m", "'the true fill value'"),
+    "the fill value of netCDF": (lambda ds: filled(ds, "msl", 9.969209968386869e36), "msl", "'the true fill value'"),
 }
 CALLS = {
     "embed": lambda ds, model: xfaconv.embed(ds, model=model),
@@ -77,7 +77,7 @@ def test_the_fix_is_code_that_works() -> None:
     ds = celsius(worlds.world(20), "sst")
     with pytest.raises(UnitsError) as caught:
         xfaconv.embed(ds, model=worlds.model())
-    line = caught.value.fix.split(", or ")[1].split(";")[0]
+    line = caught.value.fix.partition("  #")[0]
     exec(line, {"ds": ds})
     found = xfaconv.embed(ds, model=worlds.model())
     np.testing.assert_allclose(found, xfaconv.embed(worlds.world(20), model=worlds.model()), atol=1e-3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,7 @@ from xfaconv.adapt.problems import refusal
 from xfaconv.adapt.regrid import Remap, same_cells
 from xfaconv.adapt.time_axis import TimeAxis
 from xfaconv.climatology import Climatology, seasonal_basis, seasonal_mean, standardise
+from xfaconv.errors import warn_user
 from xfaconv.grid import Grid
 
 Array = Any
@@ -58,7 +59,7 @@ def check_record(axis: TimeAxis, harmonics: int) -> tuple[str, ...]:
         f"the seasonal cycle is estimated from {axis.years:.1f} years: anomalies are too small, because the cycle "
         "follows the weather of these years; climatology='model' does not have this fault"
     )
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warn_user(message)
     return (message,)
 
 
@@ -158,6 +159,70 @@ def standardise_block(
             if infinite.any():
                 target[member, part][infinite] = np.nan
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """How the anomalies of a variable are brought back to the user's units.
+
+    Parameters
+    ----------
+    basis : ndarray (time, term), or (time, 1) of int, optional
+        Harmonics of the year, or the position in a table of seasonal means; None where values were not standardised.
+    mean : array (term, latitude, longitude), optional
+        Seasonal mean in the model's units.
+    spread : array (latitude, longitude), optional
+        Standard deviation of the anomalies in the model's units.
+    factor, offset : float
+        Change from the user's units to the model's.
+    units : str
+        The user's units.
+    """
+
+    basis: NDArray[Any] | None
+    mean: Any
+    spread: Any
+    factor: float = 1.0
+    offset: float = 0.0
+    units: str = "1"
+
+    def restore(self, array: Array, steps: NDArray[np.int64] | None = None, *, anomalies: bool = True) -> Array:
+        """Bring standardised anomalies to the user's units.
+
+        Parameters
+        ----------
+        array : numpy or dask array ([member,] time, latitude, longitude)
+            Standardised anomalies.
+        steps : ndarray of int64, optional
+            Positions along time of these; None for all.
+        anomalies : bool, default True
+            Give anomalies, not full values.
+
+        Returns
+        -------
+        numpy or dask array, float32
+        """
+        if self.basis is None:
+            return array
+        basis = self.basis if steps is None else self.basis[steps]
+        change = {"factor": self.factor, "offset": self.offset, "anomalies": anomalies}
+        return apply_to_blocks(array, _restore_block, array.shape[-2:], basis, (self.mean, self.spread), **change)
+
+
+def _restore_block(
+    block: NDArray[Any],
+    basis: NDArray[Any],
+    mean: NDArray[np.floating],
+    spread: NDArray[np.floating],
+    *,
+    factor: float,
+    offset: float,
+    anomalies: bool,
+) -> NDArray[np.float32]:
+    values = np.asarray(block, dtype=np.float64) * spread
+    if not anomalies:
+        values = values + seasonal_mean(basis, mean) - offset
+    return np.asarray(values / factor, dtype=np.float32)
 
 
 def apply_to_blocks(

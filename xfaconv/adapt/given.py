@@ -70,15 +70,16 @@ def seasonal_of(
     recognised = {name: recognise_variable(table, name) for name in means}
     found = [variable for variable in recognised.values() if variable is not None]
     unknown = [name for name, variable in recognised.items() if variable is None]
+    table_of = next((str(dim) for dim in table.dims if dim in _SEASONS), "month")
     out = {}
     for match in match_variables(table, found, unknown, specs):
         name = match.spec.name
         if match.source is None:
-            raise refusal("climatology", "no mean", ", ".join(fields) or "no field", name=name)
+            raise refusal("climatology", "no mean", ", ".join(fields) or "no field", name=name, season=table_of)
         source = match.source.name
         spread = next((source + end for end in _SUFFIXES if source + end in fields), None)
         if spread is None:
-            raise refusal("climatology", "no spread", ", ".join(fields), name=source)
+            raise refusal("climatology", "no spread", ", ".join(fields), name=source, season=table_of)
         units = table[source].attrs.get("units")
         change = conversion(source, units, match.spec.units, entries().get(match.source.key), axis.step)
         mean, scale = table[source], table[spread]

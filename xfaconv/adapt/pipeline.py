@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xfaconv.adapt.anomalies import apply_to_blocks, check_record, climatology_on, standardise_block
+from xfaconv.adapt.anomalies import Scaled, apply_to_blocks, check_record, climatology_on, standardise_block
 from xfaconv.adapt.arrays import without_mask
 from xfaconv.adapt.given import seasonal_of
 from xfaconv.adapt.horizontal import Horizontal
@@ -27,7 +26,7 @@ from xfaconv.adapt.survey import Survey, check_decoded, survey
 from xfaconv.adapt.time_axis import Stamps, TimeAxis, match_step
 from xfaconv.arguments import check_arguments
 from xfaconv.climatology import Climatology, fit_climatology, seasonal_basis
-from xfaconv.errors import ArgumentError, CoordinateError, VariableError
+from xfaconv.errors import ArgumentError, CoordinateError, VariableError, warn_user
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate
 from xfaconv.names.tables import entries, identity
@@ -65,6 +64,8 @@ class Conformed:
         What was done to the data.
     climatology : Climatology or None
         The one that anomalies are taken from, where it is in memory.
+    scaled : dict of str to Scaled
+        For each variable that is in the data, how its anomalies are brought back to the user's units.
     """
 
     data: xr.Dataset
@@ -75,6 +76,7 @@ class Conformed:
     matches: tuple[Match, ...]
     notes: tuple[str, ...]
     climatology: Climatology | None
+    scaled: Mapping[str, Scaled]
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -153,27 +155,36 @@ def adapt(
     notes = [*found.notes, *([remap.note] if remap.note else [])]
     conversions = {}
     for match in present:
-        units = found.ds[match.source.name].attrs.get("units") if match.source is not None else None
+        array = found.ds[match.source.name if match.source is not None else match.spec.name]
+        check_decoded(array, str(array.name))
+        units = array.attrs.get("units")
         conversions[match.spec.name] = match.conversion(units, time.step)
     notes += [f"{name}: {change.note}" for name, change in conversions.items() if change.note]
     notes += [f"{match.spec.name}: read as the amount of each step" for match in present if match.is_amount]
     baseline = _baseline(time, spec, climatology, remap.grid, [match.spec for match in present])
     notes += baseline.notes
     arrays: dict[str, Any] = {}
+    scaled: dict[str, Scaled] = {}
     for match in present:
         name = match.spec.name
         field = _select(found.ds, match, axes, stamps, found.member)
         subject = _subject(match, found, remap.grid, axes, time, climatology)
-        arrays[name] = _standardise(without_mask(field.data), time, remap, conversions[name], baseline, name, subject)
+        change, units = conversions[name], str(field.attrs.get("units", match.spec.units))
+        values, basis, mean, spread = _standardise(
+            without_mask(field.data), time, remap, change, baseline, name, subject
+        )
+        arrays[name] = values
+        scaled[name] = Scaled(basis, mean, spread, change.factor, change.offset, units)
     if missing:
         names = [match.spec.name for match in missing]
         listed = ", ".join(names)
-        warnings.warn(f"the data lack {listed}: the model reads its climatology instead", UserWarning, stacklevel=2)
+        warn_user(f"the data lack {listed}: the model reads its climatology instead")
         notes.append(f"absent, read as the climatology: {listed}")
         arrays |= dict.fromkeys(names, _all_missing(next(iter(arrays.values()))))
+        scaled |= {match.spec.name: _unread(match.spec, baseline) for match in missing}
     data = _label({entry.name: arrays[entry.name] for entry in spec.variables}, found, time, remap.grid)
     labels = found.labels_on(remap.grid)
-    return Conformed(data, remap.grid, time, labels, found, matches, tuple(notes), baseline.climatology)
+    return Conformed(data, remap.grid, time, labels, found, matches, tuple(notes), baseline.climatology, scaled)
 
 
 def _check_spec(spec: InputSpec, climatology: str | xr.Dataset | None, min_valid: float) -> None:
@@ -254,11 +265,13 @@ def _check_not_anomalies(array: xr.DataArray, name: str, action: str) -> None:
     said = next((key for key, text in words.items() if "anomal" in text.lower()), None)
     if said is None:
         return
-    line = f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: ...}})"
+    line = (
+        f"ds[{name!r}].attrs.pop({said!r})" if said in array.attrs else f"ds = ds.rename({{{name!r}: 'its true name'}})"
+    )
     problem = refusal("values", "called anomalies", words[said], name=name, attribute=said, line=line)
     if action == "raise":
         raise problem
-    warnings.warn(str(problem), UserWarning, stacklevel=4)
+    warn_user(str(problem))
 
 
 def _standardise(
@@ -269,8 +282,8 @@ def _standardise(
     baseline: _Baseline,
     name: str,
     subject: Subject | None,
-) -> Any:
-    """One field to the grid, the units and the anomalies of the model."""
+) -> tuple[Any, NDArray[Any] | None, Any, Any]:
+    """One field to the grid, the units and the anomalies of the model, and the seasonal mean and spread used."""
     shape = remap.grid.shape
     options: dict[str, Any] = {"remap": remap, "factor": change.factor, "offset": change.offset}
     if isinstance(array, da.Array) and array.numblocks[-2:] != (1, 1):
@@ -282,16 +295,26 @@ def _standardise(
     if baseline.fields is not None or baseline.tables is not None:
         options["subject"] = subject
     if baseline.fields is not None:
-        return apply_to_blocks(array, standardise_block, shape, baseline.basis, baseline.fields[name], **options)
+        mean, scale = baseline.fields[name]
+        anomalies = apply_to_blocks(array, standardise_block, shape, baseline.basis, (mean, scale), **options)
+        return anomalies, baseline.basis, mean, scale
     if baseline.tables is not None:
         position, mean, scale = baseline.tables[name]
-        return apply_to_blocks(array, standardise_block, shape, position, (mean, scale), **options)
+        anomalies = apply_to_blocks(array, standardise_block, shape, position, (mean, scale), **options)
+        return anomalies, position, mean, scale
     physical = apply_to_blocks(array, standardise_block, shape, **options)
     if baseline.harmonics is None:
-        return physical
+        return physical, None, None, None
     basis = seasonal_basis(time.year_phase, baseline.harmonics)
-    fitted = fit_climatology(physical, basis, remap.grid.row_area)
-    return apply_to_blocks(physical, standardise_block, shape, basis, fitted)
+    mean, scale = fit_climatology(physical, basis, remap.grid.row_area)
+    return apply_to_blocks(physical, standardise_block, shape, basis, (mean, scale)), basis, mean, scale
+
+
+def _unread(spec: VariableSpec, baseline: _Baseline) -> Scaled:
+    """Bring what is predicted of a variable that the data lack to the model's units, where its spread is known."""
+    if baseline.fields is None:
+        return Scaled(None, None, None)
+    return Scaled(baseline.basis, *baseline.fields[spec.name], units=spec.units)
 
 
 def _one_tile(array: da.Array) -> da.Array:
@@ -333,7 +356,6 @@ def _select(
         raise absent_error((), (), [match])
     name = match.source.name
     array = ds[name]
-    check_decoded(array, name)
     array = _lazy(array, stamps.coordinate.dim)
     if match.level_index is not None and array[match.source.level_coordinate].ndim == 1:
         array = array.isel({array[match.source.level_coordinate].dims[0]: match.level_index})

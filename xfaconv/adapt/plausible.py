@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from xfaconv.adapt.problems import refusal
 from xfaconv.climatology import SPREAD_FLOOR
+from xfaconv.errors import warn_user
 from xfaconv.grid import Grid
 from xfaconv.names.units import likely_changes
 from xfaconv.options import Implausible
@@ -223,7 +223,7 @@ def check_plausible(values: Field, mean: Field, scale: NDArray[Any], subject: Su
     problem = refusal("values", row, seen, line=line, **words)
     if subject.action == "raise":
         raise problem
-    warnings.warn(str(problem), UserWarning, stacklevel=2)
+    warn_user(str(problem))
 
 
 def _fault(values: Field, mean: Field, scale: NDArray[Any], subject: Subject) -> tuple[str, _Likeness | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike, fsdecode
@@ -23,6 +23,7 @@ from xfaconv.errors import ArgumentError, CoordinateError, VariableError, XFacon
 from xfaconv.formatting import html_box, html_section
 from xfaconv.grid import Grid
 from xfaconv.names import FoundCoordinate, find_coordinate, known_names
+from xfaconv.names.coordinates import level_coordinate
 from xfaconv.names.tables import entries
 from xfaconv.names.units import check_units
 from xfaconv.names.variables import FoundVariable, recognise_variable
@@ -225,8 +226,10 @@ def survey(ds: xr.Dataset, step: str | None = None) -> Survey:
     variables: list[FoundVariable] = []
     unknown: list[str] = []
     for name in _fields_of(ds, axes, stamps.coordinate.dim if stamps is not None else None) if axes is not None else ():
-        _attempt(problems, check_decoded, ds[name], name)
         found = _attempt(problems, recognise_variable, ds, name)
+        # A count of days that xarray took for a duration is nobody's concern unless a model may read it.
+        if found is not None or ds[name].dtype.kind != "m":
+            _attempt(problems, check_decoded, ds[name], name)
         if found is None:
             unknown.append(name)
         else:
@@ -373,9 +376,16 @@ def squeeze(ds: xr.Dataset) -> xr.Dataset:
     for dim, size in ds.sizes.items():
         is_date = dim in ds.coords and ds[dim].dtype.kind == "M"
         by_rule = dim in ds.coords and ds[dim].attrs.get("standard_name") in ("latitude", "longitude", "time")
-        if size == 1 and str(dim).lower() not in kept and not is_date and not by_rule:
+        if size == 1 and str(dim).lower() not in kept and not is_date and not by_rule and not _of_some(ds, dim):
             single.append(dim)
     return ds.isel(dict.fromkeys(single, 0)) if single else ds
+
+
+def _of_some(ds: xr.Dataset, dim: Hashable) -> bool:
+    """Whether a level is that of some fields alone: as a scalar coordinate it would be the level of all others, too."""
+    fields = [variable for variable in ds.data_vars.values() if variable.ndim > 1]
+    holders = [field for field in fields if dim in field.dims]
+    return 0 < len(holders) < len(fields) and dim in ds.coords and level_coordinate(holders[0]) == dim
 
 
 def _fields_of(ds: xr.Dataset, axes: Horizontal, time: str | None) -> list[str]:
@@ -389,7 +399,7 @@ def _fields_of(ds: xr.Dataset, axes: Horizontal, time: str | None) -> list[str]:
         for name, variable in ds.data_vars.items()
         if horizontal <= set(variable.dims)
         and (time in variable.dims if time else variable.ndim > 2 or time == "")
-        and variable.dtype.kind not in "MmSU"
+        and variable.dtype.kind not in "MSU"
     ]
 
 
@@ -422,5 +432,7 @@ def check_decoded(array: xr.DataArray, name: str) -> None:
             f"variable {name!r} does not hold real numbers",
             expected="a floating point or integer dtype",
             found=f"dtype {array.dtype}",
-            fix=f"ds[{name!r}] = ds[{name!r}].astype('float32')",
+            fix=f"ds[{name!r}] = ds[{name!r}].astype('float32')"
+            if array.dtype.kind != "m"
+            else "open the file again with decode_timedelta=False: its units were taken for those of a duration",
         )

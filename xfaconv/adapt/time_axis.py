@@ -99,9 +99,15 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     if not (scalars or flat or forecasts):
         raise _without_time(ds, rules)
     if len(dims) > 1:
+        if any(set(dims) <= set(variable.dims) for variable in ds.data_vars.values()):
+            # What holds is said by the other: "valid_time", "verifying_time".
+            first, second = sorted(dims[:2], key=lambda dim: dim.lower() != "time")
+            raise _refused("two of one field", ", ".join(map(repr, dims)), first=first, second=second)
         raise _refused("ambiguous", ", ".join(map(repr, dims)), name=dims[0])
     if forecasts:
-        name, (first, second) = forecasts[0], map(str, ds[forecasts[0]].dims[:2])
+        name = forecasts[0]
+        # Of one start and many leads the start is chosen, of many starts and few leads the lead.
+        first, second = sorted(map(str, ds[name].dims[:2]), key=lambda dim: -ds.sizes[dim])
         words = {"name": name, "ndim": ds[name].ndim, "first": first, "second": second}
         raise _refused("forecasts", f"dimensions {first}, {second}", **words)
     # Valid time is when the field holds; the start of a forecast is not.
@@ -124,6 +130,9 @@ def read_stamps(ds: xr.Dataset) -> Stamps:
     values = np.atleast_1d(values)
     if values.size == 0:
         return Stamps(found, values, notes)
+    calendars = {stamp.calendar for stamp in values if hasattr(stamp, "calendar")} if values.dtype.kind == "O" else ()
+    if len(calendars) > 1:
+        raise _refused("two calendars", ", ".join(sorted(calendars)), name=name)
     intervals, said = read_intervals(ds, found, values)
     if intervals is None:
         return Stamps(found, values, (*notes, said) if said else notes)

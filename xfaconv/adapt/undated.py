@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.names import candidates, holds_dates
+from xfaconv.names.coordinates import DATES
 from xfaconv.names.tables import read_table
 
 # Beyond this a number is a fill value, such as netCDF's 9.97e36.
@@ -220,20 +221,27 @@ def with_valid_times(ds: xr.Dataset) -> tuple[xr.Dataset, tuple[str, ...]]:
     >>> with_valid_times(ds)[0].time.values.astype("M8[h]")
     array(['1960-11-16T00', '1960-12-16T12'], dtype='datetime64[h]')
     """
-    if any(name in ds.coords and ds[name].ndim for name in candidates(ds, "time")):
-        return ds, ()
     starts = [name for name in candidates(ds, "reference") if name in ds.coords and ds[name].dtype.kind == "M"]
     leads = [name for name in candidates(ds, "lead") if name in ds.coords and ds[name].chunks is None]
+    # A start that only its dates make a time is not the time where there is a lead.
+    known = {name for name, rule in candidates(ds, "time").items() if rule != DATES or name not in starts or not leads}
+    if any(name in ds.coords and ds[name].ndim for name in known):
+        return ds, ()
     for start, lead in ((start, lead) for start in starts for lead in leads if start != lead):
-        length = _lengths(ds[lead])
+        months = lead.lower() in read_table("coordinates")["lead_months"] and ds[lead].dtype.kind in "iu"
+        length = ds[lead] - 1 if months else _lengths(ds[lead])
         if length is None or ds[start].chunks is not None:
             continue
-        valid = ds[start] + length
+        valid = xr.apply_ufunc(_months_later, ds[start], length) if months else ds[start] + length
         if valid.ndim:
             name = str(valid.dims[0]) if valid.ndim == 1 and valid.dims[0] not in ds.coords else "valid_time"
             stamps = (valid.dims, valid.to_numpy(), {"standard_name": "time"})
             return ds.assign_coords({name: stamps}), (f"valid times are {start!r} plus {lead!r}",)
     return ds, ()
+
+
+def _months_later(start: NDArray[Any], months: NDArray[Any]) -> NDArray[Any]:
+    return (start.astype("M8[M]") + months.astype(np.int64)).astype("M8[ns]")
 
 
 def _lengths(lead: xr.DataArray) -> xr.DataArray | None:

@@ -19,14 +19,8 @@ from xfaconv.analysis.statistics.anomalies import BasePeriod, anomalies, standar
 from xfaconv.analysis.statistics.eofs import leading_eofs
 from xfaconv.arguments import Box, Place, check_choice
 from xfaconv.errors import ArgumentError, VariableError
-from xfaconv.names import find_dimension, find_variable
+from xfaconv.names import find_dimension, find_variable, named_regions
 
-NINO_BOXES: Mapping[str, Box] = {
-    "nino12": (-10.0, 0.0, 270.0, 280.0),
-    "nino3": (-5.0, 5.0, 210.0, 270.0),
-    "nino34": (-5.0, 5.0, 190.0, 240.0),
-    "nino4": (-5.0, 5.0, 160.0, 210.0),
-}
 NAO_SOUTH: Box = (35.0, 45.0, 280.0, 350.0)
 NAO_NORTH: Box = (55.0, 70.0, 280.0, 350.0)
 TAHITI, DARWIN = (-17.5, -149.6), (-12.4, 130.9)
@@ -97,7 +91,7 @@ def _named(index: xr.DataArray, name: str, definition: str, units: str = "1") ->
 
 def _nino(data: xr.Dataset | xr.DataArray, name: str, base_period: BasePeriod | None) -> xr.DataArray:
     field = find_field(data, ("sst",))
-    box = NINO_BOXES[name]
+    box = named_regions()[name]
     index = anomalies(box_mean(field, box), base_period=base_period)
     units = str(field.attrs.get("units", "K"))
     where = "{:g} to {:g} N, {:g} to {:g} E".format(*box)

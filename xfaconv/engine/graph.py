@@ -24,6 +24,7 @@ from xfaconv.engine.runtime import (
     take_embedding,
     take_hidden,
     take_importance,
+    take_predictions,
 )
 from xfaconv.engine.segments import Segment, Segmentation
 
@@ -165,6 +166,11 @@ def attention_array(source: SegmentGraph, maps: Maps, heads: int, grid: tuple[in
 def hidden_array(source: SegmentGraph, channels: int, grid: tuple[int, int]) -> da.Array:
     """Give the hidden states after the attention ([member,] time, channel, latitude, longitude)."""
     return _output(source, "hidden", (), take_hidden, (), (channels, *grid))
+
+
+def prediction_array(source: SegmentGraph, lead: int, variables: int, grid: tuple[int, int]) -> da.Array:
+    """Give the predictions at one of the leads asked for ([member,] time, variable, latitude, longitude)."""
+    return _output(source, "prediction", (), take_predictions, (lead,), (variables, *grid), with_work=False)
 
 
 def _output(

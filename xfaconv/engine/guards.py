@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, perf_counter
 
 from xfaconv.errors import DependencyError
+
+# Other jobs come and go: whether several threads pay is measured again after so many seconds.
+_MEASURED_FOR = 60.0
+_ROUNDS = 30
 
 
 def resolve_device(device: str) -> str:
@@ -52,8 +57,9 @@ def resolve_device(device: str) -> str:
 def threads_for_task(asked: int | None, serial: bool) -> int | None:
     """Choose how many threads torch may use in this task.
 
-    A task in a pool of worker threads gets one, because the pool already fills the cores; a task that runs alone (eager
-    input, the synchronous scheduler, a process of its own, a chain of tasks) keeps what torch has.
+    A task in a pool of worker threads gets one, because the pool already fills the cores; a task that runs alone (one
+    segment of data in memory, the synchronous scheduler, a process of its own, a chain of tasks) gets what torch has
+    where that is faster than one.
 
     Parameters
     ----------
@@ -75,8 +81,48 @@ def threads_for_task(asked: int | None, serial: bool) -> int | None:
     if asked is not None:
         return asked
     if serial or threading.current_thread() is threading.main_thread():
-        return None
+        return None if own_threads_pay() else 1
     return 1
+
+
+_measured = {"until": 0.0, "pays": 1.0}
+
+
+def own_threads_pay() -> bool:
+    """Whether torch's own number of threads is not slower than one on this machine now; measured in milliseconds.
+
+    All threads wait for the last one after every operator. Where other jobs hold a core, the last one waits for its
+    turn, some milliseconds, thousands of times: embedding 24 months took 52 s instead of 8.
+
+    Returns
+    -------
+    bool
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1 or monotonic() < _measured["until"]:
+        return threads == 1 or bool(_measured["pays"])
+    with _thread_count.limited(1):
+        alone = _time_of_rounds(float("inf"))
+    together = _time_of_rounds(alone)
+    _measured.update(until=monotonic() + _MEASURED_FOR, pays=float(together < alone))
+    return together < alone
+
+
+def _time_of_rounds(most: float) -> float:
+    """Seconds for some products and exponentials of the size of a step on a coarse grid; given up above `most`."""
+    import torch
+
+    with torch.inference_mode():
+        cells, weights = torch.ones(4096, 64), torch.ones(64, 64)
+        torch.exp(cells @ weights)
+        begin = perf_counter()
+        for _ in range(_ROUNDS):
+            torch.exp(cells @ weights)
+            if perf_counter() - begin > most:
+                break
+        return perf_counter() - begin
 
 
 class _ThreadCount:
@@ -138,4 +184,24 @@ def inference(threads: int | None) -> Iterator[None]:
     import torch
 
     with _thread_count.limited(threads), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def training_threads(asked: int | None) -> Iterator[None]:
+    """Run torch with the threads that were asked for, else with all of them where that is faster than one.
+
+    Parameters
+    ----------
+    asked : int or None
+        What the user set; it wins.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with training_threads(1):
+    ...     torch.get_num_threads()
+    1
+    """
+    with _thread_count.limited(asked if asked or own_threads_pay() else 1):
         yield

@@ -65,7 +65,7 @@ class Plan:
         Estimated time of the network with so many tasks at once [s]; reading comes on top.
     bytes_read : int
         Size of what is read, decoded: of lazy data the blocks at the beginning of their graph, behind a selection, a
-        mean over days or whatever else was done to them.
+        mean over days or another operation.
     bytes_given : int
         Size of the variables that the model reads, as they are given.
     largest_block : int

@@ -25,7 +25,7 @@ from xfaconv.engine.graph import SegmentGraph, segment_graph
 from xfaconv.engine.missing import Expected, Policy
 from xfaconv.engine.runtime import Maps, Work
 from xfaconv.engine.segments import Segmentation, cut
-from xfaconv.errors import ArgumentError, MissingDataError, TimeError
+from xfaconv.errors import ArgumentError, CoordinateError, MissingDataError, ModelError, TimeError
 from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
 from xfaconv.models import Model, load_model
 from xfaconv.options import get_options
@@ -156,7 +156,14 @@ class Prepared:
             out.append(data if data.numblocks[-2:] == (1, 1) else data.rechunk(whole))  # type: ignore[no-untyped-call]
         return out
 
-    def source(self, *, needs_hidden: bool, maps: Maps | None = None) -> SegmentGraph:
+    def source(
+        self,
+        *,
+        needs_hidden: bool,
+        maps: Maps | None = None,
+        hide: NDArray[np.bool_] | None = None,
+        leads: tuple[int, ...] = (),
+    ) -> SegmentGraph:
         """Write the network's tasks.
 
         Parameters
@@ -167,6 +174,10 @@ class Prepared:
         maps : Maps, optional
             The maps of attention that are wanted, and all that the hidden states are needed for. Where the hidden
             states are large, the maps are made while the network runs.
+        hide : ndarray (latitude, longitude) of bool, optional
+            Cells that are hidden in all variables at all steps.
+        leads : tuple of int
+            Positions of the leads that are predicted.
 
         Returns
         -------
@@ -188,8 +199,10 @@ class Prepared:
             serial=self.settings["mode"] == "stateful",
             device=self.settings["device"] or "cpu",
             threads=get_options()["threads"],
-            keep_hidden=small or needs_hidden,
+            keep_hidden=(small and not leads) or needs_hidden,
             maps=None if small else maps,
+            hide=hide,
+            leads=leads,
         )
         return segment_graph(work, self.conformed.time, self.segments, self.arrays, self.steps)
 
@@ -223,7 +236,7 @@ def prepare(data: xr.Dataset | Survey, arguments: Arguments) -> Prepared:
     matches: tuple[Match, ...] | None = None
     model = settings["model"]
     if model is not None:
-        choice = Choice(model if isinstance(model, Model) else load_model(model), "named by the caller")
+        choice = Choice(model if isinstance(model, Model) else load_model(cast("str", model)), "named by the caller")
         found = data if isinstance(data, Survey) else survey(data, choice.model.card.step)
     else:
         found = data if isinstance(data, Survey) else survey(data)
@@ -290,7 +303,14 @@ def _chosen(found: Survey, settings: Arguments) -> tuple[Choice, tuple[Match, ..
         return tuple(spec.name for spec in specs if matched[spec.name, spec.level].source is None)
 
     regridded, absent = settings["regrid"] == "model", settings["absent"] or "raise"
-    choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded, found=found)
+    try:
+        choice = choose_model(axes.grid, time.step, lacking, absent=absent, regridded=regridded, found=found)
+    except ModelError:
+        # What is lacking may be there and not readable, on levels that are no pressure.
+        for problem in found.problems:
+            if type(problem) is CoordinateError:
+                raise problem from None
+        raise
     specs = choice.model.card.variables
     check_given(given, specs)
     # Models may read one variable in different units.

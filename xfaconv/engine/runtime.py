@@ -28,7 +28,7 @@ _BATCH_BYTES = 2**29
 # Maps of attention are computed for so many bytes of hidden states at a time.
 _MAPS_BYTES = 2**26
 _LEAST_STEPS = 4
-_OUTPUTS = ("embedding", "gates", "energy", "hidden", "maps")
+_OUTPUTS = ("embedding", "gates", "energy", "hidden", "maps", "predictions")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,10 @@ class Work:
         Whether segments keep the hidden states for maps and `hidden`.
     maps : Maps, optional
         Maps of attention to make while the network runs, where the hidden states are too large to be kept.
+    hide : ndarray (latitude, longitude) of bool, optional
+        Cells that are hidden in all variables at all steps, the warm-up included.
+    leads : tuple of int
+        Positions of the leads that are predicted.
     """
 
     model: Model
@@ -94,6 +98,8 @@ class Work:
     threads: int | None
     keep_hidden: bool
     maps: Maps | None = None
+    hide: NDArray[np.bool_] | None = None
+    leads: tuple[int, ...] = ()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Give what decides the numbers; the number of threads does not."""
@@ -106,6 +112,8 @@ class Work:
             self.device,
             self.keep_hidden,
             self.maps,
+            None if self.hide is None else np.packbits(self.hide).tobytes(),
+            self.leads,
         )
 
 
@@ -158,8 +166,9 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     -------
     dict
         ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``energy (time, variable)``, ``hidden (time, latitude,
-        longitude, F)`` before the attention and ``maps`` (None where not kept), ``first_index`` and ``phases (2,
-        time)`` of the kept steps, ``state`` (None unless carried on).
+        longitude, F)`` before the attention, ``predictions (time, lead, variable, latitude, longitude)`` and ``maps``
+        (None where not kept), ``first_index`` and ``phases (2, time)`` of the kept steps, ``state`` (None unless
+        carried on).
 
     Raises
     ------
@@ -171,6 +180,10 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
         # The state carries a missing value on into every later step, also into the next segment of a chain.
         spoiled = np.logical_or.accumulate(filled.spoiled) | was_spoiled
+        if work.hide is not None:
+            # As in training: no value, and none of the variables seen.
+            filled.fields[:, :, work.hide] = 0
+            filled.seen[:, work.hide] = 0
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             begin = perf_counter()
@@ -274,6 +287,11 @@ def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArra
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
 
 
+def take_predictions(block: Block, lead: int, *results: dict[str, Any]) -> FloatArray:
+    """Give the predictions of a block at one of the leads, ([member,] time, variable, latitude, longitude)."""
+    return block.joined([found["predictions"][a:b, lead] for found, (a, b) in zip(results, block.cuts, strict=True)])
+
+
 def network_and_geometry(work: Work) -> tuple[Network, Geometry]:
     """Give the network of this process on the device asked for, and the grid as it sees it."""
     from xfaconv.nn import Geometry
@@ -323,8 +341,9 @@ def _encode(
         # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
         phases = [_tensor(phase[None, start:stop], device) for phase in (year_phase, day_phase)]
+        read = _tensor(fields[None, start:stop], device)
         encoded = network.encode(
-            _tensor(fields[None, start:stop], device),
+            read,
             _tensor(seen[None, start:stop], device),
             phases[0],
             phases[1],
@@ -332,6 +351,7 @@ def _encode(
             state=state,
             first_index=steps.first_index + start,
             keep_from=keep_from,
+            keep_refined=bool(work.leads),
         )
         state = encoded.state
         if stop <= steps.kept_from:
@@ -344,6 +364,9 @@ def _encode(
         if work.maps is not None:
             kept = [phase[:, keep_from:] for phase in phases]
             parts["maps"].append(work.maps.of(network, geometry, encoded.hidden, kept))
+        if encoded.refined is not None:
+            predicted = network.predict(encoded.refined, read[:, keep_from:], geometry)
+            parts["predictions"].append(predicted[0][:, list(work.leads)].cpu().numpy())
     out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
     out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
     return out

@@ -132,10 +132,10 @@ def _begin(data: xr.Dataset, store: Any, dimension: str, blocks: int) -> zarr.Ar
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
     except TypeError as problem:
         raise _refused("the store is none that zarr knows", repr(store)) from problem
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         try:
             data.to_zarr(store, mode="w-", compute=False)
-        except (FileExistsError, FileNotFoundError) as problem:
+        except (FileExistsError, FileNotFoundError, NotADirectoryError) as problem:
             raise _refused("no store can be made here", f"{store!r}: {problem}", "a new path") from problem
         group = zarr.open_group(store, mode="r+", use_consolidated=False)
         _miss_what_is_not_written(group, data)

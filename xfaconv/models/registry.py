@@ -47,7 +47,7 @@ def list_models(pattern: str = "*") -> list[str]:
 def load_model(name: str | os.PathLike[str]) -> Model:
     """Load a model by name, or from a file.
 
-    Packaged models need no network; registered ones are downloaded once, into the cache folder.
+    Packaged models need no internet connection; registered ones are downloaded once, into the cache folder.
 
     Parameters
     ----------

@@ -145,7 +145,9 @@ def write_model_file(path: str | os.PathLike[str], file: ModelFile) -> None:
             stream.write(content)
         temporary.replace(path)
     except (OSError, ValueError) as problem:
-        raise _inaccessible(path, "written", problem, "model.save(path) to a folder that exists") from problem
+        raise _inaccessible(
+            path, "written", problem, "save it in a folder that exists, under the name of a file"
+        ) from problem
     finally:
         with suppress(OSError, ValueError):
             temporary.unlink(missing_ok=True)

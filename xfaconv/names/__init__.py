@@ -12,6 +12,7 @@ from xfaconv.names.coordinates import (
     level_coordinate,
     level_values,
 )
+from xfaconv.names.regions import named_regions
 from xfaconv.names.variables import FoundVariable, find_variable, recognise_variable
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "known_names",
     "level_coordinate",
     "level_values",
+    "named_regions",
     "recognise_variable",
 ]

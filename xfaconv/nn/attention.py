@@ -295,7 +295,7 @@ def at_time(parts: Tensor, season: Tensor | None) -> Tensor:
     if len(parts) == 1:
         return parts
     if season is None:
-        raise ArgumentError("this attention follows the time of year, which is not given", fix="season=<Tensor>")
+        raise ArgumentError("this attention follows the time of year", expected="phases of the steps", found="none")
     return torch.tensordot(F.pad(season.to(parts.dtype), (1, 0), value=1.0), parts, dims=1)
 
 

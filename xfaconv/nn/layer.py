@@ -275,7 +275,7 @@ class FAConvLSTM(nn.Module):
         """Give the geometry on the input's device and of its floating type."""
         rows, columns = fields.shape[2:4]
         if self.grid is not None and self.grid.shape != (rows, columns):
-            expected, fix = self.grid.describe(), "FAConvLSTM(..., latitude=ds.latitude, longitude=ds.longitude)"
+            expected, fix = self.grid.describe(), "give the layer the latitude= and longitude= of its input"
             problem, found = "the input does not lie on the layer's grid", f"{rows} x {columns}"
             raise GridError(problem, expected=expected, found=found, fix=fix)
         key = (rows, columns, fields.device, fields.dtype)
@@ -341,10 +341,14 @@ def _branches(
     dilation = _one_integer("dilation_rate", dilation_rate)
     if kernel_size is None:
         if dilation != 1:
-            raise ArgumentError("dilation_rate needs a kernel_size", fix=f"FAConvLSTM(..., scales=((3, {dilation}),))")
+            raise ArgumentError(
+                "dilation_rate needs a kernel_size", fix=f"kernel_size=3  # or scales=((3, {dilation}),)"
+            )
         return scales or DEFAULT_SCALES
     if scales is not None:
-        raise ArgumentError("kernel_size and scales say the same thing twice", fix="give only one of them")
+        raise ArgumentError(
+            "kernel_size and scales say the same thing twice", fix="kernel_size=None, dilation_rate=1  # or scales=None"
+        )
     return ((_one_integer("kernel_size", kernel_size), dilation),)
 
 

@@ -73,7 +73,7 @@ class Network(nn.Module):
         if spec.pooling == "patterns" and not spec.located:
             raise ArgumentError(
                 'pooling="patterns" needs patterns of position',
-                fix='NetworkSpec(..., located=True), or another pooling, such as "attention"',
+                fix='located=True  # in the NetworkSpec; or another pooling, such as "attention"',
             )
         self.spec = spec
         self.step = step
@@ -286,7 +286,9 @@ class Network(nn.Module):
             If the network has no squeeze-excitation.
         """
         if not isinstance(self.core, FAConvLSTMCell):
-            raise ModelError("this network has no squeeze-excitation gates", fix='importance(method="occlusion")')
+            raise ModelError(
+                "this network has no squeeze-excitation gates", fix="use xfaconv.importance with method='occlusion'"
+            )
         # The input's gates come first.
         gates, weights = gates[..., : self.spec.bottleneck], self.core.variable_weights(self.spec.variables)
         raw = gates.square() @ weights * energy if self.spec.squeeze == "moments" else gates @ weights
@@ -341,7 +343,7 @@ class Network(nn.Module):
                 raise ArgumentError(
                     f"this network does not reconstruct the fields {lead} steps later",
                     expected=f"one of {[0, *map(int, self.outlook)]}",
-                    fix="reconstruct(embedding, geometry)",
+                    fix="lead=0",
                 )
             embedding = self.outlook[str(lead)](embedding)
         # x(i, j) = sum over d of E_d P_d(i, j) / sqrt(D), as EOFs rebuild a field; the root keeps its size free of D.

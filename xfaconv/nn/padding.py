@@ -57,7 +57,7 @@ def pad_sphere(field: Tensor, reach: int, geometry: Geometry) -> Tensor:
             "the grid is smaller than the reach of the depthwise kernels",
             expected=f"more than {reach} rows and at least {reach} columns",
             found=f"{rows} x {columns}",
-            fix="use smaller kernels or dilations: scales=((3, 1),)",
+            fix="scales=((3, 1),)  # smaller kernels and dilations",
         )
     south = _beyond_pole(field, reach, geometry.south_pole, geometry.south_pole_point)
     north = _beyond_pole(field.flip(1), reach, geometry.north_pole, geometry.north_pole_point)

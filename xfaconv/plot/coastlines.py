@@ -70,7 +70,7 @@ def geometries(layer: str, resolution: str = "110m") -> tuple[Any, ...]:
             raise DownloadError(
                 f"the {resolution} {layer} of Natural Earth is not on this machine and could not be downloaded",
                 found=f"{type(problem).__name__}: {problem}",
-                fix='coastlines="110m"  # embedded, needs no network',
+                fix='coastlines="110m"  # embedded, needs no internet connection',
             ) from problem
     return tuple(shapereader.BasicReader(path).geometries())
 

@@ -223,7 +223,7 @@ def _check(plain: xr.DataArray, style: MapStyle) -> None:
             "ax is not a map",
             expected="a cartopy GeoAxes",
             found=type(style.ax).__name__,
-            fix="ax = plt.axes(projection=cartopy.crs.Robinson(central_longitude=180))",
+            fix="import cartopy.crs; ax = plt.axes(projection=cartopy.crs.Robinson(central_longitude=180))",
         )
     own = plain.dims[:-2]
     faceted = [dim for dim in (style.row, style.col) if dim is not None]
@@ -232,13 +232,13 @@ def _check(plain: xr.DataArray, style: MapStyle) -> None:
     if left:
         problem = f"a map has two dimensions, and {', '.join(repr(dim) for dim in left)} would be left"
         expected = "latitude, longitude, and one or two dimensions for row and col"
-        raise wrong_dimensions(plain, problem, expected, f"col={left[0]!r}, or data.isel({left[0]}=0)")
+        raise wrong_dimensions(plain, problem, expected, f"col={left[0]!r}  # or one of them, with .isel({left[0]}=0)")
     count = int(np.prod([plain.sizes[dim] for dim in faceted]))
     if count > _MOST_PANELS:
         raise ArgumentError(
             f"{count} maps are too many for one figure",
             expected=f"at most {_MOST_PANELS}",
-            fix=f"data.isel({faceted[-1]}=slice(0, 12))",
+            fix=f"draw fewer, such as with .isel({faceted[-1]}=slice(0, 12))",
         )
 
 

@@ -116,7 +116,7 @@ def _regime_dimension(composites: xr.DataArray, shares: Mapping[str, float]) -> 
     dim = "regime" if "regime" in others else others[0] if len(others) == 1 else None
     if dim is None or dim not in composites.coords:
         expected = "dimensions (regime, latitude, longitude) with a coordinate regime"
-        fix = "composites = field.groupby(regimes.rename('regime')).mean()"
+        fix = "give the mean of xfaconv.analysis.regime_composites, or name the dimension and number its regimes"
         raise wrong_dimensions(composites, "composites have no labelled dimension of regimes", expected, fix)
     labels = [_label(value) for value in composites[dim].to_numpy()]
     if not set(labels) <= set(shares):

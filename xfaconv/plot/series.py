@@ -97,7 +97,7 @@ def read_record(data: xr.DataArray, what: str, style: Style) -> Record:
     data = data.squeeze([dim for dim in data.dims if data.sizes[dim] == 1 and dim != time and data.ndim > 2])
     others = [dim for dim in data.dims if dim != time]
     if len(others) != 1:
-        fix = f"data.isel({others[0]}=0)" if len(others) > 1 else "data.expand_dims('variable')"
+        fix = f"{what} = {what}" + (f".isel({others[0]}=0)" if others else ".expand_dims('variable')")
         raise wrong_dimensions(data, f"{what} is drawn over time and one other dimension", "two dimensions", fix)
     data = data.transpose(time, others[0]).sortby(time).compute()
     years = is_calendar(data[time])
@@ -442,7 +442,8 @@ def draw_index(ax: Axes, index: xr.DataArray, years: bool) -> list[Any]:
     """
     time = time_dimension(index, "index")
     if index.ndim != 1:
-        raise wrong_dimensions(index, "index is one series over time", "one dimension", "index=ds['nino34']")
+        fix = f"index=index.isel({', '.join(f'{dim}=0' for dim in index.dims if dim != time)})  # or another"
+        raise wrong_dimensions(index, "index is one series over time", "one dimension", fix)
     index = index.sortby(time).compute()
     where, values = open_gaps(positions(index[time], years=years), index.values)
     sizes = sizes_in(ax)

@@ -26,6 +26,8 @@ from xfaconv.specs import VariableSpec
 HARMONICS = 2
 # Windows are blended when they start less than half a month of the year apart.
 _SAME_SEASON = 1 / 24
+# A window of two steps and a lead of one.
+_SHORTEST = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,9 @@ class WindowSource:
                 "the record is too short to train on",
                 expected=f"at least {length} steps without a gap",
                 found=f"{longest} steps",
-                fix="window=4, leads=(0, 1)  # or a longer record",
+                fix=f"window={longest - 1}, leads=(0, 1)  # or a longer record"
+                if longest >= _SHORTEST
+                else "give longer spans without a gap",
             )
         return starts
 
@@ -300,7 +304,7 @@ def training_data(
                 raise VariableError(
                     f"variable '{variable.name}' has too few values for a climatology in every cell",
                     expected=f"cells with more than {2 * basis.shape[1]} values among the training steps",
-                    fix=f"ds.drop_vars({variable.name!r}), or ds[{variable.name!r}].interpolate_na('time')",
+                    fix=f"ds = ds.drop_vars({variable.name!r})  # or fill its gaps, with .interpolate_na('time')",
                 )
         # The anomalies keep the digits of the fit, so that they do not depend on how float32 rounds it.
         fields = [

@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 
 from xfaconv.arguments import Rule, check_arguments, check_rules, known_arguments
-from xfaconv.engine.guards import resolve_device
+from xfaconv.engine.guards import resolve_device, training_threads
 from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.models import Model, load_model
@@ -174,7 +174,7 @@ def fit(
     with _network_errors(network):
         # What could not be written after the training is refused now.
         Model.from_network(card, seeded, data.climatology)
-    with _progress(updates, shown) as report:
+    with _progress(updates, shown) as report, training_threads(get_options()["threads"]):
         history = train(
             seeded,
             data.windows(),

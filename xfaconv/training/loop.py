@@ -355,7 +355,9 @@ def _replace(path: Path, tensors: Weights, metadata: dict[str, str]) -> None:
         partial.replace(path)
     except (OSError, SafetensorError) as problem:
         raise ModelFileError(
-            f"checkpoint {path} cannot be written", found=str(problem), fix="checkpoint=<a file in a folder with room>"
+            f"checkpoint {path} cannot be written",
+            found=str(problem),
+            fix="name a file in a folder that exists and has room",
         ) from problem
     finally:
         with suppress(OSError):

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from xfaconv.analysis.axes import cell_area
 from xfaconv.analysis.statistics.seasons import Season, in_season, spread_evenly, steps_of_season
 from xfaconv.arguments import Arguments, Place, as_place, check_arguments, shared_arguments
-from xfaconv.engine.api import in_memory
 from xfaconv.engine.choice import require_ability
 from xfaconv.engine.dates import lacking_warmup, show_date
 from xfaconv.engine.prepare import Prepared, prepare
+from xfaconv.engine.results import in_memory
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.grid import Grid, nearest_cell
 from xfaconv.models import Model

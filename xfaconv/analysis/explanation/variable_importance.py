@@ -110,7 +110,14 @@ class ImportanceRequest:
             weights = cell_area(self.windows.fields, self.region, cells="centres").values
         if not weights.any():
             problem = "no cell of the model's grid has its centre in the region"
-            raise ArgumentError(problem, found=repr(self.region), fix="region=(-10, 10, 160, 270)")
+            # Wider by a cell, it holds a centre wherever it lies on the grid.
+            rows, columns = (
+                float(np.diff(axis).max()) for axis in (self.ready.grid.latitude, self.ready.grid.longitude)
+            )
+            south, north, west, east = self.region or (0.0, 0.0, 0.0, 0.0)
+            wider = max(south - rows, -90.0), min(north + rows, 90.0), west - columns, east + columns
+            fix = f"region=({', '.join(f'{edge:g}' for edge in wider)})"
+            raise ArgumentError(problem, found=repr(self.region), fix=fix)
         return np.asarray(weights / weights.sum(), dtype=np.float32)
 
     def shares(self, sizes: xr.DataArray, runs: int = 1) -> xr.DataArray:

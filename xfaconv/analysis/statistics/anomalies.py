@@ -20,11 +20,12 @@ def _months(data: xr.DataArray, dim: str) -> NDArray[np.int64]:
     try:
         return np.asarray(data[dim].dt.month.values, dtype=np.int64)
     except (AttributeError, TypeError, KeyError) as problem:
+        dates = f"xr.date_range('the true first date', periods={data.sizes[dim]}, freq='the true step')"
         raise TimeError(
             f"coordinate '{dim}' holds no dates",
             expected="datetime64 or cftime",
             found=str(data[dim].dtype) if dim in data.coords else "no coordinate",
-            fix=f"ds['{dim}'] = xr.date_range('1981-01-01', periods=ds.sizes['{dim}'], freq='MS')",
+            fix=f"data = data.assign_coords({dim}={dates})",
         ) from problem
 
 

@@ -282,7 +282,7 @@ def regime_composites(
         check_arrays(regime=regime)
         if regime.chunks is not None:
             problem = "how many regimes a lazy DataArray holds is not known without computing"
-            raise ArgumentError(problem, fix="regime = xfaconv.regimes(embedding, 4)")
+            raise ArgumentError(problem, fix="regime = regime.compute()")
         labels, numbers = regime, [int(number) for number in np.unique(regime.values) if number > 0]
     departure = anomalies(field) if deseasonalise else field
     departure, labels = _at_common_times(departure, labels, time_axis(field), "regimes")

@@ -107,7 +107,7 @@ def correlate(
     else:
         if x.dims != (name,):
             raise ArgumentError("null='phase' needs x with time alone", found=f"dims {x.dims}", fix="null='effective'")
-        _require_even_steps(x, name, "null='phase'", "use null='effective', or correlate before selecting a season")
+        _require_even_steps(x, name, "null='phase'", "null='effective'  # or correlate before selecting a season")
         p_value = xr.apply_ufunc(
             _phase_p,
             in_one_chunk(y, [name]).astype(dtype),
@@ -152,7 +152,8 @@ def _base_series(
         return (anomalies(series) if deseasonalise else series), {"base": str(name)}
     table = hasattr(base, "to_xarray")
     if isinstance(base, xr.Dataset) or table or (isinstance(base, np.ndarray) and base.size != 2):
-        index = "base=xr.DataArray(series.to_numpy(), {'time': series.index}, ('time',))"
+        column = ".iloc[:, 0]" if getattr(base, "ndim", 1) == 2 else ""
+        index = f"base=xr.DataArray(base{column}.to_numpy(), {{{time!r}: base.index}}, ({time!r},))"
         fix = index if table else "base=(0, -140)  # or an index, such as xfaconv.analysis.nino34(ds)"
         raise ArgumentError("base is neither a place nor an index", found=type(base).__name__, fix=fix)
     cell = nearest_point(values, as_place(base, "base"))

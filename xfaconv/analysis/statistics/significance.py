@@ -135,7 +135,7 @@ def check_same_times(x: xr.DataArray, y: xr.DataArray, dim: str) -> None:
     labelled = dim in x.coords and dim in y.coords
     if x.sizes[dim] != y.sizes[dim] or (labelled and not x.indexes[dim].equals(y.indexes[dim])):
         found = f"{x.sizes[dim]} and {y.sizes[dim]} steps" + (", not the same times" if labelled else "")
-        fix = "x, y = xr.align(x, y, join='inner')"
+        fix = "x, y = xr.align(x, y, join='inner')" if labelled else "give both the coordinate of their times"
         raise TimeError("the two series have different lengths or different times", found=found, fix=fix)
 
 

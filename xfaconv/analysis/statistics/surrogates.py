@@ -51,7 +51,9 @@ def require_complete(missing: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]
     gaps = int((missing.any(axis=axis) & ~always).sum())
     if gaps:
         problem = "some cells are missing at some times only: they must be complete or always missing"
-        raise MissingDataError(problem, found=f"{gaps} cells with gaps", fix="ds = ds.interpolate_na('time')")
+        raise MissingDataError(
+            problem, found=f"{gaps} cells with gaps", fix="fill the gaps first, such as with .interpolate_na('time')"
+        )
     return np.asarray(always)
 
 
