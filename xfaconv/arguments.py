@@ -390,6 +390,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "validation": (lambda v: is_number(v, 0, 0.5), "a share of the record, 0 to 0.5", "0.2"),
         "variable": (_or_none(lambda v: isinstance(v, str)), "the name of a variable, or None", "'z500'"),
         "variables": (_or_none(_are_names), "names of variables, or None", "['t2m', 'msl']"),
+        "weigh": _one_of("attention", "values"),
         "window": (lambda v: is_whole(v, 2), "a whole number from 2", "12"),
         "workers": (_or_none(lambda v: is_whole(v, 1)), "a whole number from 1, or None", "4"),
     }

@@ -13,6 +13,8 @@ from xfaconv.formatting import Row, html_box, html_section, html_table, text_sec
 from xfaconv.grid import Grid
 
 FORMAT_VERSION = 2
+# What networks were before these entries of `NetworkSpec` existed: cards without them are read, and hashed, as such.
+EARLIER_NETWORK: Mapping[str, Any] = {"attention_season": False, "squeeze": "mean"}
 _LINE = 120
 _SOURCES = {
     "simulation": "a simulation, not observations",
@@ -121,6 +123,11 @@ class NetworkSpec:
     attention_places : {"harmonics", "products"}
         What the queries and keys of the attention know of a place: harmonics of longitude and of latitude side by side,
         or also their products, which tell places of one meridian or latitude circle apart.
+    attention_season : bool
+        Whether these preferences for places follow the time of year (and of day, where steps are shorter).
+    squeeze : {"moments", "mean"}
+        What the squeeze-excitation gates know: the mean and the logarithm of the mean square of each channel and the
+        time of year, or the mean over the sphere alone, as in the paper.
     """
 
     variables: int
@@ -140,6 +147,8 @@ class NetworkSpec:
     located: bool = True
     outlook: bool = True
     attention_places: Literal["harmonics", "products"] = "harmonics"
+    attention_season: bool = True
+    squeeze: Literal["moments", "mean"] = "moments"
 
 
 _RATIO = "standardised_rmse_to_damped_persistence"
@@ -248,7 +257,7 @@ class ModelCard:
             parts = dict(data)
             parts["variables"] = tuple(VariableSpec(**variable) for variable in parts["variables"])
             parts["grid"] = Grid(tuple(parts["grid"]["latitude"]), tuple(parts["grid"]["longitude"]))
-            network = dict(parts["network"])
+            network = {**EARLIER_NETWORK, **parts["network"]}
             network["scales"] = tuple((int(k), int(d)) for k, d in network["scales"])
             network["leads"] = tuple(int(lead) for lead in network["leads"])
             network["domain"] = tuple(float(edge) for edge in network["domain"])

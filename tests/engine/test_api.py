@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -146,6 +147,23 @@ def test_attention_carries_how_little_the_maps_of_its_model_change():
         unmeasured = model.updated(metrics=metrics)
         attention = xfaconv.attention(worlds.world(12), base_points={"a": (0, 0)}, model=unmeasured)
         assert "variance_in_time" not in attention.attrs
+
+
+def test_attention_weighed_by_values_is_lazy_and_another_map():
+    ds, model = worlds.world(12), worlds.model().updated(metrics={"values_variance_in_time": 0.3})
+    weights, read = (
+        xfaconv.attention(ds.chunk(time=5), 0, 30, model=model, weigh=weigh) for weigh in ("attention", "values")
+    )
+    assert read.chunks is not None
+    assert read.attrs["variance_in_time"] == 0.3
+    assert "Kobayashi" in read.attrs["comment"]
+    assert "weigh='values'" in read.attrs["history"]
+    both = dask.compute(weights, read, scheduler="synchronous")
+    np.testing.assert_allclose(both[1].sum(["latitude", "longitude"]).values, 1, atol=1e-5)
+    assert float(abs(both[1] - both[0]).max()) > 1e-4
+    assert xfaconv.attention(ds, 0, 30, model=model, weigh="values", heads=True).sizes["head"] == 2
+    with pytest.raises(ArgumentError, match="weigh"):
+        xfaconv.attention(ds, 0, 30, model=model, weigh="norms")
 
 
 def test_attributes_say_how_it_was_made():

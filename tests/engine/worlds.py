@@ -188,6 +188,7 @@ def oracle(
             full = [numbers[k] - numbers[begin] >= card.warmup for k in kept]
         x = fields[read]
         with torch.inference_mode():
+            kept_phases = [torch.tensor(phase[kept], dtype=torch.float32)[None] for phase in (year_phase, day_phase)]
             encoded = network.encode(
                 torch.tensor(np.nan_to_num(x, nan=0.0))[None],
                 torch.tensor(np.isfinite(x).mean(axis=1).astype("f4"))[None],
@@ -203,9 +204,9 @@ def oracle(
             out["embedding"].append(encoded.embedding[0].numpy())
             out["hidden"].append(encoded.refined[0].movedim(-1, 1).numpy())
             if encoded.gates.shape[-1]:
-                out["importance"].append(network.importance(encoded.gates)[0].numpy())
+                out["importance"].append(network.importance(encoded.gates, encoded.energy)[0].numpy())
             if network.attention_module is not None:
-                maps = network.attention(encoded.hidden, geometry, [base_point])
+                maps = network.attention(encoded.hidden, geometry, [base_point], kept_phases)
                 out["attention"].append(maps[0, :, 0].mean(dim=1).numpy())
         out["full"].append(np.array(full))
     return {name: np.concatenate(parts) for name, parts in out.items() if parts}

@@ -123,7 +123,23 @@ class World:
         )
 
 
-def cell_step(p, world, x, hidden, cell, scales):
+def known_to_gates(p, world, mixed, season):
+    """What the gates know, and f: the mean and relu, or standardised moments, the season, and tanh."""
+    cells = [(i, j) for i in range(world.rows) for j in range(world.columns)]
+    mean = sum(world.share[cell] * mixed[cell] for cell in cells)
+    if "squeeze_excitation.mean" not in p:
+        return mean, relu
+    moments = np.concatenate([mean, np.log(sum(world.share[cell] * mixed[cell] ** 2 for cell in cells) + 1e-6)])
+    moments = (moments - p["squeeze_excitation.mean"]) / np.sqrt(p["squeeze_excitation.variance"] + 1e-4)
+    known = np.concatenate([moments, season])
+    return known / math.sqrt(len(known)), np.tanh
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def cell_step(p, world, x, hidden, cell, scales, season=()):
     """One step of the cell; p are the cell's parameters. Gives H_t, C_t and the squeeze-excitation gates."""
     z = every_cell(lambda v: layer_norm(p, "input_norm", linear(p, "input_projection", v)), x)
     r = every_cell(lambda v: layer_norm(p, "hidden_norm", linear(p, "hidden_projection", v)), hidden)
@@ -137,8 +153,8 @@ def cell_step(p, world, x, hidden, cell, scales):
                     for b in range(size):
                         neighbour = (i + (a - size // 2) * dilation, j + (b - size // 2) * dilation)
                         mixed[i, j] += kernel[:, a, b] * world.value(u, *neighbour)
-    pooled = sum(world.share[i, j] * mixed[i, j] for i in range(world.rows) for j in range(world.columns))
-    squeezed = np.maximum(linear(p, "squeeze_excitation.squeeze", pooled), 0)
+    known, f = known_to_gates(p, world, mixed, season)
+    squeezed = f(linear(p, "squeeze_excitation.squeeze", known))
     excitation = sigmoid(linear(p, "squeeze_excitation.excite", squeezed))
     new_hidden, new_cell = np.empty_like(hidden), np.empty_like(cell)
     channels = hidden.shape[-1]
@@ -159,13 +175,16 @@ def softmax(x):
     return e / e.sum()
 
 
-def axial_weights(p, world, hidden, heads):
+def axial_weights(p, world, hidden, heads, season=()):
     """Dense A_row[head, i', j, j'], A_col[head, j, i, i'] and the values (lat, lon, head, size)."""
     normed = every_cell(lambda v: layer_norm(p, "norm", v), hidden)
     places = world.positions() if p["position_hidden.weight"].shape[1] == 16 else world.products(smooth=True)
     width = p["value.weight"].shape[0]
     size = width // heads
-    position = every_cell(lambda v: p["position.weight"] @ gelu(linear(p, "position_hidden", v)), places).reshape(
+    weight = p["position.weight"].copy()
+    for wave, part_weight in zip(season, np.split(p["season.weight"], len(season)) if len(season) else [], strict=True):
+        weight += wave * part_weight
+    position = every_cell(lambda v: weight @ gelu(linear(p, "position_hidden", v)), places).reshape(
         world.rows, world.columns, 4, width
     )
     cut = [slice(h * size, (h + 1) * size) for h in range(heads)]
@@ -202,11 +221,24 @@ def composed(rows, columns):
     return np.einsum("hjik,hkjl->hijkl", columns, rows)
 
 
-def axial_attention(p, world, hidden, heads):
+def axial_attention(p, world, hidden, heads, season=()):
     """A_axial(H_t) as the dense linear read-out of the composed map."""
-    rows, columns, value = axial_weights(p, world, hidden, heads)
+    rows, columns, value = axial_weights(p, world, hidden, heads, season)
     read = np.einsum("hijkl,klhd->ijhd", composed(rows, columns), value)
     return every_cell(lambda v: linear(p, "out", v), read.reshape(world.rows, world.columns, -1))
+
+
+def read_by_values(p, world, maps, value):
+    """Shares of what one base point reads, from its map (head, lat, lon): heads added, and heads apart."""
+    heads, size = value.shape[2:]
+    kernel = p["out.weight"].reshape(-1, heads, size)
+    added, apart = np.empty((world.rows, world.columns)), np.empty((heads, world.rows, world.columns))
+    for i in range(world.rows):
+        for j in range(world.columns):
+            vectors = [maps[h, i, j] * kernel[:, h] @ value[i, j, h] for h in range(heads)]
+            added[i, j] = np.linalg.norm(sum(vectors))
+            apart[:, i, j] = [np.linalg.norm(vector) for vector in vectors]
+    return added / added.sum(), apart / apart.sum(axis=(1, 2), keepdims=True)
 
 
 def pool(p, world, hidden, spec, patterns=None):
@@ -264,10 +296,11 @@ def network(p, spec, world, fields, seen, year_phase, day_phase, first_index=0, 
         x = np.concatenate([np.moveaxis(fields[t], 0, -1), seen[t][..., None], world.sphere(), context], axis=-1)
         if spec.located:
             x = np.concatenate([x, world.positions()], axis=-1)
-        hidden, cell, gates = cell_step(core, world, x, hidden, cell, spec.scales)
+        hidden, cell, gates = cell_step(core, world, x, hidden, cell, spec.scales, waves)
         out["hidden"].append(hidden)
         if spec.attention_every and (first_index + t) % spec.attention_every == 0:
-            hidden = hidden + axial_attention(attention, world, hidden, spec.attention_heads)
+            season = waves if spec.attention_season else ()
+            hidden = hidden + axial_attention(attention, world, hidden, spec.attention_heads, season)
         out["refined"].append(hidden)
         out["gates"].append(gates)
         encoding = seasonal(year_phase[t], day_phase[t], spec.embedding, daily)

@@ -32,8 +32,9 @@ SPEC = {
 UNLOCATED = {"located": False, "pooling": "attention"}
 CHOICES = {
     "as the packaged models": {},
-    "attention every step, attention pooling": {"attention_every": 1, **UNLOCATED},
+    "attention every step, attention pooling": {"attention_every": 1, **UNLOCATED, "attention_season": False},
     "attention every second step, mean pooling": {"attention_every": 2, "located": False, "pooling": "mean"},
+    "gates of the paper": {"squeeze": "mean"},
     "no attention": {"attention_every": 0, "scales": ((3, 1),), "pooling": "attention"},
 }
 # Geometry is float32 by contract: its rounding is what separates float64 from the oracle.
@@ -49,7 +50,7 @@ def _inputs(grid, steps, variables):
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
-@pytest.mark.parametrize(("choice", "step"), [*zip(CHOICES, ("1D", "1M", "6h", "1D"), strict=True)])
+@pytest.mark.parametrize(("choice", "step"), [*zip(CHOICES, ("1D", "1M", "6h", "1D", "6h"), strict=True)])
 @pytest.mark.parametrize("kind", GRIDS)
 def test_network_follows_the_paper(kind, choice, step, fast):
     grid = GRIDS[kind]
@@ -96,13 +97,13 @@ def test_widest_kernels_and_squeeze_on_a_single_cell_step(kind):
 def test_fast_and_plain_agree_in_float32_through_a_long_sequence():
     torch.manual_seed(0)
     spec = NetworkSpec(variables=3, hidden=16, bottleneck=8, attention_every=3, attention_width=16, embedding=16)
-    network = build_network(spec)
+    network = build_network(spec).eval()
     geometry = Geometry.from_grid(Grid.regular(10.0))
     arguments = (torch.randn(2, 30, 3, 18, 36), torch.rand(2, 30, 18, 36), torch.rand(2, 30), torch.rand(2, 30))
     plain = network.encode(*arguments, geometry, keep_from=10, keep_refined=True)
     with torch.inference_mode():
         fast = network.encode(*arguments, geometry, keep_from=10, keep_refined=True)
-        again = network.refine(fast.hidden, geometry, first_index=10)
+        again = network.refine(fast.hidden, geometry, 10, [phase[:, 10:] for phase in arguments[2:]])
     for name in ("hidden", "refined", "embedding", "gates"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-5, rtol=0)
     torch.testing.assert_close(again, plain.refined, atol=1e-5, rtol=0)

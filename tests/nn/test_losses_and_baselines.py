@@ -123,7 +123,7 @@ def test_baseline_networks_have_the_same_face_and_no_dead_parameter(architecture
     (prediction.square().sum() + reconstruction.square().sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
     with pytest.raises(ModelError):
-        network.importance(encoded.gates)
+        network.importance(encoded.gates, encoded.energy)
 
 
 def test_predict_is_damped_persistence_plus_a_read_out():

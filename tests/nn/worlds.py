@@ -31,6 +31,9 @@ def disturbed(module, seed=0, size=0.4):
     with torch.no_grad():
         for parameter in module.parameters():
             parameter += size * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        for name, statistic in module.named_buffers():
+            if name.endswith(("squeeze_excitation.mean", "squeeze_excitation.variance")):
+                statistic += 0.5 * torch.rand(statistic.shape, generator=generator, dtype=torch.float64)
     return module
 
 

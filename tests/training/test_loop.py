@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,9 @@ def travelling_waves(steps: int = 60) -> WindowSource:
     return WindowSource([wave, -wave], phase, np.zeros(steps), (slice(0, steps),))
 
 
-def fresh() -> Network:
+def fresh(spec: NetworkSpec = SPEC) -> Network:
     torch.manual_seed(0)
-    network = build_network(SPEC)
+    network = build_network(spec)
     network.core.input_dropout.p = network.core.hidden_dropout.p = 0.1
     return network
 
@@ -220,7 +221,7 @@ def test_the_weight_of_the_input_counts_in_the_second_half() -> None:
 
 
 def test_reinitialised_gates_start_at_their_biases_and_can_learn_again() -> None:
-    network = fresh()
+    network = fresh(replace(SPEC, squeeze="mean"))
     gates = network.core.squeeze_excitation
     with torch.no_grad():
         gates.squeeze.weight.zero_()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,10 @@ from xfaconv.engine.results import finish, labelled, provenance
 from xfaconv.engine.runtime import Maps
 
 _WAYS = {"latitude": "north", "longitude": "east"}
+_READ = (
+    "Weights times the norm of what each cell contributes, as shares that sum to 1 over the grid: see Kobayashi et al. "
+    "2020. Not causation."
+)
 
 
 @shared_arguments
@@ -73,6 +77,7 @@ def attention(
     *,
     base_points: Mapping[str, Place] | None = None,
     heads: bool = False,
+    weigh: Literal["attention", "values"] = "attention",
     **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Map what a base point attends to: its composed axial attention at every time step.
@@ -87,6 +92,10 @@ def attention(
         Several, by name, as (latitude, longitude).
     heads : bool, default False
         Keep the heads apart instead of averaging them.
+    weigh : {"attention", "values"}, default "attention"
+        The weights of the attention, or what is read: the weights times the norm of the vector that each cell
+        contributes to the base point's state (Kobayashi et al. 2020), as shares. A cell that is attended to and holds
+        next to nothing has a weight and is hardly read.
     **arguments
         The shared arguments of the engine.
 
@@ -113,8 +122,9 @@ def attention(
     >>> maps.dims, float(maps.base_longitude)
     (('time', 'lat', 'lon'), 220.0)
     """
-    check_arguments(heads=heads)
-    return attention_of(prepare(ds, arguments), latitude, longitude, base_points=base_points, heads=heads)
+    check_arguments(heads=heads, weigh=weigh)
+    ready = prepare(ds, arguments)
+    return attention_of(ready, latitude, longitude, base_points=base_points, heads=heads, weigh=weigh)
 
 
 def attention_of(
@@ -124,14 +134,21 @@ def attention_of(
     *,
     base_points: Mapping[str, Place] | None = None,
     heads: bool = False,
+    weigh: Literal["attention", "values"] = "attention",
 ) -> xr.DataArray:
     """Map what a base point attends to in data that are prepared: see `attention`."""
     require_ability(ready.model.card.network, "attention")
     points = locate(ready.grid, latitude, longitude, base_points)
-    maps = Maps(points.cells, heads)
+    maps = Maps(points.cells, heads, weigh)
     array = _attention(ready.source(needs_hidden=False, maps=maps), ready, points, maps)
     asked = {"latitude": latitude, "longitude": longitude, "base_points": base_points, "heads": heads or None}
-    return finish(ready, "attention", {"attention": array}, asked)["attention"]
+    read = weigh == "values"
+    found = finish(ready, "attention", {"attention": array}, {**asked, "weigh": weigh if read else None})["attention"]
+    if read:
+        found.attrs |= {"long_name": "what the base point reads by its composed axial attention", "comment": _READ}
+        measured = ready.model.card.metrics.get("values_variance_in_time")
+        found.attrs |= {"variance_in_time": measured} if isinstance(measured, float) else {}
+    return found
 
 
 @shared_arguments

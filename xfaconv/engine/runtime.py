@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _BATCH_BYTES = 2**29
 # Maps of attention are computed for so many bytes of hidden states at a time.
 _MAPS_BYTES = 2**26
 _LEAST_STEPS = 4
+_OUTPUTS = ("embedding", "gates", "energy", "hidden", "maps", "predictions")
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,22 @@ class Maps:
         Row and column of each base point.
     heads : bool
         Whether the heads stay apart.
+    weigh : {"attention", "values"}
+        The weights, or the weights times the norm of what is read.
     """
 
     cells: tuple[tuple[int, int], ...]
     heads: bool
+    weigh: Literal["attention", "values"] = "attention"
 
-    def of(self, network: Network, geometry: Geometry, hidden: Tensor) -> FloatArray:
+    def of(self, network: Network, geometry: Geometry, hidden: Tensor, phases: Sequence[Tensor]) -> FloatArray:
         """Compute them for one batch element, (time, base point, [head,] latitude, longitude)."""
-        found = network.attention(hidden, geometry, self.cells)
-        return (found if self.heads else found.mean(dim=3))[0].cpu().numpy()
+        found = network.attention(hidden, geometry, self.cells, phases, weigh=self.weigh, heads=self.heads)
+        return found[0].cpu().numpy()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Give what makes two of these equal."""
-        return self.cells, self.heads
+        return self.cells, self.heads, self.weigh
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +165,10 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``hidden (time, latitude, longitude, F)`` before the
-        attention, ``predictions (time, lead, variable, latitude, longitude)`` and ``maps`` (None where not kept),
-        ``first_index`` of the first kept step, ``state`` (None unless carried on).
+        ``embedding (time, D)``, ``gates (time, 2 C_b)``, ``energy (time, variable)``, ``hidden (time, latitude,
+        longitude, F)`` before the attention, ``predictions (time, lead, variable, latitude, longitude)`` and ``maps``
+        (None where not kept), ``first_index`` and ``phases (2, time)`` of the kept steps, ``state`` (None unless
+        carried on).
 
     Raises
     ------
@@ -184,6 +189,7 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         raise located(work, steps, problem) from problem
     # The absolute number of a step decides whether the network attends at it (every K-th), which `hidden` needs.
     out["first_index"] = steps.first_index + steps.kept_from
+    out["phases"] = np.stack(_phases(steps))[:, steps.kept_from :]
     if work.serial:
         out["state"] = (out["state"], bool(spoiled[-1]))
     if work.missing == "propagate" and spoiled.any():
@@ -257,10 +263,14 @@ def take_embedding(block: Block, *results: dict[str, Any]) -> FloatArray:
 
 def take_importance(block: Block, work: Work, *results: dict[str, Any]) -> FloatArray:
     """Map the gates of a block to the variables, ([member,] time, variable)."""
-    gates = np.concatenate([found["gates"][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])
+    gates, energy = (
+        np.concatenate([found[name][a:b] for found, (a, b) in zip(results, block.cuts, strict=True)])[None]
+        for name in ("gates", "energy")
+    )
     with inference(threads_for_task(work.threads, work.serial)):
         network, _ = network_and_geometry(work)
-        importance = network.importance(_tensor(gates[None], _device_of(network)))[0].cpu().numpy()
+        device = _device_of(network)
+        importance = network.importance(_tensor(gates, device), _tensor(energy, device))[0].cpu().numpy()
     present = ~np.array(work.expected.absent, dtype=bool)
     if not present.all():
         # A gate stays open whether or not there is something behind it; what is not there has no share.
@@ -277,7 +287,10 @@ def take_attention(block: Block, maps: Maps, work: Work, *results: dict[str, Any
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             parts = _in_batches(
-                block, results, _device_of(network), lambda hidden, _: maps.of(network, geometry, hidden)
+                block,
+                results,
+                _device_of(network),
+                lambda hidden, _, phases: maps.of(network, geometry, hidden, phases),
             )
     return block.joined([np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))])
 
@@ -290,7 +303,7 @@ def take_hidden(block: Block, work: Work, *results: dict[str, Any]) -> FloatArra
             block,
             results,
             _device_of(network),
-            lambda hidden, index: network.refine(hidden, geometry, index)[0].cpu().numpy(),
+            lambda hidden, index, phases: network.refine(hidden, geometry, index, phases)[0].cpu().numpy(),
         )
     return block.joined([np.ascontiguousarray(np.moveaxis(np.concatenate(parts), -1, 1))])
 
@@ -347,17 +360,19 @@ def _encode(
     # value. The length of a batch depends on the network and the grid alone, so it changes no number between calls.
     widest = max(spec.hidden, 4 * spec.bottleneck)
     batch = max(1, _BATCH_BYTES // (4 * rows * columns * widest))
-    parts: dict[str, list[FloatArray]] = {name: [] for name in ("embedding", "gates", "hidden", "maps", "predictions")}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in _OUTPUTS}
+    year_phase, day_phase = _phases(steps)
     for start in range(0, count, batch):
         stop = min(start + batch, count)
         # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
+        phases = [_tensor(phase[None, start:stop], device) for phase in (year_phase, day_phase)]
         read = _tensor(fields[None, start:stop], device)
         encoded = network.encode(
             read,
             _tensor(seen[None, start:stop], device),
-            _tensor(steps.year_phase[None, start:stop].astype(np.float32), device),
-            _tensor(steps.day_phase[None, start:stop].astype(np.float32), device),
+            phases[0],
+            phases[1],
             geometry,
             state=state,
             first_index=steps.first_index + start,
@@ -369,16 +384,22 @@ def _encode(
             continue
         parts["embedding"].append(encoded.embedding[0].cpu().numpy())
         parts["gates"].append(encoded.gates[0].cpu().numpy())
+        parts["energy"].append(encoded.energy[0].cpu().numpy())
         if work.keep_hidden:
             parts["hidden"].append(encoded.hidden[0].cpu().numpy())
         if work.maps is not None:
-            parts["maps"].append(work.maps.of(network, geometry, encoded.hidden))
+            kept = [phase[:, keep_from:] for phase in phases]
+            parts["maps"].append(work.maps.of(network, geometry, encoded.hidden, kept))
         if encoded.refined is not None:
             predicted = network.predict(encoded.refined, read[:, keep_from:], geometry)
             parts["predictions"].append(predicted[0][:, list(work.leads)].cpu().numpy())
     out: dict[str, Any] = {name: _joined(values) for name, values in parts.items()}
     out["state"] = tuple(tensor.cpu() for tensor in state) if work.serial else None
     return out
+
+
+def _phases(steps: Steps) -> tuple[FloatArray, FloatArray]:
+    return steps.year_phase.astype(np.float32), steps.day_phase.astype(np.float32)
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray | None:
@@ -388,21 +409,25 @@ def _joined(parts: list[FloatArray]) -> FloatArray | None:
 
 
 def _in_batches(
-    block: Block, results: Sequence[dict[str, Any]], device: Any, compute: Callable[[Tensor, int], FloatArray]
+    block: Block,
+    results: Sequence[dict[str, Any]],
+    device: Any,
+    compute: Callable[[Tensor, int, Sequence[Tensor]], FloatArray],
 ) -> list[FloatArray]:
-    """Apply a function of hidden states and the absolute number of their first step to a few steps at a time."""
+    """Apply a function of hidden states, the number of their first step and their phases to a few steps at a time."""
     parts = []
     for found, (first, last) in zip(results, block.cuts, strict=True):
         hidden: FloatArray = found["hidden"]
         batch = max(1, _MAPS_BYTES // max(hidden[0].nbytes, 1))
         for start in range(first, last, batch):
-            some = _tensor(hidden[None, start : min(start + batch, last)], device)
-            parts.append(compute(some, found["first_index"] + start))
+            part = slice(start, min(start + batch, last))
+            phases = [_tensor(phase[None, part], device) for phase in found["phases"]]
+            parts.append(compute(_tensor(hidden[None, part], device), found["first_index"] + start, phases))
     return parts
 
 
 def _blank(out: dict[str, Any], spoiled: NDArray[np.bool_]) -> None:
-    for name in ("embedding", "gates", "hidden", "maps", "predictions"):
+    for name in _OUTPUTS:
         if out[name] is not None and spoiled.any():
             out[name] = np.array(out[name])
             out[name][spoiled] = np.nan

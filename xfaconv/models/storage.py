@@ -21,7 +21,7 @@ from safetensors import numpy as safetensors_numpy
 
 from xfaconv.errors import ModelFileError
 from xfaconv.models.packing import unpack_climatology
-from xfaconv.specs import FORMAT_VERSION, ModelCard
+from xfaconv.specs import EARLIER_NETWORK, FORMAT_VERSION, ModelCard
 
 # What helps where a file is of a later format; the file itself is right.
 UPGRADE = "pip install --upgrade xfaconv"
@@ -108,6 +108,8 @@ def weights_sha256(card: ModelCard, network: Tensors, climatology: Tensors) -> s
         64 hexadecimal digits.
     """
     entries = card.to_dict()
+    network_entries = entries["network"].items()
+    entries["network"] = {name: value for name, value in network_entries if EARLIER_NETWORK.get(name) != value}
     digest = hashlib.sha256(_json({name: entries[name] for name in _DECISIVE}, sort_keys=True).encode())
     for name, values in sorted(_flat(network, climatology).items()):
         digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from xfaconv.nn.cores import register_core
 from xfaconv.nn.gates import update_state
-from xfaconv.nn.geometry import Geometry
+from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
 from xfaconv.nn.mixing import DepthwiseMixing, Scales, SqueezeExcitation
 from xfaconv.specs import NetworkSpec
 
@@ -21,7 +23,7 @@ class FAConvLSTMCell(nn.Module):
         Z_t = phi(W_x X_t)              R_{t-1} = phi(W_h H_{t-1})       C_b channels each, the bottleneck
         U_t = [Z_t, R_{t-1}]
         D_t = sum over (k, d_k) of DWConv_{k, d_k}(U_t)                 the only mixing in space
-        D_t = D_t * sigmoid(W_2 relu(W_1 GAP(D_t)))                     squeeze-excitation
+        D_t = D_t * sigmoid(W_2 f(W_1 s_t)), s_t = GAP(D_t) or moments  squeeze-excitation
         i, f, o, c = W_g LN(D_t)                                        input, forget, output gate and candidate
         C_t = sigmoid(f + W_cf C_{t-1}) C_{t-1} + sigmoid(i + W_ci C_{t-1}) tanh(c)
         H_t = sigmoid(o) tanh(C_t)
@@ -43,6 +45,8 @@ class FAConvLSTMCell(nn.Module):
         Dropout in phi, on Z_t and on R_{t-1}, in training only; as in Keras the same at all steps of a sequence.
     use_bias, unit_forget_bias : bool
         Biases of the gates, and whether the forget gate's starts at 1.
+    squeeze, season
+        What the squeeze-excitation gates know: see `SqueezeExcitation`.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class FAConvLSTMCell(nn.Module):
         recurrent_dropout: float = 0.0,
         use_bias: bool = True,
         unit_forget_bias: bool = True,
+        squeeze: Literal["mean", "moments"] = "mean",
+        season: int = 0,
     ) -> None:
         super().__init__()
         self.hidden = hidden
@@ -67,7 +73,7 @@ class FAConvLSTMCell(nn.Module):
         self.hidden_norm = nn.LayerNorm(bottleneck)
         self.hidden_dropout = nn.Dropout(recurrent_dropout)
         self.mixing = DepthwiseMixing(2 * bottleneck, scales)
-        self.squeeze_excitation = SqueezeExcitation(2 * bottleneck)
+        self.squeeze_excitation = SqueezeExcitation(2 * bottleneck, squeeze, season)
         self.mixing_norm = nn.LayerNorm(2 * bottleneck)
         self.gates = nn.Linear(2 * bottleneck, 4 * hidden, bias=use_bias)
         self.peephole_input = nn.Parameter(torch.zeros(hidden))
@@ -118,7 +124,14 @@ class FAConvLSTMCell(nn.Module):
         return self.hidden_dropout(hidden.new_ones(*hidden.shape[:-1], self.bottleneck))
 
     def step(
-        self, prepared: Tensor, hidden: Tensor, cell: Tensor, geometry: Geometry, mask: Tensor | None = None
+        self,
+        prepared: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        geometry: Geometry,
+        mask: Tensor | None = None,
+        season: Tensor | None = None,
+        first: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Advance the state by one step.
 
@@ -132,6 +145,8 @@ class FAConvLSTMCell(nn.Module):
             Areas and edges.
         mask : Tensor (batch, lat, lon, C_b), optional
             From `recurrent_mask`.
+        season, first
+            Of `SqueezeExcitation.forward`.
 
         Returns
         -------
@@ -145,7 +160,7 @@ class FAConvLSTMCell(nn.Module):
             recurrent = recurrent * mask
         mixed_state = self.mixing(recurrent, geometry, slice(self.bottleneck, None))
         mixed = torch.cat([prepared, mixed_state], dim=-1)
-        excitation = self.squeeze_excitation(mixed, geometry)
+        excitation = self.squeeze_excitation(mixed, geometry, season, first)
         mixed = self.mixing_norm(mixed * excitation[:, None, None, :])
         hidden, cell = update_state(self.gates(mixed), cell, self.peephole_input, self.peephole_forget)
         return hidden, cell, excitation
@@ -155,7 +170,7 @@ class FAConvLSTMCell(nn.Module):
         return self.variable_weights(variables).norm(dim=0)
 
     def variable_weights(self, variables: int) -> Tensor:
-        """How strongly each variable enters each bottleneck channel, |W_x|.
+        """How strongly each variable enters each bottleneck channel of D_t.
 
         Parameters
         ----------
@@ -165,10 +180,24 @@ class FAConvLSTMCell(nn.Module):
         Returns
         -------
         Tensor (C_b, variables)
+            |W_x|; where the gates know moments the share in the variance of the channel: the square of W_x, centred
+            and scaled as the layer norm does it, times the sums of squares of the kernels and of the columns of W_g.
         """
-        return self.input_projection.weight[:, :variables].abs()
+        weight = self.input_projection.weight[:, :variables]
+        if not self.squeeze_excitation.moments:
+            return weight.abs()
+        scale = self.input_norm.weight.square() * self.mixing.gain[: self.bottleneck]
+        # Without W_g a variable that enters a channel which nobody reads would count, as noise did in planted data.
+        read = (self.gates.weight * self.mixing_norm.weight).square().sum(0)
+        scale = scale * read[: self.bottleneck]
+        return (weight - weight.mean(0)).square() * scale[:, None]
 
 
 @register_core("faconvlstm")
 def _faconvlstm(channels: int, spec: NetworkSpec) -> nn.Module:
-    return FAConvLSTMCell(channels, spec.hidden, bottleneck=spec.bottleneck, scales=spec.scales)
+    # The context channels that are the same everywhere are the functions of time.
+    located = SPHERE_FEATURES + (POSITION_FEATURES if spec.located else 0)
+    season = channels - spec.variables - 1 - located
+    return FAConvLSTMCell(
+        channels, spec.hidden, bottleneck=spec.bottleneck, scales=spec.scales, squeeze=spec.squeeze, season=season
+    )

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xfaconv.nn.attention import AxialAttention
+from xfaconv.nn.attention import AxialAttention, at_time
 from xfaconv.nn.geometry import Geometry
 
 # Logits of some lines stay in a core's second-level cache; with fewer than two lines a core, some cores would idle.
@@ -107,18 +107,22 @@ class FastAttention:
         self._rows, self._columns = rows, columns
         # A last feature of ones carries the biases of the queries.
         self._features = F.pad(attention.position_features(geometry), (0, 1), value=1.0)
-        row_query, row_key, column_query, column_key = attention.position.weight.split(width)
-        row_query = torch.cat([row_query, attention.row_query.bias[:, None]], dim=1) * scale
-        column_query = torch.cat([column_query, attention.column_query.bias[:, None]], dim=1) * scale
+        # What is multiplied by the features, (1 + S, 4, width, 32): at a time one sum of these S + 1 small matrices.
+        known = [attention.position, *([] if attention.season is None else [attention.season])]
+        parts = F.pad(torch.cat([layer.weight for layer in known]).unflatten(0, (-1, 4, width)), (0, 1))
+        parts[0, 0, :, -1], parts[0, 2, :, -1] = attention.row_query.bias, attention.column_query.bias
+        parts[:, ::2] *= scale
+        row_query, row_key, column_query, column_key = parts.unbind(1)
         asked = attention.row_query.weight * scale
         self._row = torch.cat([self._by_channel(part) for part in (asked, attention.row_key.weight, weight)])
-        self._row_position = torch.cat([self._by_channel(part) for part in (row_query, F.pad(row_key, (0, 1)))])
-        self._column_query, self._column_query_position = attention.column_query.weight.T * scale, column_query.T
+        by_channel = [self._by_channel(part) for terms in zip(row_query, row_key, strict=True) for part in terms]
+        self._row_positions = torch.stack(by_channel).unflatten(0, (-1, 2)).flatten(1, 2)
+        self._column_query, self._column_query_positions = attention.column_query.weight.T * scale, column_query.mT
         # What the row pass gathered is followed by a one, head by head: the ones carry areas and the output's bias.
         self._column_key = F.pad(attention.column_key.weight.unflatten(1, (heads, -1)), (0, 1)).flatten(1)
         # One product per column: cells innermost, as the column pass reads them.
-        places = self._features[..., :-1].permute(1, 2, 0)
-        self._column_key_position = torch.bmm(column_key.expand(columns, -1, -1), places)
+        places = self._features.permute(1, 2, 0)
+        self._column_key_positions = torch.stack([torch.bmm(w.expand(columns, -1, -1), places) for w in column_key])
         self._same = torch.eye(width + heads, dtype=weight.dtype, device=weight.device)
         out = F.pad(attention.out.weight.unflatten(1, (heads, -1)), (0, 1))
         out[:, 0, -1] = attention.out.bias
@@ -134,25 +138,29 @@ class FastAttention:
         self._gathered = weight.new_empty(rows, columns, width + heads)
         self._shifted = False
 
-    def add_to(self, hidden: Tensor) -> None:
+    def add_to(self, hidden: Tensor, season: Tensor | None = None) -> None:
         """Refine a hidden state in place: H_t += A_axial(H_t).
 
         Parameters
         ----------
         hidden : Tensor (lat, lon, F)
             Hidden state of one sample.
+        season : Tensor (S,), optional
+            The functions of time, where the attention has any.
         """
+        season = None if season is None else season[None]
+        row, column_query = (at_time(w, season)[0] for w in (self._row_positions, self._column_query_positions))
         for part in self._row_tiles:
-            self._read_rows(hidden, part)
+            self._read_rows(hidden, part, row, column_query)
         for part in self._column_tiles:
-            self._read_columns(hidden, part)
+            self._read_columns(hidden, part, at_time(self._column_key_positions[:, part], season)[0])
 
-    def _read_rows(self, hidden: Tensor, part: slice) -> None:
+    def _read_rows(self, hidden: Tensor, part: slice, row_position: Tensor, column_query_position: Tensor) -> None:
         """Row pass of some rows; keeps what it gathers and the column pass's queries."""
         normed, places = self._norm(hidden[part]).flatten(0, 1), self._features[part].flatten(0, 1)
         projected = normed.new_empty(3 * self._width + self._heads, len(normed))
         torch.mm(self._row, normed.T, out=projected[: 3 * self._width])
-        projected[: 2 * self._width].addmm_(self._row_position, places.T)
+        projected[: 2 * self._width].addmm_(row_position, places.T)
         # Channel by channel lie all heads' queries, then keys, values and ones: viewed, they are (line, channel, cell).
         projected[3 * self._width :] = 1.0
         lines = projected.view(-1, self._heads * (part.stop - part.start), self._columns).transpose(0, 1)
@@ -165,14 +173,14 @@ class FastAttention:
         for gathered, found in by_head:
             gathered.copy_(found.transpose(1, 2))
         asked = self._query[part].flatten(0, 1)
-        torch.mm(normed, self._column_query, out=asked).addmm_(places, self._column_query_position)
+        torch.mm(normed, self._column_query, out=asked).addmm_(places, column_query_position)
 
-    def _read_columns(self, hidden: Tensor, part: slice) -> None:
+    def _read_columns(self, hidden: Tensor, part: slice, key_position: Tensor) -> None:
         """Column pass of some columns, and the output projection."""
         lines = part.stop - part.start
         gathered = self._gathered[:, part].permute(1, 2, 0)
         # A product with the identity copies what was gathered into the order that the next product reads fast.
-        key = torch.baddbmm(self._column_key_position[part], self._column_key.expand(lines, -1, -1), gathered)
+        key = torch.baddbmm(key_position, self._column_key.expand(lines, -1, -1), gathered)
         values = torch.bmm(self._same.expand(lines, -1, -1), gathered)
         if self._column_area is not None:
             values *= self._column_area

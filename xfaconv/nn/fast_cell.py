@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.geometry import Geometry
-from xfaconv.nn.mixing import dense_kernel, merged_kernels, mix_padded
+from xfaconv.nn.mixing import SqueezeExcitation, dense_kernel, merged_kernels, mix_padded, moments
 from xfaconv.nn.padding import PaddedBuffer
 
 # With F = 64 two gates, H and C of 1,024 cells are 1 MiB: a tile stays in the second-level cache of one core.
@@ -48,10 +48,7 @@ class FastCell:
         self._geometry = geometry
         self._bottleneck = bottleneck
         self._rows, self._columns = geometry.shape
-        self._area = geometry.normalised_area.reshape(1, -1)
-        squeeze, excite = cell.squeeze_excitation.squeeze, cell.squeeze_excitation.excite
-        self._squeeze_input, self._squeeze_state = squeeze.weight.T.split(bottleneck)
-        self._squeeze_bias, self._excite, self._excite_bias = squeeze.bias, excite.weight, excite.bias[:, None]
+        self._squeeze = FastSqueeze(cell.squeeze_excitation, geometry, bottleneck)
         # LN(D) = g (D - mean) / s + b, so W_g LN(D) + w = (W_g g) ((D - mean) / s) + (W_g b + w): scale and shift go
         # into the gates' weight and bias, and the bias into a last row that meets a channel of ones.
         self._centring = _centring(2 * bottleneck, weight)
@@ -91,13 +88,15 @@ class FastCell:
         """How many steps `prepare` should be given at once: many on a small grid, one on a large one."""
         return max(1, _BLOCK_CELLS // (self._rows * self._columns))
 
-    def prepare(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, fields: Tensor, season: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Input branch of a block of steps.
 
         Parameters
         ----------
         fields : Tensor (time, lat, lon, C)
             Input X_t; any strides.
+        season : Tensor (time, S), optional
+            The functions of time, where the gates read any.
 
         Returns
         -------
@@ -108,15 +107,14 @@ class FastCell:
         """
         padded = self._input
         if padded is None or len(fields) != len(padded.values):
-            padded = PaddedBuffer(len(fields), self._bottleneck, self._reach, self._geometry, self._area)
+            padded = PaddedBuffer(len(fields), self._bottleneck, self._reach, self._geometry, self._centring)
             self._input = padded
         rows = max(1, _INPUT_CELLS // (len(fields) * self._columns))
         for part, target in zip(fields.split(rows, dim=1), padded.interior.split(rows, dim=1), strict=True):
             self._project_input(part.flatten(1, 2), target)
         padded.fill_edges()
         mixed = mix_padded(padded.values, self._input_kernels).flatten(1, 2)
-        pooled = torch.matmul(self._area, mixed).squeeze(1)
-        return mixed, torch.addmm(self._squeeze_bias, pooled, self._squeeze_input)
+        return mixed, self._squeeze.of_input(mixed, season)
 
     def take_state(self) -> None:
         """Take a hidden state that `step` has not left behind: the initial one, or one that attention has changed."""
@@ -142,9 +140,7 @@ class FastCell:
         """
         self._state.fill_edges()
         mixed = mix_padded(self._state.values, self._hidden_kernels).view(-1, self._bottleneck)
-        # GAP is linear: W_1 GAP(D) = W_1x GAP(mixed input) + W_1h GAP(mixed state), and `prepare` has done the first.
-        squeezed = torch.addmm(squeezed, torch.mm(self._area, mixed), self._squeeze_state).relu_()
-        excitation = torch.addmm(self._excite_bias, self._excite, squeezed.T).sigmoid_()
+        excitation = self._squeeze.gates(squeezed, mixed)
         # Recalibrate, then subtract the mean over channels: (D * e) M = D (diag(e) M), one small matrix for all cells.
         from_input, from_state = (self._centring * excitation).split(self._bottleneck)
         parts = zip(self._tiles, prepared.split(self._tile_cells), mixed.split(self._tile_cells), strict=True)
@@ -170,6 +166,49 @@ class FastCell:
         torch.addcmul(gate, state, other, out=state)
         torch.mm(normed, self._output_gate, out=other).sigmoid_()
         torch.mul(other, torch.tanh(state, out=gate), out=tile.hidden)
+
+
+class FastSqueeze:
+    """What `SqueezeExcitation` computes, in two halves: that of the input is known for many steps at once.
+
+    What is known of a channel is known of it alone: W_1 s(D) = W_1x s(mixed input) + W_1h s(mixed state).
+
+    Parameters
+    ----------
+    gates : SqueezeExcitation
+        Whose weights to use.
+    geometry : Geometry
+        Cell areas.
+    bottleneck : int
+        Channels of each half.
+    """
+
+    def __init__(self, gates: SqueezeExcitation, geometry: Geometry, bottleneck: int) -> None:
+        self._moments = gates.moments
+        self._area = geometry.normalised_area.reshape(1, -1)
+        weight, self._bias = gates.first_map()
+        known = weight.shape[1] - gates.season
+        # Channels are innermost in what is known of the input and of the state, which comes side by side.
+        halves = weight[:, :known].unflatten(1, (-1, 2, bottleneck)).unbind(2)
+        self._input, self._state = (half.flatten(1).T.contiguous() for half in halves)
+        self._season = weight[:, known:].T
+        self._excite, self._excite_bias = gates.excite.weight, gates.excite.bias[:, None]
+
+    def of_input(self, mixed: Tensor, season: Tensor | None) -> Tensor:
+        """Half of the middle from the input branch of some steps (time, cell, C_b), (time, middle)."""
+        squeezed = torch.addmm(self._bias, self._known(mixed), self._input)
+        return squeezed if season is None or not len(self._season) else squeezed.addmm_(season, self._season)
+
+    def gates(self, squeezed: Tensor, mixed: Tensor) -> Tensor:
+        """Gates (2 C_b, 1) from the input's half (1, middle) and the state's branch (cell, C_b)."""
+        squeezed = torch.addmm(squeezed, self._known(mixed[None]), self._state)
+        squeezed = squeezed.tanh_() if self._moments else squeezed.relu_()
+        return torch.addmm(self._excite_bias, self._excite, squeezed.T).sigmoid_()
+
+    def _known(self, cells: Tensor) -> Tensor:
+        if self._moments:
+            return moments(cells, self._area)
+        return torch.matmul(self._area, cells).squeeze(1)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,9 @@ class FAConvLSTM(nn.Module):
         Axial attention at every K-th step; 0 means none.
     attention_width, attention_heads : int
         Channels and heads of the axial attention.
+    season : int
+        Number S of functions of time, such as cosine and sine of the time of year, that the preferences of the
+        attention for places follow; each call then needs their values.
     grid : Grid, optional
         The grid, from south to north; by default a plane with equal cells.
     latitude, longitude : array_like, optional
@@ -120,6 +123,7 @@ class FAConvLSTM(nn.Module):
         attention_every: int = 4,
         attention_width: int = 32,
         attention_heads: int = 4,
+        season: int = 0,
         grid: Grid | None = None,
         latitude: ArrayLike | None = None,
         longitude: ArrayLike | None = None,
@@ -155,7 +159,8 @@ class FAConvLSTM(nn.Module):
             use_bias=use_bias,
             unit_forget_bias=unit_forget_bias,
         )
-        self.attention = AxialAttention(filters, attention_width, attention_heads) if attention_every else None
+        sizes = filters, attention_width, attention_heads
+        self.attention = AxialAttention(*sizes, season=season) if attention_every else None
         self._steps_done = 0
         self._hidden: Tensor | None
         self._cell_state: Tensor | None
@@ -171,6 +176,7 @@ class FAConvLSTM(nn.Module):
         training: None = None,
         *,
         first_index: int | None = None,
+        season: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Run over a batch of sequences.
 
@@ -186,6 +192,8 @@ class FAConvLSTM(nn.Module):
         first_index : int, optional
             Absolute index of the first step, which anchors the axial attention at every K-th step; by default 0, or the
             number of steps since `reset_states` where the layer is stateful.
+        season : Tensor (batch, time, S), optional
+            Functions of time, in the order of the input; needed where the attention follows them.
 
         Returns
         -------
@@ -210,7 +218,9 @@ class FAConvLSTM(nn.Module):
         hidden, cell = self._start(fields, initial_state)
         index = first_index if first_index is not None else (self._steps_done if self.stateful else 0)
         run = start_run(self.cell, self.attention, self._geometry(fields), hidden, cell, checkpointed=self.checkpointed)
-        states = self._run(run, fields.flip(1) if self.go_backwards else fields, index)
+        if self.go_backwards:
+            fields, season = fields.flip(1), None if season is None else season.flip(1)
+        states = self._run(run, fields, season, index)
         if self.stateful:
             self._hidden, self._cell_state = run.hidden.detach(), run.cell.detach()
             self._steps_done = index + fields.shape[1]
@@ -224,18 +234,19 @@ class FAConvLSTM(nn.Module):
         self._hidden = self._cell_state = None
         self._steps_done = 0
 
-    def _run(self, run: Run, fields: Tensor, index: int) -> Tensor | None:
+    def _run(self, run: Run, fields: Tensor, season: Tensor | None, index: int) -> Tensor | None:
         """Advance through all steps; gives the hidden states when they are asked for."""
         steps = fields.shape[1]
         kept = Collected(steps, run.overwrites)
         block = run.block_steps(steps)
         for first in range(0, steps, block):
-            run.prepare(fields[:, first : first + block])
+            part = slice(first, first + block)
+            run.prepare(fields[:, part], None if season is None else season[:, part])
             for step in range(first, min(first + block, steps)):
                 due = self.attention_every > 0 and (index + step) % self.attention_every == 0
                 run.advance(step - first, refining=due)
                 if due:
-                    run.refine()
+                    run.refine(step - first)
                 if self.return_sequences:
                     kept.add(run.hidden)
         return kept.stacked() if self.return_sequences else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class Encoded:
         Embeddings E.
     gates : Tensor (batch, kept, 2 C_b)
         Squeeze-excitation gates; empty in the last axis for cores without them.
+    energy : Tensor (batch, kept, variable)
+        Mean square over the sphere of what was read of each variable.
     state : tuple of Tensor
         Hidden state, cell state and the last pooled vectors with their encoding, to go on from.
     """
@@ -45,6 +48,7 @@ class Encoded:
     refined: Tensor | None
     embedding: Tensor
     gates: Tensor
+    energy: Tensor
     state: State
 
 
@@ -75,13 +79,15 @@ class Network(nn.Module):
         self.step = step
         self.daily_cycle = step.endswith("h")
         # The variables, the share seen, the unit vector of the cell, cosine and sine of year (and day).
-        channels = spec.variables + 1 + SPHERE_FEATURES + (4 if self.daily_cycle else 2)
+        waves = 4 if self.daily_cycle else 2
+        channels = spec.variables + 1 + SPHERE_FEATURES + waves
         channels += POSITION_FEATURES if spec.located else 0
         self.core = build_core(spec, channels)
         self.attention_module: AxialAttention | None = None
         if spec.attention_every and isinstance(self.core, FAConvLSTMCell):
             sizes = spec.hidden, spec.attention_width, spec.attention_heads
-            self.attention_module = AxialAttention(*sizes, places=spec.attention_places)
+            season = waves if spec.attention_season else 0
+            self.attention_module = AxialAttention(*sizes, places=spec.attention_places, season=season)
         self.head = SubspaceHead(
             spec.hidden, spec.embedding, pooling=spec.pooling, look_back=spec.look_back, variables=spec.variables
         )
@@ -141,6 +147,7 @@ class Network(nn.Module):
         Encoded
         """
         steps = fields.shape[1]
+        season = self._season(year_phase, day_phase).to(fields.dtype)
         if state is None:
             zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
             state = zeros, zeros, self.persistence.new_zeros(len(fields), 0, self.spec.embedding)
@@ -151,8 +158,7 @@ class Network(nn.Module):
         pooled, block = [], run.block_steps(steps)
         for first in range(0, steps, block):
             part = slice(first, first + block)
-            phases = year_phase[:, part], day_phase[:, part]
-            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            run.prepare(self._channels(fields[:, part], seen[:, part], season[:, part], geometry), season[:, part])
             for step in range(first, min(first + block, steps)):
                 due = self._attends(first_index + step)
                 excitation = run.advance(step - first, refining=due)
@@ -161,7 +167,7 @@ class Network(nn.Module):
                     kept_hidden.add(run.hidden)
                     kept_gates.add(run.hidden.new_zeros(len(fields), 0) if excitation is None else excitation)
                 if due:
-                    run.refine()
+                    run.refine(step - first)
                 if step >= keep_from and keep_refined:
                     kept_refined.add(run.hidden)
                 # Every step is pooled: the temporal attention of the first kept steps reads the warm-up.
@@ -176,6 +182,7 @@ class Network(nn.Module):
             refined=kept_refined.stacked() if keep_refined else None,
             embedding=embedding,
             gates=kept_gates.stacked(),
+            energy=torch.einsum("btvij,ij->btv", fields[:, keep_from:].square(), geometry.normalised_area.to(fields)),
             state=(run.hidden, run.cell, remembered),
         )
 
@@ -204,19 +211,21 @@ class Network(nn.Module):
         steps = fields.shape[1]
         zeros = self.persistence.new_zeros(len(fields), *geometry.shape, self.spec.hidden)
         run = start_run(self.core, self.attention_module, geometry, zeros, zeros, checkpointed=checkpointed)
+        season = self._season(year_phase, day_phase).to(fields.dtype)
         block = run.block_steps(steps)
         for first in range(0, steps, block):
             part = slice(first, first + block)
-            phases = year_phase[:, part], day_phase[:, part]
-            run.prepare(self._channels(fields[:, part], seen[:, part], *phases, geometry))
+            run.prepare(self._channels(fields[:, part], seen[:, part], season[:, part], geometry), season[:, part])
             for step in range(first, min(first + block, steps)):
                 due = self._attends(first_index + step)
                 run.advance(step - first, refining=due)
                 if due:
-                    run.refine()
+                    run.refine(step - first)
         return run.hidden
 
-    def refine(self, hidden: Tensor, geometry: Geometry, first_index: int = 0) -> Tensor:
+    def refine(
+        self, hidden: Tensor, geometry: Geometry, first_index: int = 0, phases: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Apply the axial attention to kept hidden states, as `encode` did.
 
         Parameters
@@ -227,15 +236,27 @@ class Network(nn.Module):
             The grid.
         first_index : int
             Absolute index of the first of these steps.
+        phases : (Tensor, Tensor), optional
+            Fractions of the year and of the day (batch, time), where the attention follows them.
 
         Returns
         -------
         Tensor (batch, time, lat, lon, F)
         """
         due = [self._attends(first_index + step) for step in range(hidden.shape[1])]
-        return refine_states(self.attention_module, geometry, hidden, due)
+        season = None if phases is None else self._season(*phases)
+        return refine_states(self.attention_module, geometry, hidden, due, season)
 
-    def attention(self, hidden: Tensor, geometry: Geometry, base_points: Sequence[tuple[int, int]]) -> Tensor:
+    def attention(
+        self,
+        hidden: Tensor,
+        geometry: Geometry,
+        base_points: Sequence[tuple[int, int]],
+        phases: Sequence[Tensor] | None = None,
+        *,
+        weigh: Literal["attention", "values"] = "attention",
+        heads: bool = True,
+    ) -> Tensor:
         """Composed attention maps of some base points.
 
         Parameters
@@ -246,29 +267,50 @@ class Network(nn.Module):
             The grid.
         base_points : sequence of (int, int)
             Row and column of each.
+        phases : (Tensor, Tensor), optional
+            Fractions of the year and of the day (batch, time), where the attention follows them.
+        weigh : {"attention", "values"}
+            The weights themselves, or times the norm of what is read: see `AxialAttention.weighed_by_values`.
+        heads : bool
+            Keep the heads apart; else weights are averaged, and what the heads read is added.
 
         Returns
         -------
-        Tensor (batch, time, point, head, lat, lon)
+        Tensor (batch, time, point, [head,] lat, lon)
             Each map sums to 1.
 
         Raises
         ------
         ModelError
             If the network has no axial attention.
+        ArgumentError
+            If the attention follows the time of year, and it is not given.
         """
         if self.attention_module is None:
             raise ModelError("a network without axial attention has no attention maps", fix="use a FAConvLSTM model")
-        maps = self.attention_module.composed_map(hidden.flatten(0, 1), geometry, base_points)
+        season = None if phases is None else self._season(*phases).flatten(0, 1)
+        states = hidden.flatten(0, 1)
+        maps = self.attention_module.composed_map(states, geometry, base_points, season)
+        if weigh == "values":
+            maps = self.attention_module.weighed_by_values(maps, states, heads=heads)
+        elif not heads:
+            maps = maps.mean(dim=2)
         return maps.unflatten(0, hidden.shape[:2])
 
-    def importance(self, gates: Tensor) -> Tensor:
-        """Map the squeeze-excitation gates of the input half back to the variables through |W_x|.
+    def importance(self, gates: Tensor, energy: Tensor) -> Tensor:
+        """Say what each variable sends through the squeeze-excitation gates of the input half.
+
+        Variable v sends the variance ``sum_c e_c^2 r_c^2 k_c^2 w_cv^2 m_v`` with e_c the gate of channel c, r_c^2 and
+        k_c^2 the sums of squares of the weights that read it and of its kernels, w_cv the weight from W_x and the layer
+        norm behind it, and m_v the energy. Where gates know means alone (``squeeze="mean"``), they are nearly constant
+        and are only mapped back through |W_x|.
 
         Parameters
         ----------
         gates : Tensor (batch, time, 2 C_b)
             Gates from `encode`.
+        energy : Tensor (batch, time, variable)
+            Energy from `encode`.
 
         Returns
         -------
@@ -284,9 +326,10 @@ class Network(nn.Module):
             raise ModelError(
                 "this network has no squeeze-excitation gates", fix="use xfaconv.importance with method='occlusion'"
             )
-        # Importance of variable v: sum over the bottleneck channels c of e_c |W_x|_{c,v}; the input's gates come first.
-        raw = gates[..., : self.spec.bottleneck] @ self.core.variable_weights(self.spec.variables)
-        return raw / raw.sum(-1, keepdim=True)
+        # The input's gates come first.
+        gates, weights = gates[..., : self.spec.bottleneck], self.core.variable_weights(self.spec.variables)
+        raw = gates.square() @ weights * energy if self.spec.squeeze == "moments" else gates @ weights
+        return raw / raw.sum(-1, keepdim=True).clamp(min=torch.finfo(raw.dtype).tiny)
 
     def predict(self, refined: Tensor, fields: Tensor, geometry: Geometry) -> Tensor:
         """Read the leads out of the hidden state, added to a damped persistence of the input.
@@ -349,14 +392,15 @@ class Network(nn.Module):
         # By the absolute index, so that the segments of a record attend at the same steps as the record in one.
         return self.attention_module is not None and index % self.spec.attention_every == 0
 
-    def _channels(
-        self, fields: Tensor, seen: Tensor, year_phase: Tensor, day_phase: Tensor, geometry: Geometry
-    ) -> Tensor:
-        """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
-        shape = (*fields.shape[:2], *geometry.shape, -1)
+    def _season(self, year_phase: Tensor, day_phase: Tensor) -> Tensor:
+        """Cosine and sine of the phase of the year, and of the day where steps are shorter, (batch, time, 2 or 4)."""
         phases = [year_phase, day_phase] if self.daily_cycle else [year_phase]
         waves = [function(2 * math.pi * phase) for phase in phases for function in (torch.cos, torch.sin)]
-        season = torch.stack(waves, dim=-1).to(fields.dtype)
+        return torch.stack(waves, dim=-1)
+
+    def _channels(self, fields: Tensor, seen: Tensor, season: Tensor, geometry: Geometry) -> Tensor:
+        """Variables followed by context: share seen, position on the sphere, time of year (and of day)."""
+        shape = (*fields.shape[:2], *geometry.shape, -1)
         parts = [
             fields.movedim(2, -1),
             seen[..., None].to(fields.dtype),

@@ -77,32 +77,39 @@ class PlainRun:
         self.hidden, self.cell = hidden, cell
         self._core, self._attention, self._geometry = core, attention, geometry
         self._checkpointed = checkpointed and torch.is_grad_enabled()
-        # Position parts of queries and keys are the same at every step.
+        # What queries and keys know of places is computed once; the functions of time combine it at each step.
         self._positions = None if attention is None else attention.positions(geometry)
         self._prepared = hidden
-        mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
-        self._masks = () if mask is None else (mask,)
+        self._season: Tensor | None = None
+        self._mask = core.recurrent_mask(hidden) if isinstance(core, FAConvLSTMCell) else None
+        self._gates = core.squeeze_excitation if isinstance(core, FAConvLSTMCell) else None
+        self._first_map = None if self._gates is None else self._gates.first_map()
 
     def block_steps(self, steps: int) -> int:
         """All steps where gradients are on, as many as memory likes otherwise."""
-        if torch.is_grad_enabled() or self._masks:
+        if torch.is_grad_enabled() or self._mask is not None:
             return steps
         return max(1, min(steps, _PLAIN_BLOCK_CELLS // self.hidden[..., 0].numel()))
 
-    def prepare(self, fields: Tensor) -> None:
-        """Take the input (batch, time, lat, lon, C) of the next steps."""
-        self._prepared = self._core.prepare(fields, self._geometry)
+    def prepare(self, fields: Tensor, season: Tensor | None = None) -> None:
+        """Take the input (batch, time, lat, lon, C) and the functions of time (batch, time, S) of the next steps."""
+        self._prepared, self._season = self._core.prepare(fields, self._geometry), season
 
     def advance(self, step: int, *, refining: bool = False) -> Tensor | None:  # noqa: ARG002 - nothing to gain here
         """Advance by one step of the block; gives the squeeze-excitation gates (batch, 2 C_b), if there are any."""
-        arguments = self._prepared[:, step], self.hidden, self.cell, self._geometry, *self._masks
+        arguments: tuple[object, ...] = self._prepared[:, step], self.hidden, self.cell, self._geometry
+        if self._gates is not None:
+            arguments += self._mask, _at(self._season, step), self._first_map
         self.hidden, self.cell, excitation = self._call(self._core.step, *arguments)
+        if self._gates is not None:
+            self._gates.observe()
         return excitation
 
-    def refine(self) -> None:
-        """Add the axial attention to the hidden state."""
+    def refine(self, step: int) -> None:
+        """Add the axial attention to the hidden state of this step of the block."""
         if self._attention is not None:
-            self.hidden = self.hidden + self._call(self._attention, self.hidden, self._geometry, self._positions)
+            known = self._geometry, self._positions, _at(self._season, step)
+            self.hidden = self.hidden + self._call(self._attention, self.hidden, *known)
 
     def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
         return checkpoint(function, *arguments, use_reentrant=False) if self._checkpointed else function(*arguments)
@@ -138,14 +145,17 @@ class FastRun:
         self._attention, self._geometry = attention, geometry
         self._fast_attention: FastAttention | None = None
         self._prepared: list[tuple[Tensor, Tensor]] = []
+        self._season: Tensor | None = None
 
     def block_steps(self, steps: int) -> int:
         """As many as the cache likes."""
         return min(steps, self._cores[0].block_steps)
 
-    def prepare(self, fields: Tensor) -> None:
-        """Take the input (batch, time, lat, lon, C) of the next steps."""
-        self._prepared = [core.prepare(sample) for core, sample in zip(self._cores, fields, strict=True)]
+    def prepare(self, fields: Tensor, season: Tensor | None = None) -> None:
+        """Take the input (batch, time, lat, lon, C) and the functions of time (batch, time, S) of the next steps."""
+        self._season = season
+        seasons = [None] * len(fields) if season is None else season
+        self._prepared = [core.prepare(*one) for core, *one in zip(self._cores, fields, seasons, strict=True)]
 
     def advance(self, step: int, *, refining: bool = False) -> Tensor:
         """Advance by one step of the block, in place; with `refining` the caller promises that `refine` comes next."""
@@ -158,15 +168,16 @@ class FastRun:
             ]
         )
 
-    def refine(self) -> None:
-        """Add the axial attention to the hidden state, in place."""
+    def refine(self, step: int) -> None:
+        """Add the axial attention to the hidden state of this step of the block, in place."""
         if self._attention is None:
             return
         # Made when it is first due: a short call with attention at every K-th step may need none.
         if self._fast_attention is None:
             self._fast_attention = FastAttention(self._attention, self._geometry)
-        for sample in self.hidden:
-            self._fast_attention.add_to(sample)
+        season = _at(self._season, step)
+        for number, sample in enumerate(self.hidden):
+            self._fast_attention.add_to(sample, None if season is None else season[number])
         # The next step's R_t = phi(W_h H_t) is of the hidden state that the attention has changed.
         for core in self._cores:
             core.take_state()
@@ -213,7 +224,17 @@ def start_run(
     return PlainRun(core, attention, geometry, hidden, cell, checkpointed)  # type: ignore[arg-type]
 
 
-def refine_states(attention: AxialAttention | None, geometry: Geometry, hidden: Tensor, due: Sequence[bool]) -> Tensor:
+def _at(season: Tensor | None, step: int) -> Tensor | None:
+    return None if season is None else season[:, step]
+
+
+def refine_states(
+    attention: AxialAttention | None,
+    geometry: Geometry,
+    hidden: Tensor,
+    due: Sequence[bool],
+    season: Tensor | None = None,
+) -> Tensor:
     """Add the axial attention to the states of the steps where it is due.
 
     Parameters
@@ -226,6 +247,8 @@ def refine_states(attention: AxialAttention | None, geometry: Geometry, hidden: 
         Hidden states before it.
     due : sequence of bool
         One per step.
+    season : Tensor (batch, time, S), optional
+        The functions of time, where the attention has any.
 
     Returns
     -------
@@ -235,14 +258,15 @@ def refine_states(attention: AxialAttention | None, geometry: Geometry, hidden: 
         return hidden
     if not _may_be_fast(hidden, attention.value.weight):
         positions = attention.positions(geometry)
-        steps = zip(hidden.unbind(1), due, strict=True)
-        return torch.stack([h + attention(h, geometry, positions) if wanted else h for h, wanted in steps], dim=1)
+        steps = enumerate(zip(hidden.unbind(1), due, strict=True))
+        states = [h + attention(h, geometry, positions, _at(season, t)) if wanted else h for t, (h, wanted) in steps]
+        return torch.stack(states, dim=1)
     refined = hidden.clone(memory_format=torch.contiguous_format)
     fast = FastAttention(attention, geometry.to(hidden.device, hidden.dtype))
-    for sample in refined:
-        for state, wanted in zip(sample, due, strict=True):
+    for number, sample in enumerate(refined):
+        for step, (state, wanted) in enumerate(zip(sample, due, strict=True)):
             if wanted:
-                fast.add_to(state)
+                fast.add_to(state, None if season is None else season[number, step])
     return refined
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -170,7 +170,9 @@ def control_recipe(recipe: Recipe) -> Recipe:
     return replace(recipe, name=f"{recipe.name}-control", network=network)
 
 
-def attention_variation(recipe: Recipe, data: TrainingData, network: Network) -> float:
+def attention_variation(
+    recipe: Recipe, data: TrainingData, network: Network, weigh: Literal["attention", "values"] = "attention"
+) -> float:
     """Share of the variance of the attention maps that is in time, over some base points of the test years.
 
     Parameters
@@ -181,6 +183,8 @@ def attention_variation(recipe: Recipe, data: TrainingData, network: Network) ->
         The data.
     network : Network
         A network with axial attention.
+    weigh : {"attention", "values"}
+        Maps of the weights, or of what is read.
 
     Returns
     -------
@@ -193,14 +197,16 @@ def attention_variation(recipe: Recipe, data: TrainingData, network: Network) ->
     with torch.inference_mode():
         values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
-        maps = network.attention(encoded.hidden, geometry, _base_points(data.grid))[0].mean(dim=2)
+        phases = batch.year_phase[:, recipe.warmup :], batch.day_phase[:, recipe.warmup :]
+        points = usual_base_points(data.grid)
+        maps = network.attention(encoded.hidden, geometry, points, phases, weigh=weigh, heads=False)[0]
     maps, weights = maps / geometry.normalised_area, geometry.normalised_area
     in_time = (maps.var(dim=0, correction=0) * weights).sum((-1, -2))
     in_space = ((maps.mean(dim=0) - 1) ** 2 * weights).sum((-1, -2))
     return float(f"{float((in_time / (in_time + in_space)).mean()):.3g}")
 
 
-def _base_points(grid: Grid) -> list[tuple[int, int]]:
+def usual_base_points(grid: Grid) -> list[tuple[int, int]]:
     """Rows and columns of some base points; of a region its quarters."""
     rows, columns = grid.shape
     if not grid.is_global:
@@ -242,6 +248,7 @@ def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path, opt
         "hidden_sectors_linear": linear_answer(data.strided(measured.linear_stride), sectors=measured.linear_sectors),
         "one_step": one_step_skill(network, data, segment=recipe.segment, warmup=recipe.warmup, block=measured.block),
         "attention_variance_in_time": attention_variation(recipe, data, network),
+        "values_variance_in_time": attention_variation(recipe, data, network, "values"),
         "updates": recipe.updates(),
     }
     card = ModelCard(

@@ -423,7 +423,8 @@ class Probe:
 
         with torch.no_grad():
             encoded = self._encode(torch.from_numpy(window.fields)[None], torch.from_numpy(window.seen)[None], window)
-            maps = self.network.attention(encoded.hidden[:, -1:], self.geometry, [self.cell])
+            phases = [torch.from_numpy(phase[None, -1:]) for phase in (window.year_phase, window.day_phase)]
+            maps = self.network.attention(encoded.hidden[:, -1:], self.geometry, [self.cell], phases)
         return np.asarray(maps[0, 0, 0].mean(dim=0).numpy(), dtype=np.float32)
 
     def gradient(self, window: Window, target: Target, where: FloatArray | None = None) -> FloatArray:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # What the cards of the packaged models hold.
 CARD_METHODS = ("gate", "occlusion", "gradient")
 _GATE_COMMENT = (
-    "what the squeeze-excitation gates let through, mapped back to the variables by |W_x|: not what changes when a "
-    "variable is gone; compare with method='occlusion' before speaking of drivers"
+    "what the squeeze-excitation gates let through, mapped back to the variables through the input weights: not what "
+    "changes when a variable is gone; compare with method='occlusion' before speaking of drivers"
 )
 
 
