@@ -83,7 +83,7 @@ def main() -> None:
 
 def questions(normal: list[int]) -> dict[str, dict[str, Any]]:
     """Ask for the hidden coast, inferred from the rest of the domain, and for its rain a month ahead."""
-    years = {"1983 and 1998": EVENTS, "normal years": tuple(normal)}
+    years = {"El Niño (1983, 1998)": EVENTS, "normal years": tuple(normal)}
     about: dict[str, Any] = {"target": COAST_REGION, "stride": STRIDE, "regions": REGIONS}
     inferred = about | {"hide": COAST_REGION, "season": SEASON, "events": _months(years, range(1, 6))}
     # A season is that of the steps that forecasts start from.

@@ -9,10 +9,12 @@ how the file is made of public ones. The packaged model `ncep-monthly-2p5deg` is
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from shared import answered, command_line, globe, loaded
+from shared import answered, command_line, globe, loaded, write_results
 
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = "ncep-monthly-2p5deg"
 # Where, and what is hidden around it.
 TARGETS = {
@@ -36,9 +38,11 @@ def questions() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Make the figure, print the numbers and write them into the page."""
+    """Make the figure, print the numbers and write them into the page, and the first sentence into the README."""
     arguments = command_line(__doc__)
-    answered("enso", globe(arguments.data), questions(), loaded(arguments.model or MODEL), arguments)
+    found = answered("enso", globe(arguments.data), questions(), loaded(arguments.model or MODEL), arguments)
+    if arguments.out.resolve() == ROOT / "docs" / "case-studies":
+        write_results(ROOT / "README.md", f"> {next(iter(found.values())).attrs['sentence']}")
 
 
 if __name__ == "__main__":

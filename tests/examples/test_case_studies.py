@@ -22,17 +22,60 @@ def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module(name)
 
 
-def test_winters_are_those_of_the_mean_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """December counts to the winter of the next January, and one warm month makes no El Nino."""
-    time = xr.date_range("1990-12-01", periods=36, freq="MS")
-    index = xr.DataArray(np.zeros(36), {"time": time}, ("time",))
-    index.loc["1990-12":"1991-02"] = 1.2
-    index.loc["1991-12":"1992-02"] = -1.5
-    index.loc["1993-01"] = 2.5
-    phases = script("enso", monkeypatch).winters(index)
-    assert phases["El Niño"].values.nonzero()[0].tolist() == [0, 1, 2]
-    assert phases["La Niña"].values.nonzero()[0].tolist() == [12, 13, 14]
-    assert phases["other"].values.nonzero()[0].tolist() == [24, 25, 26]
+def test_days_are_blocked_where_height_rises_to_the_north(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = xr.date_range("2000-01-01", periods=4, freq="D")
+    coords = {"time": time, "latitude": np.arange(60.0, 29, -1.5), "longitude": np.arange(-20.0, 15, 1.5)}
+    slope = xr.DataArray([1.0, -1.0, 0.5, -0.2], {"time": time}, ("time",))
+    height = slope * xr.DataArray(coords["latitude"], {"latitude": coords["latitude"]}, ("latitude",))
+    height = height.expand_dims(longitude=coords["longitude"])
+    # What happens east of 10E does not count.
+    height = height.where(height.longitude <= 10, -1e3 * slope * height.latitude)
+    assert script("blocking", monkeypatch).blocked(height).values.tolist() == [True, False, True, False]
+
+
+def test_december_belongs_to_the_year_that_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    months = script("coastal_el_nino", monkeypatch)._months({"event": (1983,)}, range(3))
+    assert months == {"event": ["1982-12", "1983-01", "1983-02"]}
+
+
+def scores(*, network: tuple[float, float], linear: tuple[float, float], ahead: tuple[float, float]) -> xr.Dataset:
+    """The part of a teleconnection that decides the answer: ends of intervals."""
+    ends = {
+        f"correlation_{end}": ("prediction", [network[number], linear[number]])
+        for number, end in enumerate(("low", "high"))
+    }
+    apart = {f"correlation_difference_{end}": ("prediction", [0.0, ahead[n]]) for n, end in enumerate(("low", "high"))}
+    return xr.Dataset(ends | apart, {"prediction": ["network", "linear"]})
+
+
+def test_answers_follow_from_the_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = script("shared", monkeypatch).answer
+    good, bad = (0.1, 0.8), (-0.1, 0.6)
+    assert answer(scores(network=good, linear=good, ahead=(0.1, 0.3))) == "yes; better: network"
+    assert answer(scores(network=bad, linear=good, ahead=(-0.5, -0.1))) == (
+        "yes, by the linear answer alone; better: linear answer"
+    )
+    assert answer(scores(network=bad, linear=bad, ahead=(-0.1, 0.1))) == "no; better: neither"
+
+
+def test_results_are_written_between_the_marks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = script("shared", monkeypatch).write_results
+    page = tmp_path / "page.md"
+    page.write_text("above\n<!-- results: begin -->\nold\n<!-- results: end -->\nbelow\n", encoding="utf-8")
+    for text in ("first", r"second \1"):
+        write(page, text)
+        assert page.read_text(encoding="utf-8") == (
+            f"above\n<!-- results: begin -->\n\n{text}\n\n<!-- results: end -->\nbelow\n"
+        )
+    write(tmp_path / "none.md", "text")
+    assert not (tmp_path / "none.md").exists()
+
+
+@pytest.mark.parametrize("name", ["enso", "monsoon", "nao", "coastal-el-nino", "blocking"])
+def test_pages_hold_results_of_the_packaged_weights(name: str) -> None:
+    page = (FOLDER.parents[1] / "docs" / "case-studies" / f"{name}.md").read_text(encoding="utf-8")
+    shown = page.partition("Weights `")[2][:12]
+    assert shown in {xfaconv.load_model(model).sha256[:12] for model in xfaconv.list_models().index}
 
 
 def test_regimes_are_matched_one_to_one(monkeypatch: pytest.MonkeyPatch) -> None:

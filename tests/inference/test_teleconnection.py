@@ -134,6 +134,7 @@ def test_the_phases_are_those_of_the_index(ds: xr.Dataset) -> None:
 
 def test_without_an_index_the_phases_are_those_of_the_observed_value(ds: xr.Dataset) -> None:
     found = ask(ds, method="linear", samples=None)
+    assert found.prediction.values.tolist() == ["network", "linear"]  # a regression on itself would be perfect
     limit = found.observed.values.std()
     assert found.attrs["steps_of_high"] == int((found.observed >= limit).sum())
     assert float(found.mean_observed.sel(phase="high observed msl")) > limit

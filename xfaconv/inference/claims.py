@@ -59,7 +59,7 @@ def claim(out: xr.Dataset) -> str:
     inferred, seen = float(difference.mean_predicted.sel(prediction=who)), float(difference.mean_observed)
     teller = "linear answer" if who == "linear" else "network"
     said = (
-        f"Between {attrs['phases'].partition(':')[0]} the {teller} differs by {_digits(inferred)} {units} "
+        f"Between {' and '.join(map(str, out.phase.values[:2]))} the {teller} differs by {_digits(inferred)} {units} "
         f"(observed {_digits(seen)} {units})"
     )
     total = difference.by_region.sum("variable")

@@ -150,7 +150,8 @@ def teleconnection(
     goal = find_target(ready, target, variable, hide, lead)
     series = _series(goal)
     phases = choose_phases(goal, index, threshold, events, usable, series["observed"])
-    if phases.index is not None:
+    # Without an index the phases are those of the observed value, on which a regression would be perfect.
+    if index is not None and phases.index is not None:
         series["index"] = _regression(phases.index[ready.steps], series["observed"], in_training(ready)[ready.steps])
     chosen = [spread_evenly(steps, samples) for steps in phases.steps]
     both = np.sort(np.concatenate(chosen))

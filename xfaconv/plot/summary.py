@@ -94,11 +94,9 @@ def plot_teleconnection(
     name = strongest if correlated is None else correlated
     chosen_map = found[["correlation_map", "correlation_significant"]].sel(variable=name, lag=lag)
     dots = chosen_map["correlation_significant"]
-    draw_map(
-        _plain(chosen_map["correlation_map"]),
-        replace(about, ax=right, stippling=dots, cbar_kwargs={"label": "correlation"}),
-    )
-    when = phase if phase != "difference" else found.attrs["phases"].partition(":")[0].replace(" and ", " minus ")
+    bar = {"label": "correlation"}
+    draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, cbar_kwargs=bar))
+    when = phase if phase != "difference" else " minus ".join(map(str, found["phase"].values[:2]))
     target = f"{found.attrs['target_variable']}, {found.attrs['target_area'].replace('_', ' ')}"
     _title(left, f"(a) Contributions to {target}: {when}")
     _title(right, f"(b) Correlation of {name}{f', {lag} steps before,' if lag else ''} with the observed {target}")
