@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from xfaconv.arguments import check_choice
 from xfaconv.plot.coordinates import horizontal_dimensions, select_labels
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.style import MapStyle, check_figure, figure
@@ -57,11 +58,12 @@ def plot_component_maps(
     style = STYLE.updated(options)
     if components is not None:
         maps = select_labels(maps, "embedding", components, "components")
-    if "variable" in maps.dims and (
-        variable is not None or (components is None and maps.sizes.get("embedding", 1) > 1)
-    ):
-        name = maps["variable"].values[0] if variable is None else variable
-        maps = select_labels(maps, "variable", [name], "variable").isel(variable=0)
+    if variable is None and components is None and maps.sizes.get("embedding", 1) > 1 and "variable" in maps.dims:
+        variable = str(maps["variable"].values[0])
+    if variable is not None and "variable" in maps.dims:
+        known = [str(name) for name in maps["variable"].values]
+        check_choice("variable", variable, known)
+        maps = maps.isel(variable=known.index(variable))
     several = [dim for dim in ("embedding", "variable") if maps.sizes.get(dim, 1) > 1 and dim in maps.dims]
     if not style.panels and len(several) == 2:
         style = replace(style, row="embedding", col="variable")
