@@ -85,7 +85,7 @@ def test_a_cache_folder_is_a_path_with_the_home_folder_filled_in() -> None:
 def test_an_unknown_option_is_named_with_the_nearest() -> None:
     with pytest.raises(ArgumentError, match="'thread' is unknown") as caught:
         set_options(thread=2)
-    assert caught.value.fix == "xfaconv.set_options(threads=...)"
+    assert caught.value.fix == "xfaconv.set_options(threads=None)"
     with pytest.raises(ArgumentError) as caught:
         set_options(xyz=2)
     assert "get_options" in caught.value.fix

@@ -32,6 +32,9 @@ DEFAULTS = {
     "plot_embedding": {"robust": True},
     "plot_hidden": {"robust": True},
     "plot_correlation": {"center": 0.0},
+    "plot_attribution": {"robust": True, "center": 0.0, "cmap": "RdBu_r"},
+    "plot_component_maps": {"robust": True, "center": 0.0},
+    "plot_teleconnectivity": {"vmin": 0.0, "center": False},
 }
 
 

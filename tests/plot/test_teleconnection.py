@@ -151,3 +151,17 @@ def test_what_is_not_there_is_refused_with_what_is(found, options, fix):
     assert caught.value.fix == fix
     with pytest.raises(ArgumentError, match="this is no teleconnection"):
         xfaconv.plot_teleconnection(found[["attribution"]])
+
+
+def test_datasets_are_drawn_as_their_functions_give_them():
+    """Each figure takes the whole result of its function, and draws the same as from the array in it."""
+    rng = np.random.default_rng(0)
+    time = xr.date_range("1990-01-01", periods=60, freq="MS")
+    coords = {"time": time, "lat": np.arange(-80, 81, 20.0), "lon": np.arange(0, 360, 30.0)}
+    field = xr.DataArray(rng.normal(size=(60, 9, 12)), coords, ("time", "lat", "lon"), name="z500")
+    found = xfaconv.analysis.correlation_map(field, (0, 30))
+    drawn = xfaconv.plot_correlation(found)
+    plain = xfaconv.plot_correlation(found.set_coords("significant")["correlation"])
+    np.testing.assert_array_equal(drawn.get_array(), plain.get_array())
+    label = xr.DataArray(1 + np.arange(60) % 3, {"time": time}, ("time",), name="label")
+    assert xfaconv.plot_regimes(label.to_dataset()) is not None

@@ -274,7 +274,12 @@ ANALYSIS = (
     ),
 )
 HIDDEN = (-40, 40, 100, 200)
+TELECONNECTION = _of_data(
+    target=(-20, 20, 110, 190), variable="t2m", hide=HIDDEN, lead=None, index=None, threshold=0, events=None,
+    season=None, method="gradient", regions=None, lags=(0,), samples=3, alpha=0.05, seed=0,
+)  # fmt: skip
 INFERENCE = (
+    Call("teleconnection", xfaconv.teleconnection, TELECONNECTION),
     Call("infer", xfaconv.infer, _of_data(hide=HIDDEN, method="network", anomalies=True)),
     Call("forecast", xfaconv.forecast, _of_data(leads=(1,), method="network", anomalies=False)),
     Call(
@@ -348,7 +353,19 @@ def _figure(name: str, data: Callable[[], dict[str, Any]]) -> Call:
     return Call(name, function, lambda: defaults | data())
 
 
+@cache
+def teleconnection() -> xr.Dataset:
+    return xfaconv.teleconnection(**TELECONNECTION())
+
+
+@cache
+def attribution() -> xr.Dataset:
+    return xfaconv.attribution(world(), (0, 30), "t2m", lead=1, method="gradient", samples=1, model=worlds.model())
+
+
 PLOTS = (
+    _figure("plot_attribution", lambda: {"attribution": attribution()}),
+    _figure("plot_teleconnection", lambda: {"teleconnection": teleconnection()}),
     _figure("plot_attention", lambda: {"attention": results()["attention"][0]}),
     _figure("plot_importance", _of_results(importance="importance")),
     _figure("plot_embedding", _of_results(embedding="embedding")),
@@ -356,7 +373,7 @@ PLOTS = (
     _figure("plot_teleconnectivity", lambda: {"teleconnectivity": results()["explained_variance"]}),
     _figure("plot_hidden", lambda: {"hidden": results()["hidden"][0, :2]}),
     _figure("plot_regimes", lambda: {"regimes": results()["regimes"].label}),
-    _figure("plot_correlation", lambda: {"compare_attention": results()["compare_attention"].correlation}),
+    _figure("plot_correlation", lambda: {"correlation": results()["compare_attention"].correlation}),
 )
 MODELS = (
     Call("load_model", xfaconv.load_model, lambda: {"name": "ncep-monthly-2p5deg"}),

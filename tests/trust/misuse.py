@@ -58,6 +58,12 @@ def inferred(name: str, **changes: Any) -> tuple[Callable[..., Any], dict[str, A
     return of(getattr(xfaconv, name), **{"ds": waves(), "model": trained_model()} | changes)
 
 
+def about(**changes: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A teleconnection of the tiny world."""
+    asked = {"target": (-20, 20, 110, 190), "variable": "msl", "hide": (-40, 40, 100, 200), "lags": (0,)}
+    return inferred("teleconnection", **asked | {"threshold": 0, "method": "gradient", "samples": 1} | changes)
+
+
 @cache
 def days(steps: int = 40) -> xr.Dataset:
     """Days of the sample of the simulation."""
@@ -399,12 +405,24 @@ MISUSES: Mapping[str, Misuse] = {
         lambda network: network.attention(None, None, None), network=without_gates().network()
     ),
     "gates of a network that has none": lambda: of(
-        lambda network: network.importance(None), network=without_gates().network()
+        lambda network: network.importance(None, None), network=without_gates().network()
     ),
     "a reconstruction of no lead": lambda: of(_reconstruct, lead=7),
     "kernels wider than the grid": lambda: of(
         lambda scales: worlds.model(scales=scales).network() and _run(scales), scales=((9, 3),)
     ),
+    "a stride that leaves no grid": lambda: of(xfaconv.conform, ds=world(), **TINY, stride=5),
+    "an unknown target": lambda: of(
+        xfaconv.importance, ds=world(), method="gradient", base_point=(0, 30), target=("q", 1), samples=1, **TINY
+    ),
+    "a step without its window": lambda: of(
+        xfaconv.importance, ds=world(), method="gradient", base_point=(0, 30), time="2001-02-20", **TINY
+    ),
+    "an index that is none": lambda: about(index=3),
+    "an index of other times": lambda: about(index=xr.DataArray([1.0], {"time": ["1900-01-01"]}, ("time",))),
+    "events of one phase": lambda: about(events={"warm": ["2001-03-01"]}),
+    "phases that are never reached": lambda: about(threshold=1e9),
+    "a season of training": lambda: about(season=[3]),
     # Figures.
     "attention of a part": lambda: of(
         lambda attention, relative=True: relative_to_uniform(attention) if relative else attention,

@@ -184,6 +184,7 @@ def test_advice_for_what_users_did(name: str) -> None:
 
 # Not to be provoked by a call, or not to be followed by one.
 ELSEWHERE = {
+    "errors:require_torch 1": "torch has to be missing",
     "download:fetch 1": "the address of a file has to answer",
     "engine/runtime:located 1": "states where the data are to be looked at after an error that is not foreseen",
     "engine/writing:_begin 1": "zarr has to be installed",
@@ -229,7 +230,8 @@ def test_every_fix_of_the_package_is_followed() -> None:
 def test_places_are_found_with_helpers_and_without_what_is_handed_on() -> None:
     names = {place.name for place in places()}
     assert {"engine/writing:_begin 1", "models/storage:write_model_file 1", "engine/missing:_refuse 1"} <= names
-    assert not {name for name in names if name.startswith(("errors:", "plot/labels:wrong_dimensions"))}
+    handed_on = {name for name in names if name.startswith(("errors:", "plot/labels:wrong_dimensions"))}
+    assert handed_on == {"errors:require_torch 1"}
     assert len(names) == len(places()) > 100
     found: set[str] = set()
     with recorded(found), pytest.raises(XFaconvError):

@@ -25,7 +25,8 @@ def claim(out: xr.Dataset) -> str:
     str
     """
     attrs, units = out.attrs, out.attrs["units"]
-    network, linear = (out.sel(prediction=name) for name in ("network", "linear"))
+    network = out.sel(prediction="network")
+    linear = out.sel(prediction="linear") if "linear" in out.prediction else None
     lead, variable = attrs["lead"], attrs["target_variable"]
     source = "the rest of the domain" if lead == 0 else f"the fields {lead} {'step' if lead == 1 else 'steps'} before"
     where = f"{variable} in {attrs['target_area'].replace('_', ' ')}"
@@ -39,21 +40,14 @@ def claim(out: xr.Dataset) -> str:
     parts = [
         (
             f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
-            f"correlation of the network {score(network)}, of the linear answer, fitted to "
-            f"{attrs['training_steps']} training steps, {score(linear)}"
+            f"correlation of the network {score(network)}"
         )
     ]
+    if linear is not None:
+        parts[0] += f", of the linear answer, fitted to {attrs['training_steps']} training steps, {score(linear)}"
     if "index" in out.prediction:
         parts[0] += f", of a regression on the index {score(out.sel(prediction='index'))}"
-    low, high = float(linear.correlation_difference_low), float(linear.correlation_difference_high)
-    better = (
-        "the network is better than the linear answer"
-        if low > 0
-        else "the linear answer is better than the network"
-        if high < 0
-        else "network and linear answer do not differ"
-    )
-    parts[0] += f"; {better}."
+    parts[0] += f"; {_better(linear)}."
     difference = out.sel(phase=DIFFERENCE)
     who = "linear" if attrs["attribution_method"] == "linear" else "network"
     inferred, seen = float(difference.mean_predicted.sel(prediction=who)), float(difference.mean_observed)
@@ -77,6 +71,17 @@ def claim(out: xr.Dataset) -> str:
         parts.append(f"{said}; no region's contribution is distinguishable from zero.")
     parts.append("These are contributions to a prediction, not causes.")
     return " ".join(parts)
+
+
+def _better(linear: xr.Dataset | None) -> str:
+    """Say which of the network and the linear answer is better on unseen steps."""
+    if linear is None:
+        return "the data hold too few training steps for the linear answer"
+    if float(linear.correlation_difference_low) > 0:
+        return "the network is better than the linear answer"
+    if float(linear.correlation_difference_high) < 0:
+        return "the linear answer is better than the network"
+    return "network and linear answer do not differ significantly"
 
 
 def _digits(value: Any) -> str:

@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xfaconv.analysis import indices
-from xfaconv.arguments import check_choice
 from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.targets import Target
@@ -115,7 +114,6 @@ def _index_values(goal: Target, index: Index, seen: NDArray[np.floating]) -> NDA
         values[ready.steps] = seen
         return values
     if isinstance(index, str):
-        check_choice("index", index, INDICES)
         index = getattr(indices, index)(ready.conformed.survey.ds)
     name = labels.names["time"]
     if not isinstance(index, xr.DataArray) or index.ndim != 1:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xfaconv.analysis.statistics.composites import membership_test
 from xfaconv.analysis.statistics.correlation import correlation_map
-from xfaconv.analysis.statistics.seasons import Season, in_season, season_name, season_years, spread_evenly
+from xfaconv.analysis.statistics.seasons import Season, season_name, season_years, spread_evenly, steps_of_season
 from xfaconv.arguments import Arguments, check_arguments, check_choice, shared_arguments
 from xfaconv.bootstrap import block_bootstrap
 from xfaconv.engine.api import conformed_of
@@ -27,7 +27,7 @@ from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
 from xfaconv.inference.contributions import explain
-from xfaconv.inference.phases import Index, Phases, choose_phases
+from xfaconv.inference.phases import INDICES, Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import Regions, sum_by_region
 from xfaconv.inference.scores import block_of, score_series
@@ -134,6 +134,8 @@ def teleconnection(
     """
     check_choice("method", method, ("integrated", "gradient", "linear"))
     check_arguments(alpha=alpha, seed=seed, samples=samples)
+    if isinstance(index, str):
+        check_choice("index", index, INDICES)
     if hide is None and lead is None:
         raise ArgumentError(
             "it is not clear what value is explained",
@@ -145,10 +147,11 @@ def teleconnection(
     if ready.cold is not None:
         raise ready.cold
     stamps = xr.DataArray(ready.conformed.time.values, dims="time", name="time")
-    usable = in_season(stamps, season) & ready.segments.full_warmup & ready.asked
+    warm = ready.segments.full_warmup & ready.asked
+    usable = steps_of_season(stamps, season, warm, among="with its whole warm-up inside the data")
     ready = replace(ready, steps=np.flatnonzero(usable).astype(np.int64))
     goal = find_target(ready, target, variable, hide, lead)
-    series = _series(goal)
+    series = _series(goal, method)
     phases = choose_phases(goal, index, threshold, events, usable, series["observed"])
     # Without an index the phases are those of the observed value, on which a regression would be perfect.
     if index is not None and phases.index is not None:
@@ -169,12 +172,18 @@ def teleconnection(
     return _described(goal, out, phases, season, method, alpha)
 
 
-def _series(goal: Target) -> dict[str, Any]:
-    """Series of the network, the linear answer, their neighbours, and of what was observed, lazily; see `_computed`."""
+def _series(goal: Target, needed: str) -> dict[str, Any]:
+    """Compute the series of the network, of the linear answer, of their neighbours and of what was observed."""
     ready, name = goal.ready, goal.name
     lazy: dict[str, Any] = {}
     for method in ("network", "linear"):
-        (array,) = predict(ready, method, leads=(goal.lead,), hide=goal.hide)[name]
+        try:
+            (array,) = predict(ready, method, leads=(goal.lead,), hide=goal.hide)[name]
+        except TimeError:
+            # The data hold too few training steps for the linear answer: the others are compared without it.
+            if method == needed or method == "network":
+                raise
+            continue
         lazy[method] = predicted_mean(goal, array)
         if method == "network":
             lazy |= {f"to the {way}": predicted_mean(other, array) for way, other in _neighbours(goal).items()}

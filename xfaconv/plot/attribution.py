@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
-from xfaconv.plot.coordinates import area_of_cells, canonical
+from xfaconv.plot.coordinates import area_of_cells, canonical, horizontal_dimensions
 from xfaconv.plot.labels import place_text, units_text
 from xfaconv.plot.maps import arrange, draw_map
 from xfaconv.plot.overlays import GREAT_CIRCLE, Point, add_outline, base_points
@@ -64,6 +64,8 @@ def plot_attribution(attribution: xr.Dataset | xr.DataArray, *, per_area: bool =
     check_figure(relative=per_area)
     style = STYLE.updated(options)
     given = attribution.get("attribution") if isinstance(attribution, xr.Dataset) else attribution
+    if given is not None:
+        horizontal_dimensions(given, "the attribution")
     if given is None or "region" in given.dims:
         expected = "the result of xfaconv.attribution, of any method but occlusion"
         found = ", ".join(map(str, attribution if given is None else given.dims))

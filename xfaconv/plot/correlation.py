@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from xfaconv.plot.coordinates import horizontal_dimensions
 from xfaconv.plot.labels import quantity_name
 from xfaconv.plot.maps import arrange, draw_map, map_title
 from xfaconv.plot.overlays import BasePoint, base_points
@@ -17,13 +18,14 @@ STYLE = MapStyle(center=0.0)
 
 @figure(STYLE)
 def plot_correlation(
-    teleconnection: xr.DataArray, *, base_point: BasePoint = None, great_circles: int = 0, **options: Any
+    correlation: xr.DataArray | xr.Dataset, *, base_point: BasePoint = None, great_circles: int = 0, **options: Any
 ) -> Any:
     """Draw a field of correlations (or the like) about zero, with dots where it is significant.
 
     Parameters
     ----------
-    teleconnection : DataArray ([lag,] [season,] [time,] latitude, longitude)
+    correlation : DataArray or Dataset ([lag,] [season,] [time,] latitude, longitude)
+        A Dataset holds ``correlation`` and ``significant``, as `xfaconv.analysis.correlation_map` gives them.
         Time is averaged over unless it is `row` or `col`; another dimension becomes `col`.
     base_point : (float, float), mapping of name to (float, float) or False, optional
         Latitude and longitude [degrees] to mark; by default as the coordinates say; False for none.
@@ -62,12 +64,15 @@ def plot_correlation(
     'Correlation with 0°, 140°W'
     """
     check_figure(great_circles=great_circles)
+    whole = isinstance(correlation, xr.Dataset) and {"correlation", "significant"} <= set(correlation.variables)
+    given: Any = correlation.set_coords("significant")["correlation"] if whole else correlation
+    horizontal_dimensions(given, "the correlation")
     style = STYLE.updated(options)
-    points = base_points(teleconnection, base_point)
-    if style.stippling is None and "significant" in teleconnection.coords:
-        style = replace(style, stippling=teleconnection.coords["significant"].reset_coords(drop=True))
-    field, period, style = arrange(teleconnection.drop_vars("significant", errors="ignore"), style)
-    name = quantity_name(teleconnection, "teleconnection")
+    points = base_points(given, base_point)
+    if style.stippling is None and "significant" in given.coords:
+        style = replace(style, stippling=given.coords["significant"].reset_coords(drop=True))
+    field, period, style = arrange(given.drop_vars("significant", errors="ignore"), style)
+    name = quantity_name(given, "correlation")
     what = f"{name[:1].upper()}{name[1:]} with"
     if not points and "base" in field.attrs:
         # Correlation with an index has no place, but a name. The word that follows is left out where no place does.

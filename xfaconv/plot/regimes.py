@@ -26,7 +26,7 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 @figure(STYLE)
-def plot_regimes(regimes: xr.DataArray, composites: xr.DataArray | None = None, **options: Any) -> Any:
+def plot_regimes(regimes: xr.DataArray | xr.Dataset, composites: xr.DataArray | None = None, **options: Any) -> Any:
     """Draw regimes: with composites a map of each, without them the calendar of when each one held.
 
     The calendar takes `title`, `ax`, `figsize`, `size`, `aspect`, `cmap` (colours of the regimes), `add_colorbar`,
@@ -34,7 +34,7 @@ def plot_regimes(regimes: xr.DataArray, composites: xr.DataArray | None = None, 
 
     Parameters
     ----------
-    regimes : DataArray (time,)
+    regimes : DataArray or Dataset (time,)
         Regime of each time, numbers or names; negative numbers, NaN and empty names are none.
     composites : DataArray (regime, latitude, longitude), optional
         Mean field of each regime, such as z500 anomalies; its labels along `regime` are those of `regimes`.
@@ -63,6 +63,7 @@ def plot_regimes(regimes: xr.DataArray, composites: xr.DataArray | None = None, 
     ['0 (33%)', '1 (33%)', '2 (33%)']
     """
     style = STYLE.updated(options)
+    regimes = regimes["label"] if isinstance(regimes, xr.Dataset) else regimes
     time = time_dimension(regimes, "regimes")
     if regimes.ndim != 1:
         raise wrong_dimensions(regimes, "regimes are one label for each time", "one dimension")

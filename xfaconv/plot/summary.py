@@ -129,7 +129,7 @@ def _check(found: object, phase: str, correlated: str | None, lag: int) -> None:
             "this is no teleconnection",
             expected=f"a Dataset with {', '.join(_NEEDED)}",
             found=", ".join(map(str, found)) if isinstance(found, xr.Dataset) else type(found).__name__,
-            fix="plot_teleconnection(xfaconv.teleconnection(ds, ...))",
+            fix="xfaconv.plot_teleconnection(xfaconv.teleconnection(ds, 'nino34', 'sst', lead=1))",
         )
     for argument, value, dim in (
         ("phase", phase, "phase"),

@@ -2,8 +2,10 @@
 
 from xfaconv.tutorial.planted_data import Link, Mode, planted, target_points
 from xfaconv.tutorial.samples import list_datasets, open_dataset, register_dataset
+from xfaconv.tutorial.worlds import WORLDS, world
 
 __all__ = [
+    "WORLDS",
     "Link",
     "Mode",
     "list_datasets",
@@ -11,4 +13,5 @@ __all__ = [
     "planted",
     "register_dataset",
     "target_points",
+    "world",
 ]

@@ -151,7 +151,7 @@ def _latent(
     return np.asarray(kept / kept.std(axis=1, keepdims=True))
 
 
-def _smooth_noise(
+def smooth_noise(
     grid: Grid, steps: int, amplitude: float, length: float, generator: np.random.Generator
 ) -> NDArray[np.float64]:
     """Noise that is white in time and smooth over `length` degrees: a sum of random plane waves on the sphere."""
@@ -251,11 +251,11 @@ def planted(
     footprint = np.exp(-0.5 * np.stack(distance) ** 2)
     phase = 2 * np.pi * (np.asarray(days.day_of_year) - 1) / 365.25
     cycle = season * np.cos(phase)[:, None, None] * np.sin(np.deg2rad(rows))
-    fields = {name: _smooth_noise(grid, steps, noise, 12.0, generator) for name in VARIABLES[:3]}
+    fields = {name: smooth_noise(grid, steps, noise, 12.0, generator) for name in VARIABLES[:3]}
     for mode, pattern, values in zip(modes, footprint, series, strict=True):
         fields[mode.variable] += values[:, None, None] * pattern
-    fields["copy"] = fields["driver_a"] + _smooth_noise(grid, steps, 0.2, 12.0, generator)
-    fields["noise"] = _smooth_noise(grid, steps, 1.0, 12.0, generator)
+    fields["copy"] = fields["driver_a"] + smooth_noise(grid, steps, 0.2, 12.0, generator)
+    fields["noise"] = smooth_noise(grid, steps, 1.0, 12.0, generator)
     data = xr.Dataset(
         {
             name: (dims, (fields[name] + cycle).astype(np.float32), {"units": "1", "long_name": f"planted {name}"})
