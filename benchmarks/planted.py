@@ -63,6 +63,9 @@ _NETWORK = {
     "attention_width": 64,
     "attention_heads": 8,
     "attention_places": "products",
+    # As the numbers of the page were measured: planted links do not change with the season.
+    "attention_season": False,
+    "squeeze": "mean",
     "look_back": 2,
 }
 _PLAIN_ATTENTION = {"attention_width": 32, "attention_heads": 4, "attention_places": "harmonics"}

@@ -242,7 +242,7 @@ def test_every_scheduler_gives_the_same(scheduler: str) -> None:
 
 def test_nodes_are_doubled_until_the_remainder_is_small() -> None:
     few = explain(time="2001-03-10", tolerance=1)
-    many = explain(time="2001-03-10", tolerance=0.004)
+    many = explain(time="2001-03-10", tolerance=1e-4)
     assert few.nodes.item() == 4
     assert many.nodes.item() > 4
     with pytest.warns(RuntimeWarning, match="more than the tolerance"):

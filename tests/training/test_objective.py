@@ -80,7 +80,8 @@ def test_the_weight_of_the_input_is_that_of_the_sizes_of_its_weights(architectur
     small: dict[str, Any] = {"hidden": 6, "bottleneck": 4, "scales": ((3, 1),), "embedding": 16, "leads": (1,)}
     spec = NetworkSpec(variables=3, attention_width=4, attention_heads=2, **small)
     torch.manual_seed(1)
-    network = build_network(replace(spec, architecture=architecture))
+    # Out of training, where gates would take in the statistics of each batch.
+    network = build_network(replace(spec, architecture=architecture)).eval()
     batch = Batch(torch.randn(2, 6, 3, *grid.shape), torch.rand(2, 6), torch.rand(2, 6))
     weight = dict(network.named_parameters())[INPUT_WEIGHTS[architecture]]
 

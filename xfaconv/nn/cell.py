@@ -167,7 +167,7 @@ class FAConvLSTMCell(nn.Module):
 
     def size_of_input_weights(self, variables: int) -> Tensor:
         """How large the weights of each variable are, (variables,): root sum of squares of its column of W_x."""
-        return self.variable_weights(variables).norm(dim=0)
+        return self.input_projection.weight[:, :variables].norm(dim=0)
 
     def variable_weights(self, variables: int) -> Tensor:
         """How strongly each variable enters each bottleneck channel of D_t.

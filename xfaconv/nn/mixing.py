@@ -199,8 +199,10 @@ class SqueezeExcitation(nn.Module):
         if self._last is None:
             return
         rate = torch.clamp(1 / (self.observed + 1), min=_STATISTICS_RATE)
-        mean = self.mean.lerp(self._last.mean(0), rate)
-        self.variance = self.variance.lerp((self._last - mean).square().mean(0), rate)
+        # In mixed precision the step is in half precision, the statistics are not.
+        last = self._last.to(self.mean.dtype)
+        mean = self.mean.lerp(last.mean(0), rate)
+        self.variance = self.variance.lerp((last - mean).square().mean(0), rate)
         self.mean, self.observed, self._last = mean, self.observed + 1, None
 
 
