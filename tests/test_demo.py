@@ -42,7 +42,7 @@ def test_the_demonstration_writes_what_it_says(tmp_path: Path, capsys: pytest.Ca
         np.testing.assert_allclose(summed, found.value, rtol=1e-4)
         # The strong El Nino of this winter: height is low, and inferred to be low.
         assert found.time.values.astype("M8[M]").astype(str).tolist() == ["2016-01"]
-        assert float(found.value) < 0 > float(found.observed)
+        assert found.value.item() < 0 > found.observed.item()
         assert not found.in_training.any()
     for name in written - {"encoded.nc", "attribution.nc"}:
         picture = imread(tmp_path / "out" / name)

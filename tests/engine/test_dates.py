@@ -81,7 +81,8 @@ def test_any_label_gives_the_numbers_of_the_whole_record(
     found = OUTPUTS[name](ds, **options, time=label)
     assert bool(found.chunks) == lazy
     expected = whole.isel(time=where)
-    xr.testing.assert_equal(found.compute().drop_attrs(), expected.compute().drop_attrs())
+    # Maps of several steps come from one product, whose rounding depends on their number.
+    xr.testing.assert_allclose(found.compute().drop_attrs(), expected.compute().drop_attrs(), rtol=1e-5, atol=1e-8)
     np.testing.assert_array_equal(steps_at(ds.time.values, label), where)
 
 

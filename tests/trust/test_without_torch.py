@@ -36,7 +36,7 @@ index = analysis.nino34(ds)
 assert index.sizes["time"] == 48
 maps = analysis.correlation_map(ds.z500, index).compute()
 analysis.false_discovery(maps.p_value)
-xfaconv.plot_teleconnection(maps.correlation)
+xfaconv.plot_correlation(maps.correlation)
 # Results that were saved: no network runs to draw them.
 random = np.random.default_rng(0)
 axes = {"time": ds.time, "latitude": ds.lat.values, "longitude": ds.lon.values}
@@ -60,8 +60,9 @@ for call in (
     lambda: xfaconv.attention(ds, 0, -140),
     lambda: xfaconv.hidden(ds),
     lambda: ds.faconv.encode(base_points={"nino34": (0, -140)}),
-    lambda: xfaconv.influence(ds, (0, -140)),
-    lambda: xfaconv.teleconnection(ds, (0, -140)),
+    lambda: xfaconv.attribution(ds, (0, -140), "z500", lead=1),
+    lambda: xfaconv.compare_attention(ds, (0, -140)),
+    lambda: xfaconv.teleconnection(ds, (0, -140), "z500", lead=1),
     lambda: xfaconv.infer(ds, hide=(20, 80, 140, 250)),
     lambda: xfaconv.forecast(ds),
     lambda: xfaconv.check_attention(ds, (0, -140)),

@@ -23,7 +23,7 @@ from xfaconv.engine.api import conformed_of
 from xfaconv.engine.cost import GRADIENT_RUNS, INTEGRAL_RUNS, announce, seconds_for
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import labelled, provenance
-from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.errors import ArgumentError, TimeError, require_torch
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
 from xfaconv.inference.contributions import explain
@@ -129,9 +129,10 @@ def teleconnection(
     >>> import xfaconv
     >>> ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     >>> out = xfaconv.teleconnection(ds, "north_pacific", "z500", hide=(20, 80, 140, 250), index="nino34",
-    ...                              season="DJF", method="linear")
+    ...                              season="DJF", method="linear", stride=4)
     >>> print(out.attrs["sentence"])  # doctest: +SKIP
     """
+    require_torch()
     check_choice("method", method, ("integrated", "gradient", "linear"))
     check_arguments(alpha=alpha, seed=seed, samples=samples)
     if isinstance(index, str):

@@ -124,6 +124,7 @@ class Model:
         return network
 
     def _frozen_network(self, device: str) -> Network:
+        require_torch()
         import torch
 
         # Tensors that are made in inference mode, which surrounds the tasks of the engine, refuse gradients ever after.

@@ -209,7 +209,7 @@ def likely_changes(kind: str, units: str) -> tuple[Change, ...]:
     Examples
     --------
     >>> [change.describe() for change in likely_changes("water", "m") if change.words][:2]
-    ['* 24', '* -24']
+    ['/ 10', '/ -10']
     """
     table, unit = read_table("units"), parse_units(units)
     likes = [like for like in ("K", "m/s") if unit is not None and _is(unit, like)]

@@ -117,9 +117,8 @@ def _title(
     place = place_text(*next(iter(points.values()))) if points else attrs.get("target_area")
     head += f" at {place}" if place else ""
     facts = [period]
-    time_in_panels = any(
-        str(dim) in ("season", *map(str, whole.get("value", given).dims)) for dim in (style.row, style.col)
-    )
+    series = whole.get("value", given) if isinstance(whole, xr.Dataset) else given
+    time_in_panels = any(str(dim) in ("season", *map(str, series.dims)) for dim in (style.row, style.col))
     if isinstance(whole, xr.Dataset) and not time_in_panels:
         units = units_text(str(attrs.get("units", "1")))
         for name, words in (("value", said.partition(" ")[0]), ("observed", "observed")):
