@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
-from xfaconv.tutorial import WORLDS, world
+from xfaconv.tutorial.worlds import WORLDS, world
 
 
 def correlation(x: xr.DataArray, y: xr.DataArray) -> float:

@@ -2,10 +2,9 @@
 
 from xfaconv.tutorial.planted_data import Link, Mode, planted, target_points
 from xfaconv.tutorial.samples import list_datasets, open_dataset, register_dataset
-from xfaconv.tutorial.worlds import WORLDS, world
+from xfaconv.tutorial.worlds import world
 
 __all__ = [
-    "WORLDS",
     "Link",
     "Mode",
     "list_datasets",
