@@ -22,7 +22,7 @@ THEMES = {"light": ("#ffffff", "#111111"), "dark": ("#111318", "#e6e6e6")}
 
 def checks(*, lazy: bool = False) -> xr.Dataset:
     """What `check_attention` gives, made by hand."""
-    sentences = np.array(["faithful: gain +0.35", "the map is <b>mostly</b> habit"], dtype=object)
+    sentences = np.array(["faithful: gain +0.35", "the map is <b>mostly</b> constant"], dtype=object)
     passed = np.array([True, False])
     if lazy:
         sentences, passed = da.from_array(sentences, chunks=1), da.from_array(passed, chunks=1)
@@ -95,7 +95,7 @@ def test_checks_show_their_verdicts_and_escape_what_they_are_given():
     shown = checks().faconv
     tree = parsed(shown._repr_html_())
     assert "1 of 2 checks passed" in tree.text
-    assert "the map is <b>mostly</b> habit" in tree.text  # as text: no such tag
+    assert "the map is <b>mostly</b> constant" in tree.text  # as text: no such tag
     assert "b" not in [tag for tag, _ in tree.seen]
     assert "FAILED: data" in repr(shown)
     assert "passed: faithfulness" in repr(shown)

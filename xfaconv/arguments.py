@@ -61,8 +61,8 @@ class Arguments(TypedDict, total=False):
     variables : Mapping of str to str, optional
         Names in the Dataset of the model's variables, where they cannot be recognised.
     stride : int, default 1
-        Run on every n-th row and column of the grid: n * n times cheaper. Packaged models were trained at several
-        strides and are scored at stride 2.
+        Run on every n-th row and column of the grid: n * n times cheaper, and less exact. The packaged monthly models
+        were trained mostly at strides above 1, so that 2 suits them.
     progress : bool, optional
         Show dask's progress bar while data in memory are computed; by default the option of that name. For lazy results
         put ``with dask.diagnostics.ProgressBar():`` around ``compute`` or ``to_zarr``.

@@ -116,7 +116,7 @@ def test_a_hole_is_named_wherever_it_is(drawn, rows, longitude, axis):
         assume(keep[0] and keep[-1])
     if axis == "longitude" and not whole:
         assume(np.diff(ascending[[first - 1, first + size]])[0] < 360 - np.ptp(ascending))
-    # Where steps grow from row to row a single row that is gone is no more than another stretch.
+    # Where steps grow from row to row a single row that is gone leaves only one larger step.
     steps = np.diff(ascending)
     usual = steps[max(0, first - 5) : first + size + 4]
     assume(steps[first - 1 : first + size].sum() > (3 if np.ptp(usual) > 0.1 * usual.min() else 1.95) * usual.max())
@@ -131,9 +131,9 @@ def test_a_hole_is_named_wherever_it_is(drawn, rows, longitude, axis):
     for climatology in (None, "data"):
         with pytest.raises(GridError, match="has a hole between"):
             adapt(ds, SPEC, climatology=climatology, regrid=None)
-    mended = recognise(follow(problem.fix, ds))
-    assert not any("hole" in other.problem for other in mended.problems)
-    assert mended.grid is not None
+    corrected = recognise(follow(problem.fix, ds))
+    assert not any("hole" in other.problem for other in corrected.problems)
+    assert corrected.grid is not None
 
 
 def test_a_hole_over_the_equator_and_one_in_a_region():

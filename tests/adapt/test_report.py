@@ -84,8 +84,8 @@ def test_every_problem_is_told_at_once_with_its_fix():
     assert text.startswith("faconv: 0 variables recognised, 2 problems")
     for words in ("Problem 1", "is in radians", "np.rad2deg", "Problem 2", "is not sorted", "ds = ds.sortby('time')"):
         assert words in text
-    mended = ds.assign_coords(latitude=np.rad2deg(ds.latitude).assign_attrs(units="degrees_north")).sortby("time")
-    text = repr(recognise(mended, target()))
+    corrected = ds.assign_coords(latitude=np.rad2deg(ds.latitude).assign_attrs(units="degrees_north")).sortby("time")
+    text = repr(recognise(corrected, target()))
     for words in ("variable 't2m' has no units", "the data lack 'msl'", "absent='climatology'"):
         assert words in text
 

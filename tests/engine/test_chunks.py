@@ -46,7 +46,7 @@ def chunks(length: int) -> st.SearchStrategy:
     return st.one_of(st.integers(max(1, length // 6), length), ragged)
 
 
-def stretch(draw: st.DataObject, longest: int) -> tuple[int, int]:
+def ends(draw: st.DataObject, longest: int) -> tuple[int, int]:
     """Draw the ends of a part of the record; stamps on both sides of a gap alone do not tell the step."""
     length = data().sizes["time"]
     first = draw.draw(st.integers(0, length - 1), label="first")
@@ -59,7 +59,7 @@ def stretch(draw: st.DataObject, longest: int) -> tuple[int, int]:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_chunks_and_any_slice_give_the_numbers_of_the_whole_in_memory(draw):
-    first, last = stretch(draw, 14)
+    first, last = ends(draw, 14)
     members = draw.draw(st.sampled_from([slice(0, 1), slice(1, 2), slice(0, 2)]), label="members")
     part = data().isel(time=slice(first, last), number=members)
     if part.sizes["number"] == 1:
@@ -84,7 +84,7 @@ def test_any_chunks_and_any_slice_give_the_numbers_of_the_whole_in_memory(draw):
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_steps_without_full_warmup_agree_with_the_same_slice_in_memory(draw):
-    first, last = stretch(draw, 10)
+    first, last = ends(draw, 10)
     part = data().isel(time=slice(first, last))
     mode = draw.draw(st.sampled_from(["windowed", "stateful"]))
     lazy = part.chunk({name: draw.draw(chunks(size)) for name, size in part.sizes.items()})

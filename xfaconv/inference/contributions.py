@@ -150,7 +150,7 @@ def attribution(
     check_choice("method", method, METHODS)
     check_arguments(samples=samples)
     check_rules({"lags": lags, "tolerance": tolerance}, _RULES)
-    _check_question(hide, lead, method, baseline, regions)
+    check_question(hide, lead, method, baseline, regions)
     ready = prepare(ds, arguments)
     wanted = find_target(replace(ready, steps=_steps(ready, season, samples)), target, variable, hide, lead)
     return explain(wanted, method, baseline, regions, lags=lags, tolerance=tolerance, season=season)
@@ -183,8 +183,10 @@ def explain(
     return _described(wanted, result, method, season, baseline)
 
 
-def _check_question(hide: Area, lead: object, method: str, baseline: object, regions: object) -> None:
-    """Refuse arguments that contradict each other."""
+def check_question(
+    hide: Area, lead: object, method: str = "integrated", baseline: object = "climatology", regions: object = None
+) -> None:
+    """Refuse arguments that contradict each other: see `attribution`."""
     one = "one of hide= (what is inferred of a hidden area) and lead= (a forecast)"
     if (hide is None) == (lead is None):
         found = "neither" if hide is None else "both"

@@ -13,6 +13,7 @@ import xarray as xr
 from dask.base import compute
 from dask.diagnostics.progress import ProgressBar
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from xfaconv.analysis.statistics.composites import membership_test
 from xfaconv.analysis.statistics.correlation import correlation_map
@@ -26,7 +27,7 @@ from xfaconv.engine.results import labelled, provenance
 from xfaconv.errors import ArgumentError, TimeError, require_torch
 from xfaconv.inference.areas import Area, Cells, find_cells
 from xfaconv.inference.claims import DIFFERENCE, claim
-from xfaconv.inference.contributions import explain
+from xfaconv.inference.contributions import check_question, explain
 from xfaconv.inference.phases import INDICES, Index, Phases, choose_phases
 from xfaconv.inference.prediction import in_training, mark_training, predict, steps_later
 from xfaconv.inference.regions import Regions, sum_by_region
@@ -90,8 +91,8 @@ def teleconnection(
     method : {"integrated", "gradient", "linear"}, default "integrated"
         See `xfaconv.attribution`.
     regions : mapping of str to area, list of names, mask or regionmask.Regions, optional
-        Where contributions are summed. Default: the tropical oceans, the hemispheres and the sea and land around the
-        hidden area are not told apart; everything else is ``"elsewhere"``.
+        Where contributions are summed. Default: the tropical oceans, and the cells within 10 degrees of latitude and
+        longitude of the hidden area (of a forecast: of the target). All other cells are ``"elsewhere"``.
     lags : sequence of int, default (0, 1, 2, 3)
         Steps by which the field comes before the target in the correlation map.
     samples : int, optional
@@ -137,13 +138,7 @@ def teleconnection(
     check_arguments(alpha=alpha, seed=seed, samples=samples)
     if isinstance(index, str):
         check_choice("index", index, INDICES)
-    if hide is None and lead is None:
-        raise ArgumentError(
-            "it is not clear what value is explained",
-            expected="one of hide= (what is inferred of a hidden area) and lead= (a forecast)",
-            found="neither",
-            fix="hide=(20, 80, 140, 250)  # or lead=1 for a forecast",
-        )
+    check_question(hide, lead)
     ready = prepare(ds, arguments)
     if ready.cold is not None:
         raise ready.cold
@@ -260,8 +255,8 @@ def _scored(goal: Target, series: Mapping[str, Any], season: Season, alpha: floa
     names = [name for name in ("network", "linear", "index") if series.get(name) is not None]
     predicted, seen = np.stack([series[name] for name in names], axis=1), series["observed"]
     observed = labelled(ready, "series", da.from_array(seen), {}).rename("observed").compute()  # type: ignore[no-untyped-call]
-    later = steps_later(ready, goal.lead)[ready.steps]
-    trained = in_training(ready)
+    ahead, trained = steps_later(ready, goal.lead), in_training(ready)
+    later = ahead[ready.steps]
     unseen = ~(trained[ready.steps] | ((later >= 0) & trained[later])) & np.isfinite(seen)
     if unseen.sum() < _FEWEST_PAIRS:
         raise TimeError(
@@ -292,7 +287,9 @@ def _scored(goal: Target, series: Mapping[str, Any], season: Season, alpha: floa
     about = {"long_name": "correlation of the network on unseen steps for the target moved by 5 degrees or a cell"}
     out["neighbour_correlation"] = ("neighbour", np.array(beside), about)
     return out.assign_coords(neighbour=np.array(ways, dtype=object)).assign_attrs(
-        unseen_steps=int(unseen.sum()), training_steps=int(trained.sum()), block=length
+        unseen_steps=int(unseen.sum()),
+        training_steps=int((trained & (ahead >= 0) & trained[ahead]).sum()),
+        block=length,
     )
 
 
@@ -352,19 +349,9 @@ def default_regions(goal: Target) -> dict[str, Area]:
     grid = goal.ready.grid
     blocked = goal.cells.mask if goal.hide is None else goal.hide
     rows, columns = (max(1, round(_CLOSE / float(np.diff(axis[:2])[0]))) for axis in (grid.latitude, grid.longitude))
-    near = blocked.copy()
-    for shift in range(1, max(rows, columns) + 1):
-        if shift <= rows:
-            near[shift:] |= blocked[:-shift]
-            near[:-shift] |= blocked[shift:]
-    wide = near.copy()
-    for shift in range(1, columns + 1):
-        for way in (shift, -shift):
-            moved = np.roll(near, way, axis=1)
-            if not grid.periodic:
-                moved[:, :shift] &= way < 0
-                moved[:, -shift:] &= way > 0
-            wide |= moved
+    # Around the globe the eastern neighbours of the last column are the first ones.
+    padded = np.pad(blocked, ((0, 0), (columns, columns)), mode="wrap" if grid.periodic else "constant")
+    wide = binary_dilation(padded, np.ones((2 * rows + 1, 2 * columns + 1)))[:, columns:-columns]
     if goal.hide is not None:
         wide &= ~blocked
     coords = {"latitude": list(grid.latitude), "longitude": list(grid.longitude)}
