@@ -15,6 +15,7 @@ import yaml
 
 import xfaconv
 from xfaconv.download import Remote, fetch
+from xfaconv.names import region_title
 
 
 def command_line(description: str | None) -> argparse.Namespace:
@@ -158,7 +159,7 @@ def results(found: Mapping[str, xr.Dataset], model: xfaconv.Model) -> str:
         part, units = one.sel(phase="difference"), one.attrs["units"]
         sums = part.by_region.sum("variable")
         by_region = "; ".join(
-            f"{str(region).replace('_', ' ')} {float(value):.2g} ({float(low):.2g} to {float(high):.2g})"
+            f"{region_title(str(region))} {float(value):.2g} ({float(low):.2g} to {float(high):.2g})"
             for region, value, low, high in zip(
                 sums.region.values, sums.values, one.by_region_low.values, one.by_region_high.values, strict=True
             )

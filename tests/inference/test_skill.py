@@ -102,7 +102,7 @@ def test_the_season_region_and_times_choose_what_is_scored(inferred: xr.Dataset)
     same = xfaconv.skill(waves(), hide=BOX, time="2001-05", model=model(), repeats=10)
     xr.testing.assert_equal(may, same)
     assert (may.attrs["season"], may.attrs["number_of_steps"]) == ("[5]", 30)
-    assert may.attrs["region"] == may.attrs["hidden_area"] == "-40 to 40 N, 100 to 200 E"
+    assert may.attrs["region"] == may.attrs["hidden_area"] == "40 S to 40 N, 100 to 200 E"
     assert not np.allclose(may.explained_variance, inferred.explained_variance)
     trained = xfaconv.skill(waves(), hide=BOX, training=True, model=model(), methods=["linear"], repeats=10)
     assert trained.attrs["number_of_steps"] > STEPS - TRAINED

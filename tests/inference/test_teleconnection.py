@@ -176,7 +176,7 @@ def test_a_link_that_all_share_is_found_by_the_linear_answer_and_said(found: xr.
 
 def test_noise_is_not_claimed() -> None:
     found = ask(waves(strength=0.0, noise=1.0), method="linear")
-    assert "is not shown to be known by the network" in found.attrs["sentence"]
+    assert "the network shows no skill in inferring" in found.attrs["sentence"]
     assert float(found.sel(prediction="linear").correlation_low) < 0
 
 

@@ -107,7 +107,7 @@ def test_the_series_are_those_of_the_dataset_with_breaks_between_seasons(found):
 def test_bars_and_intervals_are_the_sums(found):
     axes = axes_of(xfaconv.plot_teleconnection(found))
     assert [bar.get_width() for bar in axes["(d)"].patches] == [4.0, -6.0]
-    assert [label.get_text() for label in axes["(d)"].get_yticklabels()] == ["tropical pacific", "elsewhere"]
+    assert [label.get_text() for label in axes["(d)"].get_yticklabels()] == ["tropical Pacific", "elsewhere"]
     points = [float(line.get_xdata()[0]) for line in axes["(e)"].lines if line.get_marker() == "o"]
     assert points == [0.7, 0.8, 0.2]
     assert axes["(e)"].get_xlim()[0] < -0.3

@@ -423,6 +423,7 @@ MISUSES: Mapping[str, Misuse] = {
     "events of one phase": lambda: about(events={"warm": ["2001-03-01"]}),
     "phases that are never reached": lambda: about(threshold=1e9),
     "a season of training": lambda: about(season=[3]),
+    "an index far from zero": lambda: about(index=waves().t2m[:, 4, 4].reset_coords(drop=True), threshold=None),
     # Figures.
     "attention of a part": lambda: of(
         lambda attention, relative=True: relative_to_uniform(attention) if relative else attention,

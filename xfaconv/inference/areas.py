@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xfaconv.arguments import as_box, as_place, is_number
 from xfaconv.errors import ArgumentError, CoordinateError, closest_name
 from xfaconv.grid import Grid, great_circle_degrees, nearest_cell
-from xfaconv.names import axis_values, find_dimension, named_regions
+from xfaconv.names import axis_values, find_dimension, named_regions, region_title
 
 Area = Any
 KM_PER_DEGREE = 111.195
@@ -93,7 +93,7 @@ def find_cells(grid: Grid, area: Area, name: str = "hide") -> Cells:
             raise ArgumentError(
                 f"{name} names no region", expected=", ".join(known), found=repr(area), fix=f"{name}={close!r}"
             )
-        return _weighted(grid, _in_box(grid, known[area]), area, name)
+        return _weighted(grid, _in_box(grid, known[area]), region_title(area), name)
     if isinstance(area, Mapping):
         return _weighted(grid, *_of_mapping(grid, area, name), name)
     several = list(area) if isinstance(area, tuple | np.ndarray) else []
@@ -101,11 +101,21 @@ def find_cells(grid: Grid, area: Area, name: str = "hide") -> Cells:
         place = as_place(several, name)
         weights = np.zeros(grid.shape)
         weights[nearest_cell(grid, *place)] = 1
-        return Cells(weights, "{:g} N, {:g} E".format(*place))
+        return Cells(weights, f"{_degrees(place[0], 'NS')}, {_degrees(place[1], 'EW')}")
     if len(several) == 4 and all(map(is_number, several)):
         box = as_box(several, name)
-        return _weighted(grid, _in_box(grid, box), "{:g} to {:g} N, {:g} to {:g} E".format(*box), name)
+        return _weighted(grid, _in_box(grid, box), f"{_span(*box[:2], 'NS')}, {_span(*box[2:], 'EW')}", name)
     raise _refused(name, "is no area", area)
+
+
+def _degrees(value: float, ways: str) -> str:
+    return f"{abs(value):g} {ways[value < 0]}"
+
+
+def _span(first: float, last: float, ways: str) -> str:
+    """Write two edges, with one letter where both lie on one side of the equator or of Greenwich."""
+    same = (first < 0) == (last < 0)
+    return f"{abs(first):g} to {_degrees(last, ways)}" if same else f"{_degrees(first, ways)} to {_degrees(last, ways)}"
 
 
 def _refused(name: str, problem: str, area: object) -> ArgumentError:
@@ -116,12 +126,12 @@ def _refused(name: str, problem: str, area: object) -> ArgumentError:
 def _of_mapping(grid: Grid, area: Mapping[Any, Any], name: str) -> tuple[NDArray[np.float64], str]:
     if set(area) == {"sector"} and len(np.atleast_1d(area["sector"])) == 2:
         west, east = as_box((-90, 90, *area["sector"]), name)[2:]
-        return _in_box(grid, (-90.0, 90.0, west, east)), f"all latitudes, {west:g} to {east:g} E"
+        return _in_box(grid, (-90.0, 90.0, west, east)), f"all latitudes, {_span(west, east, 'EW')}"
     if set(area) == {"place", "radius"} and is_number(area["radius"], 1e-9):
         place = as_place(area["place"], name)
         latitude, longitude = np.asarray(grid.latitude), np.asarray(grid.longitude)
         distance = great_circle_degrees(latitude[:, None], longitude[None], place) * KM_PER_DEGREE
-        words = "{:g} km around {:g} N, {:g} E".format(area["radius"], *place)
+        words = f"{area['radius']:g} km around {_degrees(place[0], 'NS')}, {_degrees(place[1], 'EW')}"
         return (distance <= float(area["radius"])).astype(float), words
     raise _refused(name, "is no area", dict(area))
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.inference.regions import ELSEWHERE
+from xfaconv.names import region_title
 
 DIFFERENCE = "difference"
 
@@ -29,17 +30,18 @@ def claim(out: xr.Dataset) -> str:
     linear = out.sel(prediction="linear") if "linear" in out.prediction else None
     lead, variable = attrs["lead"], attrs["target_variable"]
     source = "the rest of the domain" if lead == 0 else f"the fields {lead} {'step' if lead == 1 else 'steps'} before"
-    where = f"{variable} in {attrs['target_area'].replace('_', ' ')}"
+    where = f"{variable} ({attrs['target_area']})"
     skilled = float(network.correlation_low) > 0
     bounds = "{:.2f} ({:.2f} to {:.2f})"
 
     def score(found: xr.Dataset) -> str:
         return bounds.format(*(float(found[name]) for name in ("correlation", "correlation_low", "correlation_high")))
 
-    verb = "is known from" if skilled else "is not shown to be known by the network from"
+    verb, doing = ("inferred", "inferring") if lead == 0 else ("forecast", "forecasting")
+    said = f"{where} can be {verb}" if skilled else f"the network shows no skill in {doing} {where}"
     parts = [
         (
-            f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {where} {verb} {source}: "
+            f"On {attrs['unseen_steps']} unseen steps ({attrs['season']}), {said} from {source}: "
             f"correlation of the network {score(network)}"
         )
     ]
@@ -53,13 +55,14 @@ def claim(out: xr.Dataset) -> str:
     inferred, seen = float(difference.mean_predicted.sel(prediction=who)), float(difference.mean_observed)
     teller = "linear answer" if who == "linear" else "network"
     said = (
-        f"Between {' and '.join(map(str, out.phase.values[:2]))} the {teller} differs by {_digits(inferred)} {units} "
+        f"Between {' and '.join(map(str, out.phase.values[:2]))} the value of the {teller} differs by "
+        f"{_digits(inferred)} {units} "
         f"(observed {_digits(seen)} {units})"
     )
     total = difference.by_region.sum("variable")
     clear = [
         f"{_digits(total.sel(region=name))} ({_digits(out.by_region_low.sel(region=name))} to "
-        f"{_digits(out.by_region_high.sel(region=name))}) from {name.replace('_', ' ')}"
+        f"{_digits(out.by_region_high.sel(region=name))}) from {region_title(name)}"
         for name in sorted(
             total.region.values, key=lambda name: (name == ELSEWHERE, -abs(float(total.sel(region=name))))
         )

@@ -14,6 +14,7 @@ from xfaconv.analysis import indices
 from xfaconv.engine.dates import show_date, steps_at
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.inference.targets import Target
+from xfaconv.names import named_regions, region_title
 
 Index = str | xr.DataArray | None
 INDICES = ("nino34", "nino12", "nino3", "nino4", "soi", "nao", "pna", "ao", "sam")
@@ -92,7 +93,9 @@ def choose_phases(
         values = _index_values(goal, index, seen) if values is None else values
         limit = float(np.nanstd(values[usable])) if threshold is None else float(threshold)
         first, second = np.flatnonzero(usable & (values >= limit)), np.flatnonzero(usable & (values <= -limit))
-        name = index if isinstance(index, str) else "index" if index is not None else f"observed {goal.name}"
+        name = f"observed {goal.name}" if index is None else "index"
+        if isinstance(index, str):
+            name = region_title(index) if index in named_regions() else index.upper()
         names, words = (f"high {name}", f"low {name}"), f"{name} beyond {limit:.3g} and {-limit:.3g}"
     for name, steps in zip(names, (first, second), strict=True):
         if len(steps) < _FEWEST_EVENTS:
@@ -100,9 +103,19 @@ def choose_phases(
                 f"the phase {name!r} has too few steps",
                 expected=f"at least {_FEWEST_EVENTS} steps of the season with their whole warm-up",
                 found=f"{len(steps)}",
-                fix="threshold=0.5  # or more seasons, or a longer record" if events is None else "season=None",
+                fix=_more_steps(events, values, usable),
             )
     return Phases((names[0], names[1]), (first, second), values, words)
+
+
+def _more_steps(events: object, values: NDArray[np.float64] | None, usable: NDArray[np.bool_]) -> str:
+    """Say how a phase gets more steps: phases lie on both sides of zero, which an index need not do."""
+    if events is not None or values is None:
+        return "season=None"
+    known = values[usable]
+    if np.nanmin(known) >= 0 or np.nanmax(known) <= 0:
+        return "index=index - index.mean()  # phases lie above and below zero"
+    return "threshold=0.5  # or more seasons, or a longer record"
 
 
 def _index_values(goal: Target, index: Index, seen: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from xfaconv.names.coordinates import (
     level_coordinate,
     level_values,
 )
-from xfaconv.names.regions import named_regions
+from xfaconv.names.regions import named_regions, region_title
 from xfaconv.names.variables import FoundVariable, find_variable, recognise_variable
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "level_values",
     "named_regions",
     "recognise_variable",
+    "region_title",
 ]

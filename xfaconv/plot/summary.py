@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xfaconv.errors import ArgumentError
+from xfaconv.names import region_title
 from xfaconv.plot.coordinates import canonical, time_dimension
 from xfaconv.plot.labels import units_text
 from xfaconv.plot.maps import draw_map
@@ -97,7 +98,7 @@ def plot_teleconnection(
     bar = {"label": "correlation"}
     draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, cbar_kwargs=bar))
     when = phase if phase != "difference" else " minus ".join(map(str, found["phase"].values[:2]))
-    target = f"{found.attrs['target_variable']}, {found.attrs['target_area'].replace('_', ' ')}"
+    target = f"{found.attrs['target_variable']}, {found.attrs['target_area']}"
     _title(left, f"(a) Contributions to {target}: {when}")
     _title(right, f"(b) Correlation of {name}{f', {lag} steps before,' if lag else ''} with the observed {target}")
     for ax in (left, right):
@@ -195,7 +196,7 @@ def _draw_regions(ax: Any, found: xr.Dataset, phase: str, units: str) -> None:
     if phase == "difference":
         low, high = (found[f"by_region_{end}"].values for end in ("low", "high"))
         ax.hlines(order, low, high, color=INK, lw=1)
-    ax.set_yticks(order, [textwrap.fill(str(name).replace("_", " "), 24) for name in sums["region"].values])
+    ax.set_yticks(order, [textwrap.fill(region_title(str(name)), 24) for name in sums["region"].values])
     ax.axvline(0, color=FAINT, lw=0.5)
     ax.set_xlabel(f"contribution [{units}]")
     ax.set_title(f"(d) Sums by region, {phase}", loc="left", fontsize="medium")
