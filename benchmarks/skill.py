@@ -273,7 +273,7 @@ def embedding_alike(world: World, network: Network) -> NDArray[np.float32]:
     batch = world.data.windows().read([0], len(world.data.time))
     geometry = Geometry.from_grid(world.data.grid, network.spec.domain, network.spec.periodic)
     with torch.inference_mode():
-        values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
+        values, seen = network.fill(*network_input(batch.fields, torch.zeros(1, dtype=torch.bool)), geometry)
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry)
     return encoded.embedding[0].numpy()
 

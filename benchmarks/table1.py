@@ -372,7 +372,7 @@ def embed(
     geometry = Geometry.from_grid(record.grid, network.spec.domain, network.spec.periodic)
     batch = source.read([0], steps)
     with torch.inference_mode():
-        values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
+        values, seen = network.fill(*network_input(batch.fields, torch.zeros(1, dtype=torch.bool)), geometry)
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry).embedding
         error = (network.reconstruct(encoded, geometry) - values).square().mean() / values.square().mean()
         patterns = network.reconstruct(torch.eye(network.spec.embedding)[None], geometry)[0].flatten(1).double()

@@ -72,7 +72,7 @@ def variation(network: Network, data: TrainingData) -> dict[str, float]:
     geometry = Geometry.from_grid(data.grid)
     phases = batch.year_phase[:, WARMUP:], batch.day_phase[:, WARMUP:]
     with torch.inference_mode():
-        fields, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
+        fields, seen = network.fill(*network_input(batch.fields, torch.zeros(1, dtype=torch.bool)), geometry)
         encoded = network.encode(fields, seen, batch.year_phase, batch.day_phase, geometry, keep_from=WARMUP)
         maps = network.attention(encoded.hidden, geometry, usual_base_points(data.grid), phases, heads=False)[0]
     month = np.floor(phases[0][0].numpy() * 12).astype(int)

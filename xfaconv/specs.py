@@ -14,7 +14,7 @@ from xfaconv.grid import Grid
 
 FORMAT_VERSION = 2
 # What networks were before these entries of `NetworkSpec` existed: cards without them are read, and hashed, as such.
-EARLIER_NETWORK: Mapping[str, Any] = {"attention_season": False, "squeeze": "mean"}
+EARLIER_NETWORK: Mapping[str, Any] = {"attention_season": False, "squeeze": "mean", "eofs": 0, "leading_eofs": 40}
 _LINE = 120
 _SOURCES = {
     "simulation": "a simulation, not observations",
@@ -128,6 +128,11 @@ class NetworkSpec:
     squeeze : {"moments", "mean"}
         What the squeeze-excitation gates know: the mean and the logarithm of the mean square of each channel and the
         time of year, or the mean over the sphere alone, as in the paper.
+    eofs : int
+        EOFs of the optimal interpolation that fills missing values before the network reads them; 0 leaves them at the
+        climatology.
+    leading_eofs : int
+        Leading EOFs that the linear part of the forecasts is regressed on, where there are EOFs.
     """
 
     variables: int
@@ -149,6 +154,8 @@ class NetworkSpec:
     attention_places: Literal["harmonics", "products"] = "harmonics"
     attention_season: bool = True
     squeeze: Literal["moments", "mean"] = "moments"
+    eofs: int = 0
+    leading_eofs: int = 40
 
 
 _RATIO = "standardised_rmse_to_damped_persistence"

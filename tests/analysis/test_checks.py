@@ -114,7 +114,7 @@ def test_gradients_equal_finite_differences(model: Model, data: xr.Dataset, targ
     def value(fields: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             tensor = torch.from_numpy(fields)[None]
-            encoded = probe._encode(tensor, torch.from_numpy(window.seen)[None], window)
+            encoded, _ = probe._encode(tensor, torch.from_numpy(window.present)[None], window)
             if wanted.kind == "forecast":
                 predicted = probe.network.predict(encoded.refined[:, -1:], tensor[:, -1:], probe.geometry)
                 return (
@@ -147,10 +147,10 @@ def norms(probe: Probe, window: Window, fields: np.ndarray, target: Any) -> np.n
     """What the probe differentiates, for many inputs (case, step, variable, latitude, longitude)."""
     import torch
 
-    seen = torch.from_numpy(window.seen)[None].expand(len(fields), -1, -1, -1)
+    present = torch.from_numpy(window.present)[None].expand(len(fields), -1, -1, -1, -1)
     with torch.no_grad():
         tensor = torch.from_numpy(fields)
-        encoded = probe._encode(tensor, seen, window)
+        encoded, _ = probe._encode(tensor, present, window)
         if target == "embedding":
             return encoded.embedding[:, -1].norm(dim=1).numpy()
         if target == "hidden":
@@ -235,7 +235,7 @@ def test_importance_of_one_cell_is_that_of_its_base_point(model: Model, data: xr
         import torch
 
         with torch.no_grad():
-            encoded = probe._encode(torch.from_numpy(fields)[None], torch.from_numpy(window.seen)[None], window)
+            encoded, _ = probe._encode(torch.from_numpy(fields)[None], torch.from_numpy(window.present)[None], window)
         states.append(encoded.refined[0, -1].numpy()[2:6, 3:7])
     area = np.asarray(GRID.area)[2:6, 3:7, None]
     change = np.array([np.sqrt((area * (state - states[0]) ** 2).sum()) for state in states[1:]])
@@ -255,11 +255,11 @@ def test_importance_of_a_forecast_is_the_change_of_that_number(model: Model, dat
     row, column = probe.cell
     forecasts = []
     for gone in range(-1, 3):
-        fields, seen = torch.from_numpy(window.fields.copy())[None], torch.from_numpy(window.seen)[None]
+        fields, present = torch.from_numpy(window.fields.copy())[None], torch.from_numpy(window.present)[None]
         if gone >= 0:
             fields[:, :, gone] = 0
         with torch.no_grad():
-            encoded = probe._encode(fields, seen, window)
+            encoded, _ = probe._encode(fields, present, window)
             forecast = probe.network.predict(encoded.refined[:, -1:], fields[:, -1:], probe.geometry)
         forecasts.append(float(forecast[0, 0, 1, 2, row, column]))
     change = np.abs(np.array(forecasts[1:]) - forecasts[0])

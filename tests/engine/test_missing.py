@@ -28,7 +28,7 @@ def expected(mask=LAND, absent=(False, False)) -> Expected:
 def test_the_fixed_mask_is_never_a_fault(mask, policy):
     out = fill(fields(), expected(mask), policy, STAMPS)
     assert not out.spoiled.any()
-    assert out.seen[0].tolist() == [[0.5, 1.0], [1.0, 1.0]]
+    assert out.visible[0].mean(axis=0).tolist() == [[0.5, 1.0], [1.0, 1.0]]
     assert np.isfinite(out.fields).all()
     assert out.fields[0, 1, 0, 0] == 0
 
@@ -39,7 +39,7 @@ def test_a_hole_outside_the_mask_spoils_its_step(mask):
     values[1, 1, 1, 1] = np.nan
     out = fill(values, expected(mask), "fill", STAMPS)
     assert out.spoiled.tolist() == [False, True, False]
-    assert out.seen[1, 1, 1] == 0.5
+    assert out.visible[1, :, 1, 1].tolist() == [True, False]
 
 
 def test_raise_names_the_variable_and_the_times():
@@ -55,13 +55,14 @@ def test_a_variable_that_may_be_absent_is_no_fault():
     values[:, 0] = np.nan
     out = fill(values, expected(absent=(True, False)), "raise", STAMPS)
     assert not out.spoiled.any()
-    assert out.seen[0].tolist() == [[0.0, 0.5], [0.5, 0.5]]
+    assert out.visible[0, 0].tolist() == [[False, False], [False, False]]
+    assert out.visible[0, 1].tolist() == [[False, True], [True, True]]
 
 
 def test_complete_fields_are_all_seen():
     out = fill(np.ones((3, 2, 2, 2), "f4"), expected(), "raise", STAMPS)
-    assert (out.seen == 1).all()
-    assert out.seen.shape == (3, 2, 2)
+    assert out.visible.all()
+    assert out.visible.shape == (3, 2, 2, 2)
 
 
 def test_a_variable_without_a_single_value_is_refused_with_what_to_do() -> None:

@@ -57,11 +57,11 @@ def test_hidden_and_missing_values_do_not_reach_the_network() -> None:
     fields[:, :, 1, 0, 0] = torch.nan
     hide = torch.zeros(1, 1, 1, 3, 4, dtype=torch.bool)
     hide[..., 2, :] = True
-    values, seen = network_input(fields, hide)
+    values, visible = network_input(fields, hide)
     assert (values[..., 2, :] == 0).all()
     assert values[0, 0, 1, 0, 0] == 0
-    assert seen[0, 0, 0, 0] == 0.5
-    assert (seen[..., 2, :] == 0).all()
+    assert visible[0, 0, :, 0, 0].tolist() == [True, False]
+    assert not visible[..., 2, :].any()
     assert (values[0, 0, 0, 0] == 7).all()
 
 

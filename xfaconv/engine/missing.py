@@ -50,14 +50,14 @@ class Filled:
     ----------
     fields : ndarray (time, variable, latitude, longitude), float32
         Standardised anomalies, 0 where missing.
-    seen : ndarray (time, latitude, longitude), float32
-        Fraction of the variables present.
+    visible : ndarray (time, variable, latitude, longitude), bool
+        Where there is a value.
     spoiled : ndarray (time,), bool
         Steps that hold a value missing without being expected to be.
     """
 
     fields: NDArray[np.float32]
-    seen: NDArray[np.float32]
+    visible: NDArray[np.bool_]
     spoiled: NDArray[np.bool_]
 
 
@@ -92,18 +92,16 @@ def fill(
     >>> fields = np.ones((2, 1, 1, 2), "f4")
     >>> fields[1, 0, 0, 0] = np.nan
     >>> out = fill(fields, Expected(("t2m",), (False,), (False,), None), "fill", ["a", "b"])
-    >>> out.fields[1].ravel().tolist(), out.seen[1].ravel().tolist(), out.spoiled.tolist()
-    ([0.0, 1.0], [0.0, 1.0], [False, True])
+    >>> out.fields[1].ravel().tolist(), out.visible[1].ravel().tolist(), out.spoiled.tolist()
+    ([0.0, 1.0], [False, True], [False, True])
     """
-    steps, variables, rows, columns = fields.shape
     absent: NDArray[np.bool_] = np.isnan(fields)
     missing_in = np.asarray(absent.any(axis=(2, 3)))
-    spoiled = np.zeros(steps, dtype=bool)
+    spoiled = np.zeros(len(fields), dtype=bool)
     if not missing_in.any():
-        return Filled(fields, np.ones((steps, rows, columns), dtype=np.float32), spoiled)
+        return Filled(fields, ~absent, spoiled)
     if policy == "fill":
         _refuse_nothing(absent, expected, stamps)
-    seen = 1 - absent.sum(axis=1, dtype=np.float32) / np.float32(variables)
     fields[absent] = 0
     for number, name in enumerate(expected.names):
         if expected.absent[number] or not missing_in[:, number].any():
@@ -117,7 +115,7 @@ def fill(
         if policy == "raise" and at_step.any():
             _refuse(name, at_step, int(unexpected.sum()), stamps)
         spoiled |= at_step
-    return Filled(fields, seen, spoiled)
+    return Filled(fields, ~absent, spoiled)
 
 
 def _refuse_nothing(absent: NDArray[np.bool_], expected: Expected, stamps: Sequence[Any] | NDArray[Any]) -> None:

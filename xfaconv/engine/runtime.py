@@ -183,7 +183,7 @@ def run_segment(steps: Steps, work: Work, *read: Any) -> dict[str, Any]:
         with inference(threads_for_task(work.threads, work.serial)):
             network, geometry = network_and_geometry(work)
             begin = perf_counter()
-            out = _encode(work, steps, network, geometry, filled.fields, filled.seen, carried)
+            out = _encode(work, steps, network, geometry, filled.fields, filled.visible, carried)
             _note(work, len(filled.fields), perf_counter() - begin)
     except Exception as problem:
         raise located(work, steps, problem) from problem
@@ -216,9 +216,9 @@ def read_fields(steps: Steps, work: Work, blocks: tuple[FloatArray, ...]) -> Fil
     """
     filled = fill(_gather(steps, blocks), work.expected, work.missing, steps.stamps)
     if work.hide is not None:
-        # As in training: no value, and none of the variables seen.
+        # As in training: no value of any variable.
         filled.fields[:, :, work.hide] = 0
-        filled.seen[:, work.hide] = 0
+        filled.visible[:, :, work.hide] = False
     return filled
 
 
@@ -349,7 +349,7 @@ def _encode(
     network: Network,
     geometry: Geometry,
     fields: FloatArray,
-    seen: FloatArray,
+    visible: NDArray[np.bool_],
     state: Any,
 ) -> dict[str, Any]:
     device = _device_of(network)
@@ -367,10 +367,11 @@ def _encode(
         # The network gives at least one step: of a batch inside the warm-up only the state is used.
         keep_from = min(max(steps.kept_from - start, 0), stop - start - 1)
         phases = [_tensor(phase[None, start:stop], device) for phase in (year_phase, day_phase)]
-        read = _tensor(fields[None, start:stop], device)
+        present = _tensor(visible[None, start:stop], device)
+        read, seen = network.fill(_tensor(fields[None, start:stop], device), present, geometry)
         encoded = network.encode(
             read,
-            _tensor(seen[None, start:stop], device),
+            seen,
             phases[0],
             phases[1],
             geometry,

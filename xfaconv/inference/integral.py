@@ -68,19 +68,19 @@ class Window:
         The target.
     weights : ndarray (latitude, longitude)
         Weights of the standardised predictions that make the value in the user's units.
-    seen : ndarray (time, latitude, longitude), float32
-        Share of the variables seen.
+    visible : ndarray (time, variable, latitude, longitude), bool
+        Where there are values.
     """
 
     def __init__(
-        self, steps: Steps, work: Work, question: Question, weights: NDArray[np.float64], seen: FloatArray
+        self, steps: Steps, work: Work, question: Question, weights: NDArray[np.float64], visible: NDArray[np.bool_]
     ) -> None:
         import torch
 
         self._network, self._geometry = network_and_geometry(work)
         self._device = next(self._network.parameters()).device
         self._first, self._question = steps.first_index, question
-        self._seen = self.tensor(seen)[None]
+        self._visible = self.tensor(visible)
         self._year, self._day = (
             self.tensor(phase.astype(np.float32))[None] for phase in (steps.year_phase, steps.day_phase)
         )
@@ -88,7 +88,7 @@ class Window:
         self.spread = float(np.abs(weights).sum())
         self._weights = self.tensor((weights / self.spread).astype(np.float32))
         spec = work.model.card.network
-        kept = 4 * seen.size * spec.hidden * _KEPT_STATES
+        kept = 4 * visible[:, 0].size * spec.hidden * _KEPT_STATES
         self._checkpointed = kept > _KEPT_BYTES
         self._no_grad = torch.no_grad
 
@@ -98,10 +98,11 @@ class Window:
 
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
-    def _answer(self, fields: Tensor, seen: Tensor) -> Tensor:
+    def _answer(self, fields: Tensor, visible: Tensor) -> Tensor:
         """Give the value of fields (time, variable, latitude, longitude), in spreads of the target."""
+        filled, seen = self._network.fill(fields[None], visible[None], self._geometry)
         state = self._network.last_state(
-            fields[None],
+            filled,
             seen,
             self._year,
             self._day,
@@ -109,24 +110,24 @@ class Window:
             first_index=self._first,
             checkpointed=self._checkpointed,
         )
-        found = self._network.predict(state[:, None], fields[None, -1:], self._geometry)
+        found = self._network.predict(state[:, None], filled[:, -1:], self._geometry)
         return (found[0, 0, self._question.lead, self._question.variable] * self._weights).sum()
 
     def value(self, fields: Tensor, hide: NDArray[np.bool_] | None = None) -> float:
         """Give the value of some fields in the user's units, with cells hidden."""
-        seen = self._seen
+        visible = self._visible
         with self._no_grad():
             if hide is not None:
                 mask = self.tensor(hide)
-                fields, seen = fields.masked_fill(mask, 0), seen.masked_fill(mask, 0)
-            return float(self._answer(fields, seen)) * self.spread
+                fields, visible = fields.masked_fill(mask, 0), visible & ~mask
+            return float(self._answer(fields, visible)) * self.spread
 
     def gradient(self, fields: Tensor) -> Tensor:
         """Differentiate the value by the fields (time, variable, latitude, longitude), in spreads of the target."""
         import torch
 
         leaf = fields.detach().clone().requires_grad_(True)
-        (found,) = torch.autograd.grad(self._answer(leaf, self._seen), leaf)
+        (found,) = torch.autograd.grad(self._answer(leaf, self._visible), leaf)
         return found
 
 
@@ -169,7 +170,7 @@ def run_window(
     try:
         filled = read_fields(steps, work, blocks)
         with gradients(threads_for_task(work.threads, serial=False)):
-            window = Window(steps, work, question, weights, filled.seen)
+            window = Window(steps, work, question, weights, filled.visible)
             ask = {"integrated": _integrate, "gradient": _multiply, "occlusion": _occlude}[question.method]
             found = ask(window, question, filled.fields, _starting(filled.fields, baseline), str(steps.stamps[-1]))
     except Exception as problem:

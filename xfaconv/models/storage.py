@@ -41,7 +41,13 @@ _DISGUISES = (
 _STEPS = ("1h", "3h", "6h", "12h", "1D", "5D", "7D", "1M")
 _LONGEST = 100_000
 # Whole numbers that may be 0, and the greatest they may be; others are 1 to _LONGEST.
-_FROM_ZERO = {"warmup": _LONGEST, "attention_every": _LONGEST, "parameters": 2**53, "climatology_harmonics": 16}
+_FROM_ZERO = {
+    "warmup": _LONGEST,
+    "attention_every": _LONGEST,
+    "parameters": 2**53,
+    "climatology_harmonics": 16,
+    "eofs": 1_000,
+}
 
 Tensors = Mapping[str, NDArray[np.generic]]
 # What is checked, what was expected, what was found, and whether that is good.
@@ -311,8 +317,8 @@ def _checks_of_card(card: ModelCard) -> Iterator[Check]:
 def _checks_of_tensors(card: ModelCard, network: Tensors, climatology: Tensors) -> Iterator[Check]:
     yield "weights", "at least one tensor", len(network), bool(network)
     for name, values in network.items():
-        good = values.dtype == np.float32 and bool(np.isfinite(values).all())
-        yield f"weights {name!r}", "finite float32", str(values.dtype), good
+        good = values.dtype in (np.float32, np.float16, np.int8) and bool(np.isfinite(values).all())
+        yield f"weights {name!r}", "finite float32 or float16, or int8", str(values.dtype), good
     numbers = sum(values.size for values in network.values())
     yield "parameters", f"at most the {numbers:,} numbers in the file", card.parameters, card.parameters <= numbers
     if climatology:

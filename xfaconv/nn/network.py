@@ -16,6 +16,7 @@ from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.cores import build_core
 from xfaconv.nn.geometry import POSITION_FEATURES, SPHERE_FEATURES, Geometry
 from xfaconv.nn.head import LocatedPatterns, LocatedReadOut, SubspaceHead, UnlocatedPatterns, seasonal_encoding
+from xfaconv.nn.interpolation import OptimalInterpolation
 from xfaconv.nn.recurrence import Collected, refine_states, start_run
 from xfaconv.specs import NetworkSpec
 
@@ -103,6 +104,36 @@ class Network(nn.Module):
         self.outlook = nn.ModuleDict(
             {str(lead): nn.Linear(spec.embedding, spec.embedding, bias=False) for lead in ahead}
         )
+        self.interpolation: OptimalInterpolation | None = None
+        if spec.eofs:
+            self.interpolation = OptimalInterpolation(
+                spec.variables, spec.eofs, spec.leads, spec.leading_eofs, periodic=spec.periodic
+            )
+
+    def fill(self, fields: Tensor, visible: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
+        """Fill what is missing before the network reads, and say where something was.
+
+        Parameters
+        ----------
+        fields : Tensor (batch, time, variable, lat, lon)
+            Standardised anomalies, 0 where missing.
+        visible : Tensor (batch, time, variable, lat, lon), bool
+            Where they are values; broadcasts to `fields`.
+        geometry : Geometry
+            The grid.
+
+        Returns
+        -------
+        fields : Tensor (batch, time, variable, lat, lon)
+            Filled by optimal interpolation where the network has one, else as they were.
+        seen : Tensor (batch, time, lat, lon)
+            Share of the variables that are present in each cell.
+        """
+        visible = visible.expand(fields.shape)
+        seen = visible.to(fields.dtype).mean(dim=2)
+        if self.interpolation is None or bool(visible.all()):
+            return fields, seen
+        return self.interpolation.fill(fields, visible, geometry), seen
 
     def encode(
         self,
@@ -123,7 +154,7 @@ class Network(nn.Module):
         Parameters
         ----------
         fields : Tensor (batch, time, variable, lat, lon)
-            Standardised anomalies, 0 where missing.
+            Standardised anomalies, as `fill` gives them.
         seen : Tensor (batch, time, lat, lon)
             Share of the variables that is present in each cell.
         year_phase, day_phase : Tensor (batch, time)
@@ -339,7 +370,7 @@ class Network(nn.Module):
         refined : Tensor (batch, time, lat, lon, F)
             Hidden states after the attention.
         fields : Tensor (batch, time, variable, lat, lon)
-            The input of the same steps.
+            The input of the same steps, as `fill` gives it.
         geometry : Geometry
             The grid.
 
@@ -352,7 +383,10 @@ class Network(nn.Module):
         if self.located_read_out is not None:
             change = change + self.located_read_out(refined, geometry)
         change = change.movedim(-1, 2).unflatten(2, (len(self.spec.leads), self.spec.variables))
-        return change + self.persistence[:, :, None, None] * fields[:, :, None]
+        linear = self.persistence[:, :, None, None] * fields[:, :, None]
+        if self.interpolation is not None:
+            linear = linear + self.interpolation.ahead(fields, geometry)
+        return change + linear
 
     def reconstruct(self, embedding: Tensor, geometry: Geometry, lead: int = 0) -> Tensor:
         """Reconstruct the fields from the embedding alone, through learned patterns of position.

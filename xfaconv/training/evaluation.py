@@ -16,6 +16,7 @@ from xfaconv.eofs import PENALTIES, RANKS, leading_modes, ridge_errors
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.data import TrainingData
 from xfaconv.training.lim import fit_linear_inverse_model
+from xfaconv.training.loop import start_from_damped_persistence
 from xfaconv.training.objective import hidden_sector, network_input
 
 MODEL = "model"
@@ -59,6 +60,28 @@ def without_attention(network: Network) -> Network:
     """
     bare = copy.deepcopy(network)
     bare.attention_module = None
+    return bare
+
+
+def linear_part(network: Network, data: TrainingData) -> Network:
+    """Copy a network and take out all that it learned by gradients: its optimal interpolation and persistence are left.
+
+    Parameters
+    ----------
+    network : Network
+        With an interpolation.
+    data : TrainingData
+        Of which the training steps give the coefficients of damped persistence.
+
+    Returns
+    -------
+    Network
+    """
+    bare = copy.deepcopy(network)
+    start_from_damped_persistence(bare, data.windows(), data.grid)
+    for read_out in (bare.read_out, bare.located_read_out):
+        for parameter in () if read_out is None else read_out.parameters():
+            parameter.data.zero_()
     return bare
 
 
@@ -124,7 +147,7 @@ def predict_windows(
         batch = source.read(chosen, length)
         hidden = np.zeros(1, dtype=bool) if hide is None else hide[begin : begin + _BATCH, None, None]
         with torch.inference_mode():
-            values, seen = network_input(batch.fields, torch.from_numpy(hidden))
+            values, seen = network.fill(*network_input(batch.fields, torch.from_numpy(hidden)), geometry)
             encoded = network.encode(
                 values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=warmup, keep_refined=True
             )

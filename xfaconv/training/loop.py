@@ -23,6 +23,7 @@ from xfaconv.errors import ArgumentError, ModelFileError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network
 from xfaconv.training.data import WindowSource
+from xfaconv.training.interpolation import Fold
 from xfaconv.training.objective import Objective, training_loss
 
 _CHECKPOINT_EVERY = 50
@@ -101,6 +102,7 @@ def train(
     objective: Objective,
     *,
     learning: Sequence[str] = (),
+    folds: Sequence[Fold] = (),
     checkpoint: Path | None = None,
     identity: Mapping[str, str] | None = None,
     log: Path | None = None,
@@ -130,6 +132,9 @@ def train(
         What is asked for.
     learning : sequence of str
         Names of the network's parts that learn, such as ``"head"``, while the others stay; by default all do.
+    folds : sequence of Fold, optional
+        Parts of the training steps, each with an interpolation fitted to the others: every update draws its windows
+        from one of them, and the network ends with the interpolation that it came with.
     checkpoint : Path, optional
         File to go on from and to write every 50 updates. It is refused where the schedule, objective, network, grid,
         learning parts, spans or data (of some windows) are others than those that it was written with. Only the number
@@ -173,7 +178,9 @@ def train(
     average, best = ({name: value.detach().clone() for name, value in network.state_dict().items()} for _ in range(2))
     state = _State(network, average, best, optimizer)
     length = schedule.window + max(network.spec.leads)
-    starts = source.starts(length)
+    sources = [fold.source for fold in folds] or [source]
+    starts = [part.starts(length) for part in sources]
+    shares = np.array([part.size for part in starts]) / sum(part.size for part in starts)
     run = _identity(network, source, grid, schedule, objective, learning) | dict(identity or {}) if checkpoint else {}
     first, history = (0, []) if checkpoint is None else _resumed(checkpoint, state, run)
     if report is not None and history:
@@ -185,8 +192,11 @@ def train(
         random = np.random.default_rng([schedule.seed, update])
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(update)
-        chosen = random.choice(starts, schedule.batch).tolist()
-        batch = source.read_blended(chosen, length, random) if schedule.blend else source.read(chosen, length)
+        number = int(random.choice(len(sources), p=shares)) if folds else 0
+        if network.interpolation is not None and folds:
+            network.interpolation.load_state_dict(folds[number].state)
+        part, chosen = sources[number], random.choice(starts[number], schedule.batch).tolist()
+        batch = part.read_blended(chosen, length, random) if schedule.blend else part.read(chosen, length)
         batch = batch.to(device)
         # Dropout draws from torch's own generator: it gets a seed of this update, and the user's state comes back.
         with torch.random.fork_rng(devices=[]):
@@ -325,7 +335,9 @@ def _validated(network: Network, average: Weights, validate: Callable[[Network],
 def _update_average(average: Weights, network: Network, decay: float) -> None:
     with torch.no_grad():
         for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
+            # The interpolation does not learn; its average is that of all training steps, which the network came with.
+            if not name.startswith("interpolation."):
+                average[name].lerp_(value, 1 - decay)
 
 
 def _append(log: Path, entry: dict[str, float]) -> None:

@@ -159,11 +159,11 @@ def network_input(fields: Tensor, hide: Tensor) -> tuple[Tensor, Tensor]:
     -------
     values : Tensor (batch, time, variable, lat, lon)
         0 where missing or hidden.
-    seen : Tensor (batch, time, lat, lon)
-        Share of the variables left.
+    visible : Tensor (batch, time, variable, lat, lon), bool
+        What is left.
     """
     visible = torch.isfinite(fields) & ~hide
-    return torch.where(visible, fields, 0.0), visible.float().mean(dim=2)
+    return torch.where(visible, fields, 0.0), visible
 
 
 def training_loss(
@@ -194,7 +194,7 @@ def training_loss(
     steps = batch.fields.shape[1] - max(leads)
     cells, absent = draw_masks(objective, grid, batch.fields.shape[0], batch.fields.shape[2], random)
     hide = (cells | absent).to(batch.fields.device)
-    values, seen = network_input(batch.fields[:, :steps], hide)
+    values, seen = network.fill(*network_input(batch.fields[:, :steps], hide), geometry)
     encoded = network.encode(
         values,
         seen,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +19,15 @@ from xfaconv.nn import Geometry, Network, build_network
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.data import TrainingData
-from xfaconv.training.evaluation import forecast_skill, hidden_skill, linear_answer, one_step_skill, without_attention
+from xfaconv.training.evaluation import (
+    forecast_skill,
+    hidden_skill,
+    linear_answer,
+    linear_part,
+    one_step_skill,
+    without_attention,
+)
+from xfaconv.training.interpolation import fit_interpolation, fold_interpolation
 from xfaconv.training.loop import start_from_damped_persistence, train
 from xfaconv.training.objective import network_input
 from xfaconv.training.recipes import Recipe, read_recipes, recipe_data
@@ -51,6 +60,8 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
     if recipe.start_from_persistence:
         data = whole.strided(first.stride)
         start_from_damped_persistence(network, data.windows(), data.grid, first.schedule.seed)
+    fit_interpolation(network, whole.windows(), whole.grid, first.schedule.seed)
+    folds = fold_interpolation(network, whole.windows(), whole.grid, first.schedule.seed)
     for number, stage in enumerate(recipe.stages[:stages], start=1):
         data = whole.strided(stage.stride)
         if number > 1:
@@ -65,6 +76,7 @@ def train_recipe(recipe: Recipe, data: TrainingData, work: Path, *, stages: int 
             stage.schedule,
             stage.objective or recipe.objective,
             learning=stage.learning,
+            folds=[replace(fold, source=replace(fold.source, fields=data.fields)) for fold in folds],
             checkpoint=work / f"{recipe.name}-{number}.checkpoint",
             log=work / f"{recipe.name}-{number}.jsonl",
         )
@@ -116,6 +128,13 @@ def measure(recipe: Recipe, data: TrainingData, network: Network) -> dict[str, A
         "forecast": forecast_skill(network, data, segment=recipe.segment, warmup=recipe.warmup),
         "hidden_sectors": hidden_skill(network, data, window=window, warm_steps=warm_steps, repeats=repeats),
     }
+
+
+def _linear_part(recipe: Recipe, data: TrainingData, network: Network) -> dict[str, Any]:
+    """Measure what the network starts from: optimal interpolation and damped persistence, without what it learned."""
+    if network.interpolation is None:
+        return {}
+    return {"interpolation_alone": measure(recipe, data, linear_part(network, data))}
 
 
 def measure_control(recipe: Recipe, data: TrainingData, work: Path) -> dict[str, Any]:
@@ -195,7 +214,7 @@ def attention_variation(
     batch = data.windows().read([data.test.start], length)
     geometry = Geometry.from_grid(data.grid, network.spec.domain, network.spec.periodic)
     with torch.inference_mode():
-        values, seen = network_input(batch.fields, torch.zeros(1, dtype=torch.bool))
+        values, seen = network.fill(*network_input(batch.fields, torch.zeros(1, dtype=torch.bool)), geometry)
         encoded = network.encode(values, seen, batch.year_phase, batch.day_phase, geometry, keep_from=recipe.warmup)
         phases = batch.year_phase[:, recipe.warmup :], batch.day_phase[:, recipe.warmup :]
         points = usual_base_points(data.grid)
@@ -234,11 +253,14 @@ def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path, opt
     -------
     Model
     """
+    # Written in 16 bits, and measured as written.
+    network = copy.deepcopy(network).half().float()
     command, measured = f"python -m xfaconv.training.packaged {recipe.name} {options}".strip(), recipe.measured
     metrics: dict[str, Any] = {
         "command": command,
         **measure(recipe, data, network),
         "attention_removed": measure(recipe, data, without_attention(network)),
+        **_linear_part(recipe, data, network),
     }
     control = work / f"{recipe.name}-control.json"
     if control.exists():

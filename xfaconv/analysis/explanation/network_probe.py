@@ -229,8 +229,6 @@ class Window:
         Standardised anomalies, 0 where missing.
     present : ndarray (step, variable, latitude, longitude), bool
         Whether a value is there.
-    seen : ndarray (step, latitude, longitude), float32
-        Share of the variables present.
     year_phase, day_phase : ndarray (step,), float32
         Phases of the steps.
     first_index, last_index : int
@@ -239,7 +237,6 @@ class Window:
 
     fields: FloatArray
     present: NDArray[np.bool_]
-    seen: FloatArray
     year_phase: FloatArray
     day_phase: FloatArray
     first_index: int
@@ -252,7 +249,6 @@ class Window:
         return cls(
             np.where(present, raw, 0).astype(np.float32),
             present,
-            present.mean(axis=1, dtype=np.float32),
             clock[:, 0].astype(np.float32),
             clock[:, 1].astype(np.float32),
             int(clock[0, 2]),
@@ -283,7 +279,9 @@ def shuffled_copy(network: Any, parts: tuple[str, ...], seed: int) -> Any:
     changed = copy.deepcopy(network)
     generator = np.random.default_rng(seed)
     with torch.no_grad():
-        for name, values in changed.named_parameters():
+        # Among them the patterns of the interpolation, which do not learn by gradients.
+        tensors = [*changed.named_parameters(), *changed.named_buffers()]
+        for name, values in tensors:
             order = torch.from_numpy(generator.permutation(values.numel()))
             if name.startswith(parts):
                 values.copy_(values.flatten()[order].reshape(values.shape))
@@ -320,15 +318,17 @@ class Probe:
         self.cell = cell
         self.spec = spec
 
-    def _encode(self, fields: Tensor, seen: Tensor, window: Window) -> Any:
+    def _encode(self, fields: Tensor, visible: Tensor, window: Window) -> tuple[Any, Tensor]:
+        """Run over windows of anomalies, 0 where missing; give what the network says, and what it read."""
         import torch
 
         batch, steps = fields.shape[:2]
         year, day = (
             torch.from_numpy(values)[None].expand(batch, -1) for values in (window.year_phase, window.day_phase)
         )
-        return self.network.encode(
-            fields,
+        filled, seen = self.network.fill(fields, visible, self.geometry)
+        encoded = self.network.encode(
+            filled,
             seen,
             year,
             day,
@@ -337,6 +337,7 @@ class Probe:
             keep_from=steps - 1,
             keep_refined=True,
         )
+        return encoded, filled
 
     def states(self, window: Window, hidden: NDArray[np.bool_]) -> FloatArray:
         """State of the base point at the last step with parts of the input hidden.
@@ -359,12 +360,13 @@ class Probe:
         row, column = self.cell
         parts = []
         with torch.no_grad():
-            fields, seen = torch.from_numpy(window.fields), torch.from_numpy(window.seen)
+            fields, present = torch.from_numpy(window.fields), torch.from_numpy(window.present)
             for start in range(0, len(hidden), size):
                 masks = torch.from_numpy(hidden[start : start + size])
                 cases = fields[None].masked_fill(masks[:, None, None], 0)
-                left = seen[None].masked_fill(masks[:, None], 0)
-                parts.append(self._encode(cases, left, window).refined[:, -1, row, column].numpy())
+                left = present[None] & ~masks[:, None, None]
+                encoded, _ = self._encode(cases, left, window)
+                parts.append(encoded.refined[:, -1, row, column].numpy())
         return np.concatenate(parts)
 
     def _answer(self, encoded: Any, where: FloatArray | None, target: Target, fields: Tensor) -> Tensor:
@@ -406,14 +408,15 @@ class Probe:
         import torch
 
         with torch.no_grad():
-            fields, seen = torch.from_numpy(window.fields), torch.from_numpy(window.seen)
-            plain = self._answer(self._encode(fields[None], seen[None], window), where, target, fields[None])
+            fields, present = torch.from_numpy(window.fields), torch.from_numpy(window.present)[None]
+            encoded, filled = self._encode(fields[None], present, window)
+            plain = self._answer(encoded, where, target, filled)
             out = []
             for number in range(fields.shape[1]):
                 changed = fields.clone()
                 changed[:, number] = 0
-                encoded = self._encode(changed[None], seen[None], window)
-                answer = self._answer(encoded, where, target, changed[None])
+                encoded, filled = self._encode(changed[None], present, window)
+                answer = self._answer(encoded, where, target, filled)
                 out.append((answer - plain).norm() / plain.norm().clamp_min(1e-12))
         return np.asarray(torch.stack(out).numpy(), dtype=np.float32)
 
@@ -422,7 +425,8 @@ class Probe:
         import torch
 
         with torch.no_grad():
-            encoded = self._encode(torch.from_numpy(window.fields)[None], torch.from_numpy(window.seen)[None], window)
+            fields, present = torch.from_numpy(window.fields)[None], torch.from_numpy(window.present)[None]
+            encoded, _ = self._encode(fields, present, window)
             phases = [torch.from_numpy(phase[None, -1:]) for phase in (window.year_phase, window.day_phase)]
             maps = self.network.attention(encoded.hidden[:, -1:], self.geometry, [self.cell], phases)
         return np.asarray(maps[0, 0, 0].mean(dim=0).numpy(), dtype=np.float32)
@@ -437,8 +441,8 @@ class Probe:
 
         with torch.enable_grad():
             fields = torch.from_numpy(window.fields)[None].clone().requires_grad_(True)
-            encoded = self._encode(fields, torch.from_numpy(window.seen)[None], window)
-            vector = self._answer(encoded, where, target, fields)
+            encoded, filled = self._encode(fields, torch.from_numpy(window.present)[None], window)
+            vector = self._answer(encoded, where, target, filled)
             value = vector @ (vector / vector.norm().clamp_min(1e-12)).detach()
             (derivative,) = torch.autograd.grad(value, fields)
         return np.where(window.present, derivative[0].detach().numpy(), 0).astype(np.float32)
