@@ -161,14 +161,16 @@ def _hats(geometry: Geometry, periodic: bool) -> tuple[Tensor, Tensor]:
     The grid of the patterns covers the domain of the geometry; beyond its outermost rows it is constant.
     """
     # The first harmonics of position are cosine and sine of the angles: half a circle over the domain, or the globe.
-    zonal, meridional = geometry.positions.double().chunk(2, dim=-1)
-    along_column = torch.atan2(meridional[:, 0, 1], meridional[:, 0, 0]) / math.pi + 0.5
-    along_row = torch.atan2(zonal[0, :, 1], zonal[0, :, 0]) / math.pi
-    along_row = along_row / 2 if periodic else along_row + 0.5
-    return (
-        _hat(along_column, PATTERN_ROWS, periodic=False),
-        _hat(along_row, PATTERN_COLUMNS, periodic=periodic),
-    )
+    # Cached tensors are used in training later: they must not be made in inference mode.
+    with torch.inference_mode(False), torch.no_grad():
+        zonal, meridional = geometry.positions.double().chunk(2, dim=-1)
+        along_column = torch.atan2(meridional[:, 0, 1], meridional[:, 0, 0]) / math.pi + 0.5
+        along_row = torch.atan2(zonal[0, :, 1], zonal[0, :, 0]) / math.pi
+        along_row = along_row / 2 if periodic else along_row + 0.5
+        return (
+            _hat(along_column, PATTERN_ROWS, periodic=False),
+            _hat(along_row, PATTERN_COLUMNS, periodic=periodic),
+        )
 
 
 def _hat(place: Tensor, count: int, *, periodic: bool) -> Tensor:
