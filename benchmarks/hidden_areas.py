@@ -1,4 +1,4 @@
-"""What the monthly model infers of hidden areas that users ask for: ``python benchmarks/hidden_areas.py --data FOLDER``.
+"""What the monthly model infers of areas that users hide: ``python benchmarks/hidden_areas.py --data FOLDER``.
 
 Six boxes and a sector are hidden in turn from all variables through windows of the test years, on every second grid
 point. Prints the share of the variance that is explained, the mean over the variables and each of them: of the network,
@@ -43,7 +43,7 @@ Predictions = NDArray[np.floating]
 
 
 def cells(grid: Grid, area: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    """True inside an area."""
+    """Give the cells of an area."""
     south, north, west, east = area
     latitude, longitude = np.asarray(grid.latitude), np.asarray(grid.longitude)
     rows = (latitude >= south) & (latitude <= north)

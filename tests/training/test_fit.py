@@ -330,3 +330,24 @@ def test_gradients_are_clipped_to_the_norm_asked_for() -> None:
         trained(waves().map(lambda field: field + 30 * np.sin(field)))
     assert len(norms) == 3
     assert max(norms) <= 1.0 + 1e-4
+
+
+def test_an_interpolation_is_fitted_to_the_years_of_training_alone_and_kept(tmp_path: Path) -> None:
+    """The held-back years do not reach the patterns; folds leave none of their own behind; a run goes on exactly."""
+    ds, network = waves(), SMALL | {"eofs": 4, "leading_eofs": 2}
+    whole = trained(ds, network=network)
+    changed = ds.copy(deep=True)
+    changed["t2m"][-10:] += 3.0
+    other = trained(changed, network=network)
+    found, same_found = (model.network().interpolation for model in (whole, other))
+    assert int(found.patterns.abs().max()) == 127
+    assert torch.equal(found.patterns, same_found.patterns)
+    assert torch.equal(found.regression, same_found.regression)
+    options = {"network": network, "checkpoint": tmp_path / "run.checkpoint"}
+    trained(ds, **options, updates=2)
+    assert same(trained(ds, **options), trained(ds, network=network))
+
+
+def test_a_record_too_short_for_the_eofs_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="too short for the EOFs"):
+        trained(waves(), network=SMALL | {"eofs": 500})

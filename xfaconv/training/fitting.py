@@ -26,6 +26,7 @@ from xfaconv.options import get_options
 from xfaconv.specs import ModelCard, NetworkSpec
 from xfaconv.training.data import HARMONICS, TrainingData, user_data
 from xfaconv.training.evaluation import forecast_skill
+from xfaconv.training.interpolation import fit_interpolation, fold_interpolation
 from xfaconv.training.loop import Schedule, kept_scores, start_from_damped_persistence, train
 from xfaconv.training.objective import Objective, training_loss
 
@@ -165,7 +166,7 @@ def fit(
     data = user_data(ds, start, variables, validation, length)
     file = None if checkpoint is None else Path(checkpoint)
     # The weights of a checkpoint take the place of first ones, so the windows need not be read for these.
-    fresh = file is None or not file.exists()
+    fresh = file is None or not file.exists() or bool((network or {}).get("eofs"))
     seeded = _new_network(data, leads, network, seed, fresh=fresh) if start is None else start.trainable_network()
     rate = learning_rate or (2e-3 if start is None else 5e-4)
     schedule = Schedule(updates=updates, batch=batch, window=window, learning_rate=rate, seed=seed, blend=blend)
@@ -175,12 +176,17 @@ def fit(
         # What could not be written after the training is refused now.
         Model.from_network(card, seeded, data.climatology)
     with _progress(updates, shown) as report, training_threads(get_options()["threads"]):
+        folds = []
+        if start is None:
+            fit_interpolation(seeded, data.windows(), data.grid, seed)
+            folds = fold_interpolation(seeded, data.windows(), data.grid, seed)
         history = train(
             seeded,
             data.windows(),
             data.grid,
             schedule,
             wanted,
+            folds=folds,
             checkpoint=file,
             identity={
                 "variables": ", ".join(data.names),
