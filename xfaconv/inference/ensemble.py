@@ -43,9 +43,9 @@ def prepare_models(ds: xr.Dataset, models: Sequence[Any] | None, arguments: Argu
     Raises
     ------
     ArgumentError
-        If `models` is no sequence of models, is given beside ``model``, or the models have different steps.
+        If `models` is no sequence of models, or is given beside ``model``.
     TimeError
-        If no step has its whole warm-up.
+        If no step has its whole warm-up, or a model has another step than the data.
     """
     if models is None:
         several = [prepare(ds, arguments)]
@@ -65,11 +65,6 @@ def prepare_models(ds: xr.Dataset, models: Sequence[Any] | None, arguments: Argu
     for ready in several:
         if ready.cold is not None:
             raise ready.cold
-        if not np.array_equal(ready.conformed.time.values, several[0].conformed.time.values):
-            names = [each.model.card.name for each in (several[0], ready)]
-            raise ArgumentError(
-                "the models read different steps", found=" and ".join(names), fix=f"models=[{names[0]!r}]"
-            )
     return several
 
 
