@@ -164,7 +164,7 @@ def teleconnection(
     usable = steps_of_season(stamps, season, warm, among="with its whole warm-up inside the data")
     steps = np.flatnonzero(usable).astype(np.int64)
     goals = [find_target(replace(each, steps=steps), target, variable, hide, lead) for each in several]
-    goal, unseen = goals[0], unseen_steps(goals)
+    goal, unseen = goals[0], unseen_steps(goals, season)
     phases = None if events is None else phases_of_events(goal, events, usable)
     # The whole record is read here, once; what follows reads the windows of the steps of the phases.
     lazy: dict[str, Any] = dict(lazy_series(goal, method))

@@ -107,7 +107,7 @@ def lazy_correlations(
     return xr.concat(maps, names, combine_attrs="override").assign_coords(variable=names)
 
 
-def unseen_steps(goals: Sequence[Target]) -> NDArray[np.bool_]:
+def unseen_steps(goals: Sequence[Target], season: Season) -> NDArray[np.bool_]:
     """Mark the steps that are in the training years of no model, nor those that they are verified with (time,).
 
     Raises
@@ -120,16 +120,16 @@ def unseen_steps(goals: Sequence[Target]) -> NDArray[np.bool_]:
         trained, later = in_training(goal.ready), steps_later(goal.ready, goal.lead)[goal.ready.steps]
         seen |= trained[goal.ready.steps] | ((later >= 0) & trained[later])
     # Beyond the record nothing was observed.
-    return _enough(~seen & (later >= 0))
+    return _enough(~seen & (later >= 0), season)
 
 
-def _enough(unseen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _enough(unseen: NDArray[np.bool_], season: Season) -> NDArray[np.bool_]:
     if unseen.sum() < _FEWEST_PAIRS:
         raise TimeError(
             "too few steps of the season are unseen",
             expected=f"at least {_FEWEST_PAIRS} steps outside of the training years",
             found=f"{int(unseen.sum())} of {len(unseen)}",
-            fix="season=None  # or a record that goes beyond the training years",
+            fix="a record that goes beyond the training years" if season is None else "season=None",
         )
     return unseen
 
@@ -158,7 +158,7 @@ def scored(
     names = [name for name in ("network", "linear", "index") if series.get(name) is not None]
     predicted, seen = np.stack([series[name] for name in names], axis=1), series["observed"]
     observed = labelled(ready, "series", da.from_array(seen), {}).rename("observed").compute()  # type: ignore[no-untyped-call]
-    unseen = _enough(unseen & np.isfinite(seen))
+    unseen = _enough(unseen & np.isfinite(seen), season)
     ahead, trained = steps_later(ready, goal.lead), in_training(ready)
     time = observed.dims[0]
     stamps = xr.DataArray(ready.conformed.time.values[ready.steps], dims="time", name="time")
