@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 
 from xfaconv.errors import ArgumentError
 from xfaconv.names import region_title
@@ -29,7 +30,7 @@ _CAPTION = (
 )
 # Distance of the whiskers of several models from the bar or the point that they belong to.
 _BESIDE = 0.38
-_MOST_MARKS, _MOST_TICKS = 240, 14
+_MOST_MARKS, _MOST_TICKS, _MOST_OF_BAR = 240, 14, 5
 
 
 def plot_teleconnection(
@@ -92,13 +93,13 @@ def plot_teleconnection(
     left, right = maps.subplots(1, 2, subplot_kw={"projection": chosen})
     units = units_text(found.attrs["units"])
     about = MapStyle(center=0.0, projection=projection, title="")
-    bar = {"label": f"contribution per cell [{units}]"}
+    bar = {"label": f"contribution per cell [{units}]", "ticks": MaxNLocator(_MOST_OF_BAR)}
     dots: xr.DataArray | Literal[False] = found["significant"] if phase == "difference" else False
     draw_map(_plain(total), replace(about, ax=left, stippling=dots, cbar_kwargs=bar, robust=True))
     name = strongest if correlated is None else correlated
     chosen_map = found[["correlation_map", "correlation_significant"]].sel(variable=name, lag=lag)
     dots = chosen_map["correlation_significant"]
-    bar = {"label": "correlation"}
+    bar = {"label": "correlation", "ticks": MaxNLocator(_MOST_OF_BAR)}
     draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, cbar_kwargs=bar))
     when = phase if phase != "difference" else " minus ".join(map(str, found["phase"].values[:2]))
     target = f"{found.attrs['target_variable']}, {found.attrs['target_area']}"
