@@ -40,22 +40,26 @@ TARGET, HIDDEN = (30, 60, 170, 220), (20, 80, 140, 250)
 PLACE = (50, -165)
 # Where a footprint has fallen to this it ends; a link's region is its driver's.
 _FOOTPRINT = 0.1
-# Regions far enough apart that the contribution of one does not lie in another.
+# Regions far enough apart that the contribution of one does not lie in another. What nothing can predict hides from the
+# training how little the other regions matter: with drivers of autocorrelation 0.5, links of strength 0.85 and noise of
+# 0.1, regions without a link had 3.7% of the total in seed 0, though 40,000 days leave next to no chance relations; the
+# variable of noise had less than 0.1% there, and has it here.
+_DRIVER, _RESPONSE = 0.7, 0.2
 MODES = (
-    Mode("north_source", "driver_a", 50.0, 30.0),
-    Mode("north_target", "response", 50.0, 150.0, autocorrelation=0.2),
-    Mode("south_source", "driver_b", -50.0, 250.0),
-    Mode("south_target", "response", -50.0, 100.0, autocorrelation=0.2),
-    Mode("equator_source", "driver_a", 0.0, 230.0),
-    Mode("equator_target", "response", 0.0, 340.0, autocorrelation=0.2),
-    Mode("unlinked_1", "driver_a", -10.0, 110.0),
-    Mode("unlinked_2", "driver_b", 55.0, 280.0),
+    Mode("north_source", "driver_a", 50.0, 30.0, autocorrelation=_DRIVER),
+    Mode("north_target", "response", 50.0, 150.0, autocorrelation=_RESPONSE),
+    Mode("south_source", "driver_b", -50.0, 250.0, autocorrelation=_DRIVER),
+    Mode("south_target", "response", -50.0, 100.0, autocorrelation=_RESPONSE),
+    Mode("equator_source", "driver_a", 0.0, 230.0, autocorrelation=_DRIVER),
+    Mode("equator_target", "response", 0.0, 340.0, autocorrelation=_RESPONSE),
+    Mode("unlinked_1", "driver_a", -10.0, 110.0, autocorrelation=_DRIVER),
+    Mode("unlinked_2", "driver_b", 55.0, 280.0, autocorrelation=_DRIVER),
 )
-LINKS = tuple(Link(f"{name}_source", f"{name}_target") for name in ("north", "south", "equator"))
-_HELD_BACK, _GAP, _TESTED_DAYS, _SAMPLES = 0.2, 10, 120, 40
-NOISE = 0.1
-# Chance relations of the training days with regions without a link fall with the root of the number of days.
-_BATCH = 24
+LINKS = tuple(Link(f"{name}_source", f"{name}_target", strength=0.95) for name in ("north", "south", "equator"))
+_HELD_BACK, _GAP, _TESTED_DAYS, _SAMPLES = 0.2, 10, 120, 20
+NOISE = 0.05
+_BATCH, _WINDOW = 24, 3
+_NETWORK = {"hidden": 16, "bottleneck": 8, "attention_width": 32, "attention_heads": 4}
 
 
 def processor_seconds(call: Callable[[], Any]) -> float:
@@ -167,12 +171,12 @@ def scores(
     return xr.Dataset({name: ("link", values) for name, values in columns.items()}, {"link": truth.source.values})
 
 
-def planted_world(seed: int = 1, *, days: int = 10_000, updates: int = 800, samples: int = _SAMPLES) -> xr.Dataset:
+def planted_world(seed: int = 1, *, days: int = 20_000, updates: int = 900, samples: int = _SAMPLES) -> xr.Dataset:
     """Make a linear world, train on its first part, and compare contributions on days of the rest with the truth."""
     data, truth = planted(days, grid=Grid.regular(22.5), modes=MODES, links=LINKS, noise=NOISE, seed=seed)
     # A copy of a driver would share its contribution.
     data = data.drop_vars("copy")
-    model = train(data, updates=updates, seed=seed, batch=_BATCH)
+    model = train(data, updates=updates, seed=seed, batch=_BATCH, window=_WINDOW, network=_NETWORK)
     first = int((1 - _HELD_BACK) * days) + _GAP
     unseen = data.isel(time=slice(first, first + _TESTED_DAYS))
     return scores(model, unseen, truth, samples=samples)
@@ -286,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> bool:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the planted worlds")
     parser.add_argument("--samples", type=int, default=3, help="months of the boxes")
     parser.add_argument("--stride", type=int, default=4, help="of the grid of the boxes")
-    parser.add_argument("--updates", type=int, default=800, help="of its training")
+    parser.add_argument("--updates", type=int, default=900, help="of its training")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     good = True
