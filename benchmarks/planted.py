@@ -208,7 +208,15 @@ def link_recovery(maps: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
 
 
 def train(
-    data: xr.Dataset, *, updates: int, seed: int, plain: bool = False, hide: bool = False, batch: int | None = None
+    data: xr.Dataset,
+    *,
+    updates: int,
+    seed: int,
+    plain: bool = False,
+    hide: bool = False,
+    batch: int | None = None,
+    window: int | None = None,
+    network: Mapping[str, int] | None = None,
 ) -> Model:
     """Train a small network to forecast the next day of planted data, or on hidden regions and several leads."""
     objective = replace(_OBJECTIVE, input_weight=0.0) if plain else _OBJECTIVE
@@ -218,12 +226,12 @@ def train(
         variables=[str(name) for name in data.data_vars],
         updates=updates,
         batch=batch or (6 if hide else 8),
-        window=6 if hide else 4,
+        window=window or (6 if hide else 4),
         leads=(0, 1, 3) if hide else (1,),
         learning_rate=4e-3,
         validation=_HELD_BACK,
         seed=seed,
-        network={**_NETWORK, **(_PLAIN_ATTENTION if plain or hide else {})},
+        network={**_NETWORK, **(_PLAIN_ATTENTION if plain or hide else {}), **(network or {})},
         objective=_HIDING if hide else objective,
     )
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from tests.inference.worlds import waves
+from tests.inference.worlds import spread_of, waves
 from xfaconv.analysis import component_maps, name_components
 from xfaconv.errors import ArgumentError, TimeError
 from xfaconv.nn import Geometry
@@ -32,7 +32,7 @@ def test_maps_are_the_regression_of_the_rebuilt_fields(embedding: xr.DataArray) 
     model = worlds.model()
     with torch.inference_mode():
         rebuilt = model.network().reconstruct(torch.from_numpy(embedding.values)[None], Geometry.from_grid(worlds.GRID))
-    maps = component_maps(waves(), model=model)
+    maps = component_maps(waves(), standardised=True, model=model)
     assert maps.dims == ("embedding", "variable", "latitude", "longitude")
     for component in (1, 4):
         for number, name in enumerate(("t2m", "msl", "sst")):
@@ -43,16 +43,42 @@ def test_maps_are_the_regression_of_the_rebuilt_fields(embedding: xr.DataArray) 
 
 def test_the_other_way_is_the_regression_of_the_fields(embedding: xr.DataArray) -> None:
     fields = xfaconv.conform(waves(), model=worlds.model()).sel(time=embedding.time)
-    maps = component_maps(waves(), method="regression", model=worlds.model())
+    maps = component_maps(waves(), method="regression", standardised=True, model=worlds.model())
     for name in ("msl", "sst"):
         expected = regression(fields[name].values.astype("f8"), embedding.sel(embedding=3).values)
         np.testing.assert_allclose(maps.sel(embedding=3, variable=name), expected, atol=1e-4)
     assert maps.sel(variable="sst").isnull().any()
 
 
+@pytest.mark.parametrize("method", ["patterns", "regression"])
+def test_units_are_those_of_the_data_per_standard_deviation(method: str) -> None:
+    """Pressure in hPa instead of the model's Pa; upside down; the regression of the fields themselves."""
+    ds = waves().isel(latitude=slice(None, None, -1))
+    ds["msl"] = (ds.msl / 100).assign_attrs(ds.msl.attrs, units="hPa")
+    maps = component_maps(ds, method=method, model=worlds.model())
+    plain = component_maps(ds, method=method, standardised=True, model=worlds.model())
+    assert dict(zip(maps["variable"].values, maps["units"].values, strict=True))["msl"] == "hPa"
+    for name, factor in (("t2m", 1), ("msl", 100), ("sst", 1)):
+        spread = spread_of(name)[::-1] / factor
+        np.testing.assert_allclose(maps.spread.sel(variable=name), spread, rtol=1e-3)
+        np.testing.assert_allclose(maps.sel(variable=name), plain.sel(variable=name) * spread, rtol=1e-3, atol=1e-4)
+    found = component_maps(ds.chunk(time=9), method=method, model=worlds.model())
+    assert found.chunks is not None
+    np.testing.assert_allclose(found, maps, atol=1e-4)
+    if method == "regression":
+        embedding = xfaconv.embed(ds, model=worlds.model())
+        fields = xfaconv.infer(ds, (-40, 40, 100, 200), model=worlds.model()).msl_observed
+        used = embedding.full_warmup.values
+        wanted = regression(fields.values[used].astype("f8"), embedding.sel(embedding=3).values[used])
+        np.testing.assert_allclose(maps.sel(embedding=3, variable="msl"), wanted, rtol=1e-3, atol=1e-2)
+
+
 def test_patterns_of_a_trained_model_agree_with_the_fields() -> None:
     ds = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 48)).load()
-    both = [component_maps(ds, method=method).sel(embedding=[1, 7, 29]) for method in ("patterns", "regression")]
+    both = [
+        component_maps(ds, method=method, standardised=True).sel(embedding=[1, 7, 29])
+        for method in ("patterns", "regression")
+    ]
     alike = xfaconv.analysis.pattern_correlation(*both)
     assert (alike.sel(variable="z200") > 0.7).all()
     # El Nino, which component 7 stands for with a negative sign.
@@ -109,6 +135,11 @@ def test_too_few_steps_are_refused() -> None:
         component_maps(worlds.world(40, members=2), model=worlds.model())
 
 
+def every_label(grid: object) -> str:
+    bar = grid.cbar.ax
+    return bar.get_xlabel() + bar.get_ylabel()
+
+
 def test_figures() -> None:
     maps = component_maps(waves(), model=worlds.model())
     every = xfaconv.plot_component_maps(maps)
@@ -119,6 +150,8 @@ def test_figures() -> None:
     assert one.fig.get_suptitle().startswith("Regression on component 3")
     assert xfaconv.plot_component_maps(maps, components=[3, 5]).axs.shape == (2, 3)
     single = xfaconv.plot_component_maps(maps, components=[3], variable="msl")
+    assert "Pa" in single.colorbar.ax.get_ylabel() + single.colorbar.ax.get_xlabel()
+    assert "standard deviations" in every_label(one)
     assert single.axes.get_title().startswith("Regression on component 3 in msl")
     waves().faconv.plot_component_maps(components=[1], model=worlds.model())
     with pytest.raises(ArgumentError):

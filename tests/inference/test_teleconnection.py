@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +12,11 @@ import xarray as xr
 import xfaconv
 from tests.engine.worlds import GRID
 from tests.inference.worlds import BOX, TRAINED, model, waves
-from xfaconv.errors import ArgumentError, TimeError
+from xfaconv.analysis.explanation.network_probe import shuffled_copy
+from xfaconv.analysis.statistics.seasons import spread_evenly
+from xfaconv.errors import ArgumentError, TimeError, XFaconvError
+from xfaconv.inference import check_attribution, checks
+from xfaconv.models import Model
 
 TARGET = (-20, 20, 110, 190)
 ALL = ("t2m", "msl", "sst")
@@ -25,7 +32,8 @@ def index(ds: xr.Dataset) -> xr.DataArray:
 def ask(ds: xr.Dataset, **more: object) -> xr.Dataset:
     if "lead" not in more:
         more.setdefault("hide", BOX)
-    options = {"model": model(), "method": "gradient", "samples": 3, "lags": (0, 1)}
+    options = {"model": None if "models" in more else model(), "method": "gradient", "samples": 3, "lags": (0, 1)}
+    options |= {"checks": 0}
     return xfaconv.teleconnection(ds, TARGET, "msl", **(options | more))
 
 
@@ -200,6 +208,9 @@ def test_a_dataset_in_pieces_gives_the_same_and_is_left_alone(ds: xr.Dataset, fo
         ({"index": 3.0}, ArgumentError, "index is no series", {"index": None}),
         ({"threshold": 1e9}, TimeError, "too few steps", {"threshold": None}),
         ({"method": "occlusion"}, ArgumentError, "unknown method", {"method": "linear"}),
+        ({"checks": True}, ArgumentError, "checks cannot be used", {"checks": 0}),
+        ({"models": "a-model"}, ArgumentError, "models are no list of models", {"models": None}),
+        ({"models": [model()], "model": model()}, ArgumentError, "one model and several", {"models": None}),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused_with_what_helps(
@@ -209,6 +220,120 @@ def test_a_question_that_cannot_be_answered_is_refused_with_what_helps(
         ask(ds, **({"method": "linear"} | asked))
     assert caught.value.fix
     assert ask(ds, **({"method": "linear"} | asked | better)).attrs["sentence"]
+
+
+def test_a_temperature_is_taken_as_its_anomaly(ds: xr.Dataset) -> None:
+    """In degC, with its seasonal cycle, the phases are those of the anomalies, and the threshold is in degC."""
+    kelvin = index(ds)
+    cycle = 3 * np.cos(2 * np.pi * (ds.time.dt.dayofyear - 20) / 365.25)
+    found = ask(ds, index=kelvin + 27 + cycle, threshold=0.3, method="linear", samples=None)
+    whole = xfaconv.analysis.anomalies(kelvin + 27 + cycle).sel(time=found.time)
+    assert found.attrs["steps_of_high"] == int((whole >= 0.3).sum()) > 3
+    assert found.attrs["steps_of_low"] == int((whole <= -0.3).sum()) > 3
+    assert "its anomaly from its seasonal cycle" in found.attrs["phases"]
+    # One that lies on both sides of zero is taken as it is, though its mean is not zero.
+    moved = ask(ds, index=kelvin + 0.1, threshold=0.3, method="linear", samples=None)
+    assert moved.attrs["steps_of_high"] == int((kelvin.sel(time=found.time) + 0.1 >= 0.3).sum())
+
+
+@pytest.fixture(scope="module")
+def both(ds: xr.Dataset) -> xr.Dataset:
+    """The tiny model twice, once with other weights."""
+    return ask(ds, index=index(ds), models=[model(), other_model()], checks=2)
+
+
+def other_model() -> Model:
+    used = model()
+    return Model.from_network(used.card, shuffled_copy(used.network(), ("core",), 3), used.climatology)
+
+
+def test_several_models_stand_side_by_side(ds: xr.Dataset, found: xr.Dataset, both: xr.Dataset) -> None:
+    alone = ask(ds, index=index(ds), model=other_model())
+    name = model().card.name
+    assert both.model.values.tolist() == [f"{name} (1)", f"{name} (2)"]
+    for number, one in enumerate((found, alone)):
+        network = one.sel(prediction="network")
+        row = both.isel(model=number)
+        np.testing.assert_allclose(row.predicted_of_models, network.predicted, rtol=1e-5)
+        np.testing.assert_allclose(row.correlation_of_models, network.correlation, atol=1e-6)
+        np.testing.assert_allclose(row.explained_variance_of_models, network.explained_variance, atol=1e-6)
+        np.testing.assert_allclose(row.mean_predicted_of_models, network.mean_predicted, rtol=1e-4)
+        np.testing.assert_allclose(row.by_region_of_models, one.by_region.sum("variable"), rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(both.attribution, found.attribution, atol=1e-3)
+    r = both.correlation_of_models.values
+    assert f"Mean and range of 2 models: the correlation is {r.mean():.3f}"[:60] in both.attrs["sentence"]
+
+
+def test_the_checks_are_those_of_the_same_steps(ds: xr.Dataset) -> None:
+    """With up to four steps of each phase: here all three; the mean size over both seeds."""
+    given = index(ds)
+    both = ask(ds, index=given, method="integrated", checks=2)
+    chosen = [np.flatnonzero(np.isin(ds.time, found)) for found in phase_dates(both, given)]
+    sizes = []
+    for seed in (0, 1):
+        dates = [ds.time.values[steps] for steps in chosen]
+        asked = {"hide": BOX, "model": model(), "seed": seed}
+        sizes.append(abs(check_attribution(ds, TARGET, "msl", *dates, **asked).similarity))
+    np.testing.assert_allclose(both.check_similarity, (sizes[0] + sizes[1]) / 2, atol=1e-4)
+    assert both.check_passed.values.tolist() == (both.check_similarity <= 0.5).values.tolist()
+    assert "phase-randomised data" in both.attrs["sentence"]
+
+
+def phase_dates(found: xr.Dataset, given: xr.DataArray) -> list[np.ndarray]:
+    """Dates of the phases: the steps beyond one standard deviation, three of each, spread evenly."""
+    of_steps = given.sel(time=found.time)
+    limit = float(of_steps.std())
+    return [
+        of_steps.time.values[spread_evenly(np.flatnonzero(beyond), 3)]
+        for beyond in (of_steps >= limit, of_steps <= -limit)
+    ]
+
+
+def test_a_map_that_survives_destruction_is_not_interpreted(ds: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "shuffled_copy", lambda network, *_: network)
+    kept = ask(ds, index=index(ds), checks=1)
+    assert not kept.check_passed.sel(check="parameters")
+    assert "must not be interpreted: it hardly changes with shuffled weights" in kept.attrs["sentence"]
+    without = ask(ds, index=index(ds))
+    assert "check_passed" not in without
+    assert "was not checked" in without.attrs["sentence"]
+
+
+def test_models_that_read_other_steps_are_refused(ds: xr.Dataset) -> None:
+    with pytest.raises(XFaconvError):
+        ask(ds, models=[model(), model("2001-02-20", "6h")])
+
+
+class Counted:
+    """An array that counts how often each step is read."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.reads = values, np.zeros(len(values), dtype=int)
+        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
+        self.lock = Lock()
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        with self.lock:
+            self.reads[key[0]] += 1
+        return self.values[key]
+
+
+def test_the_record_is_read_once_and_the_windows_of_the_phases_once_more(ds: xr.Dataset) -> None:
+    """Training steps twice more, for EOFs and regression; with checks, which need the whole record, all once more."""
+    sources = {name: Counted(ds[name].values) for name in ALL}
+    lazy = ds.assign(
+        {
+            name: (ds[name].dims, da.from_array(source, chunks=(5, -1, -1), asarray=False, fancy=False), ds[name].attrs)
+            for name, source in sources.items()
+        }
+    )
+    for checks_made, least, most in ((0, 1, 2), (1, 2, 2)):
+        ask(lazy, index=index(ds), samples=2, checks=checks_made)
+        for name, source in sources.items():
+            later = source.reads[TRAINED:]
+            assert (later.min(), later.max()) == (least, most), name
+            assert source.reads.max() == most + 2, name
+            source.reads[:] = 0
 
 
 def test_a_record_of_training_years_alone_is_refused(ds: xr.Dataset) -> None:

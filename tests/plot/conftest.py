@@ -131,3 +131,59 @@ def pixels() -> Callable[..., np.ndarray]:
         return np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
 
     return draw
+
+
+@pytest.fixture
+def make_teleconnection(make_wave) -> Callable[..., xr.Dataset]:
+    """A teleconnection of known numbers: two variables, ten winters of two months, the last four unseen."""
+
+    def make(models: int = 0) -> xr.Dataset:
+        wave = make_wave()
+        time = xr.date_range("2001-01-01", periods=120, freq="MS")
+        time = time[(time.month == 1) | (time.month == 2)]
+        rng = np.random.default_rng(0)
+        phase, variable, region = ["high x", "low x", "difference"], ["sst", "z500"], ["tropical_pacific", "elsewhere"]
+        scale = xr.DataArray(
+            [[1.0, 3.0], [-1.0, -2.0], [2.0, 5.0]], {"phase": phase, "variable": variable}, ("phase", "variable")
+        )
+        by_region = xr.DataArray(
+            [[[1.0, 2], [3, 4]], [[0, 0], [0, 0]], [[1, -2], [3, -4]]],
+            {"phase": phase, "variable": variable, "region": region},
+            ("phase", "variable", "region"),
+        )
+        lags = xr.DataArray([[1.0, 0.5], [0.8, 0.4]], {"variable": variable, "lag": [0, 1]}, ("variable", "lag"))
+        names = ["network", "linear", "index"]
+        out = xr.Dataset(
+            {
+                "attribution": scale * wave * 0.01,
+                "significant": wave > 0.5,
+                "correlation_map": lags * wave,
+                "correlation_significant": (lags * wave) > 0.5,
+                "by_region": by_region,
+                "by_region_low": ("region", [3.0, -8.0]),
+                "by_region_high": ("region", [5.0, -4.0]),
+                "predicted": (("prediction", "time"), rng.normal(size=(3, len(time)))),
+                "observed": ("time", rng.normal(size=len(time))),
+                "correlation": ("prediction", [0.7, 0.8, 0.2]),
+                "correlation_low": ("prediction", [0.5, 0.6, -0.3]),
+                "correlation_high": ("prediction", [0.9, 0.95, 0.6]),
+            },
+            {"prediction": names, "time": time, "in_training": ("time", np.arange(len(time)) < 12), "region": region},
+        )
+        hidden = (abs(wave.lat) < 40) & (wave.lon > 90) & (wave.lon < 200)
+        out = out.assign_coords(hidden=hidden, target=hidden & (abs(wave.lat) < 20))
+        out = out.assign_attrs(
+            units="m",
+            target_variable="z500",
+            target_area="a_box",
+            unseen_steps=8,
+            sentence="On 8 unseen steps it is known.",
+            phases="high x and low x: x beyond 1 and -1",
+        )
+        if models:
+            more = xr.DataArray(np.linspace(-0.1, 0.2, models), {"model": list(range(models))}, ("model",))
+            out["by_region_of_models"] = by_region.sum("variable") * (1 + more)
+            out["correlation_of_models"] = 0.7 + more
+        return out
+
+    return make

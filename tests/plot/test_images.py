@@ -18,11 +18,15 @@ from matplotlib.testing.compare import compare_images
 from xfaconv.grid import Grid
 from xfaconv.plot import (
     plot_attention,
+    plot_attribution,
+    plot_component_maps,
     plot_correlation,
     plot_embedding,
     plot_hidden,
     plot_importance,
     plot_regimes,
+    plot_teleconnection,
+    plot_teleconnectivity,
 )
 
 BASELINE = Path(__file__).parent / "baseline"
@@ -133,6 +137,79 @@ def test_regime_calendar():
     time = np.arange("2001-01-01", "2007-01-01", dtype="M8[D]").astype("M8[ns]")
     regimes = xr.DataArray((np.arange(time.size) // 11) % 4, {"time": time}, ("time",))
     return plot_regimes(regimes.where(regimes.time.dt.month.isin([11, 12, 1, 2, 3]), -1), figsize=(4.5, 2.6)).figure
+
+
+@compared
+def test_attribution(make_wave):
+    """Two variables and two months are summed and averaged; the hidden area lies across the date line."""
+    wave = make_wave()
+    scale = xr.DataArray([[1.0, 0.5], [3.0, 1.5]], dims=("time", "variable"))
+    time = np.array(["2016-01-01", "2016-02-01"], dtype="M8[ns]")
+    parts = (scale * wave).astype("f4").assign_coords(time=time, variable=["sst", "z500"])
+    hidden = (wave.lat > 20) & (wave.lon > 140) & (wave.lon < 250)
+    target = hidden & (wave.lat > 30) & (wave.lat < 60) & (wave.lon > 170) & (wave.lon < 220)
+    attrs = {"target_variable": "z500", "target_area": "the North Pacific", "units": "m", "lead": 0}
+    found = xr.Dataset(
+        {
+            "attribution": parts.where(~hidden, 0).assign_attrs(attrs),
+            "value": ("time", [-40.0, -60.0]),
+            "observed": ("time", [-80.0, -90.0]),
+        },
+        {"hidden": hidden, "target": target},
+    )
+    return plot_attribution(found, figsize=(4.5, 3)).figure
+
+
+@compared
+def test_attribution_by_variable_of_a_place(make_wave):
+    """Panels by variable; the target is one cell, in a region."""
+    grid = Grid(tuple(np.arange(20, 71, 2.5)), tuple(np.arange(-60, 31, 2.5)))
+    variables = xr.DataArray([1.0, -2.0], {"variable": ["msl", "t2m"]}, ("variable",))
+    attrs = {"target_variable": "msl", "units": "hPa", "lead": 1, "base_latitude": 50.0, "base_longitude": -10.0}
+    parts = (variables * make_wave(grid, number=5)).assign_attrs(attrs)
+    return plot_attribution(parts, col="variable", figsize=(6.5, 3)).fig
+
+
+@compared
+def test_teleconnectivity(make_wave):
+    """Network and linear answer, with dots where one explains significantly more."""
+    wave = make_wave()
+    both = xr.concat([0.5 + 0.5 * wave, 0.4 - 0.5 * wave], "prediction").assign_coords(prediction=["network", "linear"])
+    better = both.isel(prediction=0, drop=True) - both.isel(prediction=1, drop=True)
+    found = xr.Dataset(
+        {
+            "explained_variance": both.assign_attrs(width=60.0, variable="z500"),
+            "difference": better,
+            "significant": (abs(better) > 0.7).assign_attrs(alpha=0.05),
+        }
+    )
+    return plot_teleconnectivity(found, figsize=(7, 2.8)).fig
+
+
+@compared
+def test_component_maps(make_wave):
+    """One variable in its units."""
+    maps = xr.concat([make_wave(number=n) for n in (1, 2, 3)], "embedding").assign_coords(embedding=[7, 2, 5])
+    maps = xr.concat([maps, 30 * maps], "variable").assign_coords(variable=["sst", "z500"])
+    maps = maps.transpose("embedding", "variable", ...).assign_coords(units=("variable", ["K", "m"]))
+    maps = maps.assign_coords(spread=(("variable", "lat", "lon"), np.ones(maps.shape[1:]) * [[[1.0]], [[30.0]]]))
+    maps = maps.rename("component_maps").assign_attrs(long_name="anomaly per standard deviation of the component")
+    return plot_component_maps(maps, variable="z500", figsize=(7, 2.6)).fig
+
+
+@compared
+def test_component_maps_of_two_units(make_wave):
+    """Variables of two units share a colour bar in standard deviations."""
+    maps = xr.concat([make_wave(number=2), 30 * make_wave(number=2)], "variable").expand_dims(embedding=[7])
+    maps = maps.assign_coords(variable=["sst", "z500"], units=("variable", ["K", "m"]))
+    maps = maps.assign_coords(spread=(("variable", "lat", "lon"), np.ones(maps.shape[1:]) * [[[1.0]], [[30.0]]]))
+    return plot_component_maps(maps.rename("component_maps"), components=[7], figsize=(6, 2.6)).fig
+
+
+@compared
+def test_whole_teleconnection(make_teleconnection):
+    """All five parts, with the mean and the range of three models."""
+    return plot_teleconnection(make_teleconnection(models=3), title="A teleconnection")
 
 
 def difference(figure, name, tmp_path):

@@ -16,50 +16,9 @@ TITLES = ["(a)", "(b)", "(c)", "(d)", "(e)"]
 
 
 @pytest.fixture
-def found(make_wave) -> xr.Dataset:
-    """A teleconnection of known numbers: two variables, ten winters of two months, the last four unseen."""
-    wave = make_wave()
-    time = xr.date_range("2001-01-01", periods=120, freq="MS")
-    time = time[(time.month == 1) | (time.month == 2)]
-    rng = np.random.default_rng(0)
-    phase, variable, region = ["high x", "low x", "difference"], ["sst", "z500"], ["tropical_pacific", "elsewhere"]
-    scale = xr.DataArray(
-        [[1.0, 3.0], [-1.0, -2.0], [2.0, 5.0]], {"phase": phase, "variable": variable}, ("phase", "variable")
-    )
-    by_region = xr.DataArray(
-        [[[1.0, 2], [3, 4]], [[0, 0], [0, 0]], [[1, -2], [3, -4]]],
-        {"phase": phase, "variable": variable, "region": region},
-        ("phase", "variable", "region"),
-    )
-    lags = xr.DataArray([[1.0, 0.5], [0.8, 0.4]], {"variable": variable, "lag": [0, 1]}, ("variable", "lag"))
-    names = ["network", "linear", "index"]
-    out = xr.Dataset(
-        {
-            "attribution": scale * wave * 0.01,
-            "significant": wave > 0.5,
-            "correlation_map": lags * wave,
-            "correlation_significant": (lags * wave) > 0.5,
-            "by_region": by_region,
-            "by_region_low": ("region", [3.0, -8.0]),
-            "by_region_high": ("region", [5.0, -4.0]),
-            "predicted": (("prediction", "time"), rng.normal(size=(3, len(time)))),
-            "observed": ("time", rng.normal(size=len(time))),
-            "correlation": ("prediction", [0.7, 0.8, 0.2]),
-            "correlation_low": ("prediction", [0.5, 0.6, -0.3]),
-            "correlation_high": ("prediction", [0.9, 0.95, 0.6]),
-        },
-        {"prediction": names, "time": time, "in_training": ("time", np.arange(len(time)) < 12), "region": region},
-    )
-    hidden = (abs(wave.lat) < 40) & (wave.lon > 90) & (wave.lon < 200)
-    out = out.assign_coords(hidden=hidden, target=hidden & (abs(wave.lat) < 20))
-    return out.assign_attrs(
-        units="m",
-        target_variable="z500",
-        target_area="a_box",
-        unseen_steps=8,
-        sentence="On 8 unseen steps it is known.",
-        phases="high x and low x: x beyond 1 and -1",
-    )
+def found(make_teleconnection) -> xr.Dataset:
+    """A teleconnection of known numbers."""
+    return make_teleconnection()
 
 
 def axes_of(figure) -> dict[str, object]:
@@ -124,8 +83,24 @@ def test_other_phases_variables_lags_and_the_sentence(found, tmp_path: Path):
     figure.savefig(tmp_path / "drawn.png")
 
 
-def test_nothing_is_cut_off(found):
+def test_several_models_are_drawn_by_their_mean_and_range(make_teleconnection):
+    found = make_teleconnection(models=3)
+    axes = axes_of(xfaconv.plot_teleconnection(found))
+    sums = found.by_region_of_models.sel(phase="difference")
+    for name, values in (("(d)", sums), ("(e)", found.correlation_of_models.expand_dims("region", 1))):
+        (points,) = (line for line in axes[name].lines if line.get_gid() == "models")
+        np.testing.assert_allclose(points.get_xdata(), values.mean("model"))
+        (whiskers,) = (bars.lines[2][0] for bars in axes[name].containers if hasattr(bars, "has_xerr"))
+        ends = np.array([segment[:, 0] for segment in whiskers.get_segments()])
+        np.testing.assert_allclose(ends, np.stack([values.min("model"), values.max("model")], axis=1))
+        assert "mean and range of 3 models" in [text.get_text() for text in axes[name].get_legend().get_texts()]
+        assert axes[name].get_xlim()[0] < values.min() < values.max() < axes[name].get_xlim()[1] + 1e-9
+
+
+@pytest.mark.parametrize("models", [0, 3])
+def test_nothing_is_cut_off(make_teleconnection, models):
     """Titles and labels lie inside of the figure and not upon each other."""
+    found = make_teleconnection(models=models)
     figure = xfaconv.plot_teleconnection(found.assign_attrs(target_area="30 to 60 N, 170 to 220 E " * 3))
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()

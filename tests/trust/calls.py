@@ -276,7 +276,7 @@ ANALYSIS = (
 HIDDEN = (-40, 40, 100, 200)
 TELECONNECTION = _of_data(
     target=(-20, 20, 110, 190), variable="t2m", hide=HIDDEN, lead=None, index=None, threshold=0, events=None,
-    season=None, method="gradient", regions=None, lags=(0,), samples=3, alpha=0.05, seed=0,
+    season=None, method="gradient", regions=None, lags=(0,), samples=3, models=None, checks=0, alpha=0.05, seed=0,
 )  # fmt: skip
 INFERENCE = (
     Call("teleconnection", xfaconv.teleconnection, TELECONNECTION),
@@ -300,7 +300,7 @@ INFERENCE = (
     Call(
         "component_maps",
         xfaconv.component_maps,
-        _of_data(season=None, method="patterns"),
+        _of_data(season=None, method="patterns", standardised=False),
         ("embedding", "variable", "latitude", "longitude"),
     ),
     Call(

@@ -61,7 +61,9 @@ def inferred(name: str, **changes: Any) -> tuple[Callable[..., Any], dict[str, A
 def about(**changes: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
     """A teleconnection of the tiny world."""
     asked = {"target": (-20, 20, 110, 190), "variable": "msl", "hide": (-40, 40, 100, 200), "lags": (0,)}
-    return inferred("teleconnection", **asked | {"threshold": 0, "method": "gradient", "samples": 1} | changes)
+    return inferred(
+        "teleconnection", **asked | {"threshold": 0, "method": "gradient", "samples": 1, "checks": 0} | changes
+    )
 
 
 @cache
@@ -423,7 +425,8 @@ MISUSES: Mapping[str, Misuse] = {
     "events of one phase": lambda: about(events={"warm": ["2001-03-01"]}),
     "phases that are never reached": lambda: about(threshold=1e9),
     "a season of training": lambda: about(season=[3]),
-    "an index far from zero": lambda: about(index=waves().t2m[:, 4, 4].reset_coords(drop=True), threshold=None),
+    "one model by name where several are wanted": lambda: about(models="ncep-monthly-2p5deg"),
+    "one model and several": lambda: about(models=[trained_model()]),
     # Figures.
     "attention of a part": lambda: of(
         lambda attention, relative=True: relative_to_uniform(attention) if relative else attention,

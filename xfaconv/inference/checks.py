@@ -19,11 +19,15 @@ from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.errors import TimeError
 from xfaconv.inference.areas import Area
 from xfaconv.inference.contributions import explain
-from xfaconv.inference.targets import find_target
+from xfaconv.inference.phases import Phases
+from xfaconv.inference.targets import Target, find_target
 from xfaconv.models import Model
 
 CHECKS = ("parameters", "data")
 _PARTS = ("attention_module", "core", "read_out", "located_read_out")
+# Steps of each phase that are asked again with shuffled weights, and on surrogates of the data.
+MOST_CHECKED = 4
+_VERDICT = ("passed", "verdict")
 _SAID = {"parameters": "of shuffled weights", "data": "on phase-randomised data"}
 
 
@@ -93,39 +97,114 @@ def check_attribution(
                 f"a date of {name}= has no whole warm-up", found=f"the first: {good}", fix=f"{name}='{good}'"
             )
     ready = replace(ready, steps=steps)
-    card = ready.model.card
-    shuffled = Model.from_network(card, shuffled_copy(ready.model.network(), _PARTS, seed), ready.model.climatology)
-    data = ready.conformed.data
-    made = phase_randomised(data.fillna(0), seed=seed).where(data.notnull())
-    cases: tuple[Prepared, ...] = (
-        ready,
-        replace(ready, choice=replace(ready.choice, model=shuffled)),
-        replace(ready, conformed=replace(ready.conformed, data=made)),
-    )
-    maps, values = [], []
-    for case in cases:
+    cases = {"plain": ready} | destroyed(ready, seed)
+    maps, values = {}, {}
+    for name, case in cases.items():
         found = explain(find_target(case, target, variable, hide, lead))
         time = time_axis(found)
         parts = [slice(0, len(groups[0])), slice(len(groups[0]), None)]
         one, other = (found.isel({time: part}).mean(time) for part in parts)
-        maps.append((one.attribution - other.attribution).sum("variable"))
-        values.append(one.value - other.value)
+        maps[name] = (one.attribution - other.attribution).sum("variable")
+        values[name] = one.value - other.value
     units = {"units": found["value"].attrs["units"]}
-    plain, *others = (each / cell_area(each) for each in maps)
     names = xr.Variable("check", list(CHECKS))
-    similarity = xr.concat([pattern_correlation(plain, other) for other in others], names, join="exact")
-    out = xr.Dataset({"difference": maps[0].assign_attrs(long_name="difference of the attributions", **units)})
-    out["value_difference"] = values[0].assign_attrs(long_name="difference of the values", **units)
+    similarity = xr.concat([likeness(maps["plain"], maps[name]) for name in CHECKS], names, join="exact")
+    out = xr.Dataset({"difference": maps["plain"].assign_attrs(long_name="difference of the attributions", **units)})
+    out["value_difference"] = values["plain"].assign_attrs(long_name="difference of the values", **units)
     out["similarity"] = similarity.assign_attrs(long_name="correlation with the map that must differ", units="1")
-    out["checked_difference"] = xr.concat(values[1:], names, join="exact")
+    out["checked_difference"] = xr.concat([values[name] for name in CHECKS], names, join="exact")
     out["checked_difference"].attrs = {"long_name": "difference of the values where it must vanish", **units}
     out = out.assign_coords(check=names)
-    judged = [
-        with_verdict(xr.Dataset(), [similarity.isel(check=n, drop=True)], _judge(name)) for n, name in enumerate(CHECKS)
-    ]
-    for kind in ("passed", "verdict"):
-        out[kind] = xr.concat([part[kind] for part in judged], names, join="exact")
+    out = out.assign(judged(similarity).data_vars)
     return out.assign_attrs({**found.attrs, "seed": seed_attribute(seed)})
+
+
+def destroyed(ready: Prepared, seed: int) -> dict[str, Prepared]:
+    """Shuffle the weights, or the phases of the data: in both the difference of two composites must become another.
+
+    Parameters
+    ----------
+    ready : Prepared
+        The data, the model, and the steps of the composites.
+    seed : int
+        Seed of the shuffles and of the phases.
+
+    Returns
+    -------
+    dict of str to Prepared
+        One for each of ``CHECKS``.
+    """
+    card = ready.model.card
+    shuffled = Model.from_network(card, shuffled_copy(ready.model.network(), _PARTS, seed), ready.model.climatology)
+    data = ready.conformed.data
+    made = phase_randomised(data.fillna(0), seed=seed).where(data.notnull())
+    return {
+        "parameters": replace(ready, choice=replace(ready.choice, model=shuffled)),
+        "data": replace(ready, conformed=replace(ready.conformed, data=made)),
+    }
+
+
+def likeness(one: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    """Correlation of two maps of contributions per area, weighted by area."""
+    first, second = (each / cell_area(each) for each in (one, other))
+    return pattern_correlation(first, second)
+
+
+def check_difference(
+    goal: Target, parts: xr.Dataset, phases: Phases, method: str, repeats: int, seed: int
+) -> xr.Dataset:
+    """Check the difference of the contributions in two phases on a few steps of each.
+
+    Parameters
+    ----------
+    goal : Target
+        The value that is explained.
+    parts : Dataset
+        Contributions at the steps of both phases.
+    phases : Phases
+        Which steps belong to which phase.
+    method : str
+        How the value is divided.
+    repeats : int
+        Shuffles of the weights, and surrogates of the data.
+    seed : int
+        Seed of the first.
+
+    Returns
+    -------
+    Dataset
+        ``check_similarity``, ``check_passed`` and ``check_verdict`` (check); empty without repetitions. Lazy if the
+        data are.
+    """
+    if not repeats:
+        return xr.Dataset()
+    few = phases.at_most(MOST_CHECKED)
+
+    def difference(found: xr.Dataset) -> xr.DataArray:
+        return few.composites(found["attribution"].sum("variable")).isel(phase=-1, drop=True)
+
+    plain = difference(parts.isel({time_axis(parts): np.searchsorted(phases.both, few.both)}))
+    rows = []
+    for repeat in range(repeats):
+        cases = destroyed(goal.at(few.both).ready, (seed + repeat) % 2**32)
+        maps = {name: difference(explain(replace(goal, ready=case), method)) for name, case in cases.items()}
+        rows.append(xr.concat([likeness(plain, maps[name]) for name in CHECKS], "check", join="exact"))
+    similarity = rows[0] if repeats == 1 else abs(xr.concat(rows, "repeat", join="exact")).mean("repeat")
+    similarity = similarity.assign_coords(check=list(CHECKS))
+    out = judged(similarity).rename(passed="check_passed", verdict="check_verdict")
+    words = "correlation of the map of the difference with the one that must differ"
+    words += "" if repeats == 1 else f", mean size over {repeats} repetitions"
+    return out.assign(check_similarity=similarity.assign_attrs(long_name=words, units="1"))
+
+
+def judged(similarity: xr.DataArray) -> xr.Dataset:
+    """Say of each check whether it is passed (``passed`` and ``verdict``, along ``check``)."""
+    parts = [
+        with_verdict(xr.Dataset(), [similarity.isel(check=number, drop=True)], _judge(name))
+        for number, name in enumerate(CHECKS)
+    ]
+    names = xr.Variable("check", list(CHECKS))
+    return xr.Dataset({kind: xr.concat([part[kind] for part in parts], names, join="exact") for kind in _VERDICT})
 
 
 def _judge(name: str) -> Any:

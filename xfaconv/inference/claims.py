@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from xfaconv.inference.phases import DIFFERENCE
 from xfaconv.inference.regions import ELSEWHERE
 from xfaconv.names import region_title
-
-DIFFERENCE = "difference"
 
 
 def claim(out: xr.Dataset) -> str:
@@ -60,18 +60,26 @@ def claim(out: xr.Dataset) -> str:
         f"(observed {_digits(seen)} {units})"
     )
     total = difference.by_region.sum("variable")
-    clear = [
-        f"{_digits(total.sel(region=name))} ({_digits(out.by_region_low.sel(region=name))} to "
-        f"{_digits(out.by_region_high.sel(region=name))}) from {region_title(name)}"
+    clear_regions = [
+        name
         for name in sorted(
             total.region.values, key=lambda name: (name == ELSEWHERE, -abs(float(total.sel(region=name))))
         )
         if float(out.by_region_low.sel(region=name)) * float(out.by_region_high.sel(region=name)) > 0
     ]
+    clear = [
+        f"{_digits(total.sel(region=name))} ({_digits(out.by_region_low.sel(region=name))} to "
+        f"{_digits(out.by_region_high.sel(region=name))}) from {region_title(name)}"
+        for name in clear_regions
+    ]
     if clear:
         parts.append(f"{said}, of which {'; '.join(clear)}.")
     else:
         parts.append(f"{said}; no region's contribution is distinguishable from zero.")
+    if "model" in out.dims:
+        parts.append(_of_models(out, clear_regions))
+    if who == "network":
+        parts.append(_checked(out))
     parts.append("These are contributions to a prediction, not causes.")
     return " ".join(parts)
 
@@ -85,6 +93,36 @@ def _better(linear: xr.Dataset | None) -> str:
     if float(linear.correlation_difference_high) < 0:
         return "the linear answer is better than the network"
     return "network and linear answer do not differ significantly"
+
+
+def _of_models(out: xr.Dataset, regions: Sequence[str]) -> str:
+    """Write mean and range over the models."""
+    value = out["mean_predicted_of_models"].sel(phase=DIFFERENCE)
+    units = out.attrs["units"]
+
+    def spread(values: xr.DataArray) -> str:
+        return f"{_digits(values.mean())} ({_digits(values.min())} to {_digits(values.max())})"
+
+    parts = [f"the correlation is {spread(out['correlation_of_models'])}", f"the difference {spread(value)} {units}"]
+    if "by_region_of_models" in out:
+        sums = out["by_region_of_models"].sel(phase=DIFFERENCE)
+        parts += [f"from {region_title(name)} {spread(sums.sel(region=name))} {units}" for name in regions]
+    return f"Mean and range of {out.sizes['model']} models: {', '.join(parts)}."
+
+
+def _checked(out: xr.Dataset) -> str:
+    """Write what the checks of the map of the difference say."""
+    if "check_passed" not in out:
+        return "The map of the contributions was not checked with shuffled weights and phase-randomised data."
+    how = {"parameters": "with shuffled weights", "data": "on phase-randomised data"}
+    found = [
+        f"{how[name]} {float(out['check_similarity'].sel(check=name)):.2f}" for name in out["check"].values.tolist()
+    ]
+    likeness = f"correlation of the map of the difference with that {' and '.join(found)}"
+    failed = [how[name] for name in out["check"].values.tolist() if not bool(out["check_passed"].sel(check=name))]
+    if failed:
+        return f"The map must not be interpreted: it hardly changes {' and '.join(failed)} ({likeness})."
+    return f"The map depends on what was learned and on the data ({likeness})."
 
 
 def _digits(value: Any) -> str:

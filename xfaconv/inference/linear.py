@@ -122,12 +122,13 @@ class _Basis:
     leading: float
 
 
-def _find_basis(predictors: NDArray[np.float64], targets: NDArray[np.floating]) -> _Basis:
+def _find_basis(joined: NDArray[np.float64], columns: int) -> _Basis:
     """Decompose the predictors (time, column); choose rank and ridge by leaving out blocks of the training years."""
+    predictors, targets = joined[:, :columns], joined[:, columns:]
     mean = predictors.mean(axis=0)
     found = leading_modes(predictors - mean, min(max(RANKS), min(predictors.shape) - 1))
     series = found.series * np.sqrt(np.maximum(found.variance, 0))
-    wanted = np.nan_to_num(np.asarray(targets, dtype=np.float64))
+    wanted = np.nan_to_num(targets)
     leading = float(found.variance[0])
     steps, errors = np.arange(len(series)), np.zeros((len(RANKS), len(PENALTIES)))
     for left_out in np.array_split(steps, _FOLDS):
@@ -180,7 +181,9 @@ def fit_linear(
         _read, _whole_steps(chosen), predictors, chunks=(chosen.chunks[0], (columns,)), drop_axis=(2, 3), dtype=float
     )
     wanted = _whole_steps(targets[later])
-    basis = delayed(_find_basis)(read, wanted[:, :: -(-wanted.shape[1] // _MOST_TARGETS)])
+    some = wanted[:, :: -(-wanted.shape[1] // _MOST_TARGETS)]
+    # As one array, both are made from one reading of the data.
+    basis = delayed(_find_basis)(da.concatenate([read, some.astype(float)], axis=1), columns)  # type: ignore[no-untyped-call]
     starts = np.cumsum((0, *wanted.chunks[0]))[:-1].tolist()
     blocks = wanted.to_delayed().ravel()  # type: ignore[no-untyped-call]
     parts = [delayed(_sums)(basis, start, block) for start, block in zip(starts, blocks, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dask.array as da
@@ -42,6 +42,10 @@ class Target:
     lead: int
     cells: Cells
     hidden: Cells | None
+
+    def at(self, steps: NDArray[np.int64]) -> Target:
+        """Ask the same of other steps."""
+        return replace(self, ready=replace(self.ready, steps=steps))
 
     @property
     def hide(self) -> NDArray[np.bool_] | None:

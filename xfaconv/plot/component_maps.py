@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from xfaconv.arguments import check_choice
@@ -25,7 +26,7 @@ def plot_component_maps(
     Parameters
     ----------
     maps : DataArray ([embedding,] [variable,] latitude, longitude)
-        As `xfaconv.component_maps` gives it.
+        As `xfaconv.component_maps` gives it. Variables of different units share a figure in standard deviations.
     components : sequence, optional
         Labels of the components to draw, each in all variables; by default all in one variable.
     variable : str, optional
@@ -64,6 +65,7 @@ def plot_component_maps(
         known = [str(name) for name in maps["variable"].values]
         check_choice("variable", variable, known)
         maps = maps.isel(variable=known.index(variable))
+    maps = _comparable(maps)
     several = [dim for dim in ("embedding", "variable") if maps.sizes.get(dim, 1) > 1 and dim in maps.dims]
     if not style.panels and len(several) == 2:
         style = replace(style, row="embedding", col="variable")
@@ -74,3 +76,16 @@ def plot_component_maps(
         head = f"Regression on component{one or 's of the embedding'}{what}"
         style = replace(style, title=f"{head}\n{period}" if period else head)
     return draw_map(field, style)
+
+
+def _comparable(maps: xr.DataArray) -> xr.DataArray:
+    """Give maps that one colour bar can hold: variables of different units in standard deviations."""
+    plain = maps.drop_vars(["spread", "units"], errors="ignore")
+    if "units" not in maps.coords:
+        return plain
+    units = sorted({str(name) for name in np.atleast_1d(maps["units"].values)})
+    if len(units) == 1:
+        return plain.assign_attrs({**maps.attrs, "units": units[0]})
+    words = {"long_name": "standard deviations per standard deviation of the component", "units": "1"}
+    spread = maps["spread"].drop_vars(["units", "spread"], errors="ignore")
+    return (plain / spread).transpose(*maps.dims).assign_attrs(maps.attrs | words)

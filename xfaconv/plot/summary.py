@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 
 from xfaconv.errors import ArgumentError
 from xfaconv.names import region_title
@@ -23,10 +24,13 @@ _NEEDED = ("attribution", "correlation_map", "predicted", "observed", "by_region
 _COLOURS = {"network": CATEGORICAL[0], "linear": CATEGORICAL[1], "index": CATEGORICAL[2]}
 _SAID = {"network": "network", "linear": "linear answer", "index": "regression on the index"}
 _LETTERS = 180
+MODELS = CATEGORICAL[4]
 _CAPTION = (
     "Outlines: black what is hidden, purple the target; dots: significant at the false discovery rate of the maps."
 )
-_MOST_MARKS, _MOST_TICKS = 240, 14
+# Distance of the whiskers of several models from the bar or the point that they belong to.
+_BESIDE = 0.38
+_MOST_MARKS, _MOST_TICKS, _MOST_OF_BAR = 240, 14, 5
 
 
 def plot_teleconnection(
@@ -63,7 +67,7 @@ def plot_teleconnection(
     Figure
         Two maps, with the hidden area outlined and dots where the map is significant; the series, with the steps that
         were not used in training shaded; the correlation of each prediction with its interval; and the sums by region
-        with theirs.
+        with theirs. Of several models the mean and the range stand below.
 
     Raises
     ------
@@ -89,13 +93,13 @@ def plot_teleconnection(
     left, right = maps.subplots(1, 2, subplot_kw={"projection": chosen})
     units = units_text(found.attrs["units"])
     about = MapStyle(center=0.0, projection=projection, title="")
-    bar = {"label": f"contribution per cell [{units}]"}
+    bar = {"label": f"contribution per cell [{units}]", "ticks": MaxNLocator(_MOST_OF_BAR)}
     dots: xr.DataArray | Literal[False] = found["significant"] if phase == "difference" else False
     draw_map(_plain(total), replace(about, ax=left, stippling=dots, cbar_kwargs=bar, robust=True))
     name = strongest if correlated is None else correlated
     chosen_map = found[["correlation_map", "correlation_significant"]].sel(variable=name, lag=lag)
     dots = chosen_map["correlation_significant"]
-    bar = {"label": "correlation"}
+    bar = {"label": "correlation", "ticks": MaxNLocator(_MOST_OF_BAR)}
     draw_map(_plain(chosen_map["correlation_map"]), replace(about, ax=right, stippling=dots, cbar_kwargs=bar))
     when = phase if phase != "difference" else " minus ".join(map(str, found["phase"].values[:2]))
     target = f"{found.attrs['target_variable']}, {found.attrs['target_area']}"
@@ -196,10 +200,22 @@ def _draw_regions(ax: Any, found: xr.Dataset, phase: str, units: str) -> None:
     if phase == "difference":
         low, high = (found[f"by_region_{end}"].values for end in ("low", "high"))
         ax.hlines(order, low, high, color=INK, lw=1)
+    if "by_region_of_models" in found:
+        of_models = found["by_region_of_models"].sel(phase=phase)
+        _whiskers(ax, order - _BESIDE, of_models, f"mean and range of {of_models.sizes['model']} models")
+        ax.legend(frameon=False, fontsize="small", loc="best")
     ax.set_yticks(order, [textwrap.fill(region_title(str(name)), 24) for name in sums["region"].values])
     ax.axvline(0, color=FAINT, lw=0.5)
     ax.set_xlabel(f"contribution [{units}]")
     ax.set_title(f"(d) Sums by region, {phase}", loc="left", fontsize="medium")
+
+
+def _whiskers(ax: Any, at: Any, values: xr.DataArray, label: str) -> None:
+    """Draw mean and range over the models below a bar or a point."""
+    mean, low, high = (getattr(values, name)("model").values for name in ("mean", "min", "max"))
+    size = np.stack([np.atleast_1d(mean - low), np.atleast_1d(high - mean)])
+    style = {"fmt": "D", "ms": 3, "lw": 1, "capsize": 2.5, "color": MODELS}
+    ax.errorbar(np.atleast_1d(mean), np.atleast_1d(at), xerr=size, label=label, **style).lines[0].set_gid("models")
 
 
 def _draw_scores(ax: Any, found: xr.Dataset) -> None:
@@ -209,6 +225,10 @@ def _draw_scores(ax: Any, found: xr.Dataset) -> None:
         row = found.sel(prediction=name)
         ax.hlines(place, float(row["correlation_low"]), float(row["correlation_high"]), color=_COLOURS[name], lw=2)
         ax.plot(float(row["correlation"]), place, "o", color=_COLOURS[name])
+        if name == "network" and "correlation_of_models" in found:
+            of_models = found["correlation_of_models"]
+            _whiskers(ax, place - _BESIDE, of_models, f"mean and range of {of_models.sizes['model']} models")
+            ax.legend(frameon=False, fontsize="small", loc="best")
     ax.set_yticks(order, [textwrap.fill(_SAID[name], 16) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1)

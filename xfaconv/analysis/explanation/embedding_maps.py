@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from xfaconv.analysis.axes import require_dimension, time_axis
 from xfaconv.analysis.statistics.correlation import correlate
 from xfaconv.analysis.statistics.seasons import Season, covered, season_months, steps_of_season
-from xfaconv.arguments import Arguments, check_choice, shared_arguments
+from xfaconv.arguments import Arguments, check_choice, check_rules, shared_arguments
 from xfaconv.engine.api import conformed_of, embedding_of
 from xfaconv.engine.prepare import Prepared, prepare
 from xfaconv.engine.results import finish
 from xfaconv.errors import ArgumentError, TimeError
 
 _FEWEST_STEPS = 3
+_RULES = {"standardised": (lambda value: isinstance(value, bool), "True or False", "True")}
 
 
 @shared_arguments
@@ -29,12 +30,13 @@ def component_maps(
     *,
     season: Season = None,
     method: Literal["patterns", "regression"] = "patterns",
+    standardised: bool = False,
     **arguments: Unpack[Arguments],
 ) -> xr.DataArray:
     """Map what each component of the embedding stands for.
 
-    The map of a component is the regression of the fields on it: how many standard deviations of its anomalies a field
-    departs from the climatology where the component is one standard deviation above its mean. The network rebuilds its
+    The map of a component is the regression of the fields on it: how far, in its units, a field departs from its
+    climatology where the component is one standard deviation above its mean. The network rebuilds its
     fields from the embedding as sums of patterns; with the covariances of the components, these patterns give the
     regression without another look at the fields.
 
@@ -46,15 +48,18 @@ def component_maps(
         Season of the steps, such as ``"DJF"``.
     method : {"patterns", "regression"}, default "patterns"
         Regress what the network rebuilds from the embedding, or the fields themselves.
+    standardised : bool, default False
+        Give the fields in standard deviations of their anomalies instead of units.
     **arguments
         The shared arguments of the engine.
 
     Returns
     -------
     DataArray (embedding, variable, latitude, longitude), float32
-        Standard deviations per standard deviation of the component, on the model's grid, labelled as `ds` is; NaN where
-        a variable is missing. Of the steps with a complete warm-up. Lazy if the data are.
-        `xfaconv.plot_component_maps` draws it.
+        Units of the variable in `ds` per standard deviation of the component, on the model's grid, labelled as `ds` is;
+        NaN where a variable is missing. The coordinate ``units (variable)`` names them, and ``spread (variable,
+        latitude, longitude)`` holds the standard deviations of the anomalies in them. Of the steps with a complete
+        warm-up. Lazy if the data are. `xfaconv.plot_component_maps` draws it.
 
     Raises
     ------
@@ -73,6 +78,7 @@ def component_maps(
     ('embedding', 'variable', 'lat', 'lon')
     """
     check_choice("method", method, ("patterns", "regression"))
+    check_rules({"standardised": standardised}, _RULES)
     season_months(season)
     ready = prepare(ds, arguments)
     if ready.members is not None:
@@ -107,10 +113,30 @@ def component_maps(
     maps = maps.astype(np.float32).rename("component_maps").assign_coords(variable=names)
     maps = maps.transpose("embedding", "variable", ...).drop_vars("full_warmup", errors="ignore")
     maps.attrs = {"long_name": "standard deviations per standard deviation of the component", "units": "1"}
-    asked = {"season": season, "method": method}
+    if not standardised:
+        maps = _in_units(ready, maps)
+    asked = {"season": season, "method": method, "standardised": standardised or None}
     found = finish(ready, "component_maps", {"component_maps": maps}, asked)
     result = found["component_maps"]
     return result.assign_attrs(**found.attrs, method=method, **covered(embedding[time][used], season))
+
+
+def _in_units(ready: Prepared, maps: xr.DataArray) -> xr.DataArray:
+    """Multiply standardised maps (embedding, variable, latitude, longitude) with the spread of each variable."""
+    names = [variable.name for variable in ready.model.card.variables]
+    scaled = [ready.conformed.scaled[name] for name in names]
+    plain = np.ones(ready.grid.shape)
+    spreads = [plain if one.spread is None else one.spread / one.factor for one in scaled]
+    joined = da.stack([da.asarray(spread) for spread in spreads]).astype(np.float32)  # type: ignore[no-untyped-call]
+    dims = ("variable", "latitude", "longitude")
+    spread = ready.conformed.labels.restore(xr.DataArray(joined, {"variable": maps["variable"]}, dims))
+    spread = spread.transpose("variable", ...) if ready.lazy else spread.transpose("variable", ...).compute()
+    spread.attrs = {"long_name": "standard deviation of the anomalies, in the units of the variable"}
+    units = np.array([one.units for one in scaled], dtype=object)
+    found = (maps * spread).assign_coords(units=("variable", units), spread=spread).astype(np.float32)
+    words = "anomaly per standard deviation of the component"
+    attrs = {"long_name": words} | ({"units": units[0]} if len(set(units)) == 1 else {})
+    return found.transpose(*maps.dims).rename(maps.name).assign_attrs(attrs)
 
 
 def _of_patterns(ready: Prepared, covariance: xr.DataArray) -> xr.DataArray:
