@@ -127,9 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(_summary(xfaconv.load_model(given.model), ds, found, given.output, given.stride, seconds))
 
 
-def _summary(
-    model: xfaconv.Model, ds: xr.Dataset, found: xr.Dataset, folder: Path, stride: int, seconds: float
-) -> str:
+def _summary(model: xfaconv.Model, ds: xr.Dataset, found: xr.Dataset, folder: Path, stride: int, seconds: float) -> str:
     card = model.card
     written = "\n".join(f"  {folder / name}" for name in _WRITTEN)
     failures = "\n".join(

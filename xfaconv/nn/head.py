@@ -210,7 +210,7 @@ class LocatedReadOut(nn.Module):
 
 
 def _draw_normal(weight: Tensor, deviation: float) -> None:
-    # Networks of files are built on the meta device, where torch's compiler would be imported to draw nothing: a second.
+    # Networks of files are built on the meta device, where torch would import its compiler to draw nothing: a second.
     if not weight.is_meta:
         nn.init.normal_(weight, std=deviation)
 
