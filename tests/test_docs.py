@@ -37,6 +37,7 @@ STAND_INS = {
         (r"^embedding = ds", "ds = ds.isel(time=slice(-36, None))\nembedding = ds"),
     ],
     "explanation/which-tool.md": [(r"samples=12", "samples=2"), (r'time="2016-01"', 'time="2009-01-01"')],
+    "howto/fit.md": [("updates=50", "updates=6"), ('"updates": 60', '"updates": 8')],
     "models.md": [(r"^model = .*downloaded once.*$", "")],
 }
 
