@@ -114,12 +114,13 @@ def test_a_killed_worker_changes_no_bit(cluster, tmp_path):
 
 
 def test_a_restarted_worker_changes_no_bit(cluster):
+    cluster.wait_for_workers(2)
     undisturbed = build().compute()
     ds = worlds.world(40).chunk(time=9)
     ds["t2m"] = ds.t2m.copy(data=ds.t2m.data.map_blocks(slowly, dtype="f4", meta=ds.t2m.data._meta))
     future = cluster.compute(build(ds))
     worker = next(iter(cluster.scheduler_info()["workers"]))
-    cluster.restart_workers([worker])
+    cluster.restart_workers([worker], timeout=200)
     found = future.result()
     for name in ("embeddings", "importance", "attention"):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)
