@@ -27,6 +27,8 @@ WORKERS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 INSTALL := $(RUN) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $(PIP_ARGS)
+# The slowest files come first (tests/conftest.py), and who is done takes from who is not.
+TESTS := -m pytest -n $(WORKERS) --dist worksteal
 # One thread per worker: two workers with two threads each would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -37,11 +39,11 @@ demo: $(READY)
 	$(RUN) -m xfaconv.demo
 
 test: lint
-	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS)
+	$(ONE_THREAD) $(RUN) $(TESTS)
 
 # Lines and branches of the package that the tests run; fails below 95 percent.
 coverage: $(READY)
-	$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) --cov=xfaconv --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
+	$(ONE_THREAD) $(RUN) $(TESTS) --cov=xfaconv --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 # Small changes of the code, one at a time, and whether the tests notice: docs/developer/tests.md. The room and its tests
 # stand in pyproject.toml; MUTANTS names some of its modules or functions, because all of a room takes hours.
@@ -54,8 +56,8 @@ mutation: $(READY)-dev
 # runs the same cases every time.
 FUZZ ?= 10000
 fuzz: $(READY)
-	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q tests/trust/test_fuzz.py tests/models/test_fuzz.py
-	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -q --timeout=3600 $$(grep -rlE "^@given" tests)
+	XFACONV_FUZZ=$(FUZZ) $(ONE_THREAD) $(RUN) $(TESTS) -q tests/trust/test_fuzz.py tests/models/test_fuzz.py
+	XFACONV_FUZZ=500 $(ONE_THREAD) $(RUN) $(TESTS) -q --timeout=3600 $$(grep -rlE "^@given" tests)
 
 audit: $(READY)
 	$(RUN) -m pip check
@@ -63,10 +65,10 @@ audit: $(READY)
 	$(RUN) -m piplicenses --packages $$(sed -n 's/==.*//p' constraints.txt)
 
 test-min: $(VENV)-min/.ready
-	$(ONE_THREAD) $(VENV)-min/bin/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) $(VENV)-min/bin/python $(TESTS)
 
 test-latest: $(VENV)-latest/.ready
-	$(ONE_THREAD) $(VENV)-latest/bin/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) $(VENV)-latest/bin/python $(TESTS)
 
 lint: $(READY)
 	$(RUN) -m ruff check

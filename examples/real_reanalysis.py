@@ -55,10 +55,10 @@ def winter_mean(maps: xr.DataArray, years: list[int]) -> xr.DataArray:
     return maps.sel(time=maps["time"].dt.month.isin([12, 1, 2]) & belongs_to.isin(years)).mean("time", keep_attrs=True)
 
 
-def ncep_oisst(data: Path, out: Path) -> None:
+def ncep_oisst(data: Path, out: Path, stride: int) -> None:
     """Encode all 445 months; composite the attention of the Nino3.4 base point by winters of the ONI table."""
     with xr.open_dataset(data / "ncep-oisst-monthly-global-1981-2018.nc", chunks={}) as ds:
-        encoded = xfaconv.encode(ds, base_points=NINO34).compute()
+        encoded = xfaconv.encode(ds, base_points=NINO34, stride=stride).compute()
     encoded.to_netcdf(out / "ncep-oisst-encoded.nc")
     print(encoded)
     xfaconv.plot_importance(encoded["importance"])
@@ -125,12 +125,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data")
     parser.add_argument("--out", type=Path, default=Path("examples/output"), help="folder of the results")
     parser.add_argument("--updates", type=int, default=400, help="updates of the Peru network")
+    parser.add_argument("--stride", type=int, default=1, help="every n-th row and column of NCEP/OISST")
     parser.add_argument("--only", choices=["ncep-oisst", "peru", "amip"], help="run one part alone")
     arguments = parser.parse_args()
     mpl.use("Agg")
     arguments.out.mkdir(parents=True, exist_ok=True)
     parts = {
-        "ncep-oisst": ("ncep-oisst-monthly-global-1981-2018.nc", ncep_oisst, ()),
+        "ncep-oisst": ("ncep-oisst-monthly-global-1981-2018.nc", ncep_oisst, (arguments.stride,)),
         "peru": ("era5-monthly-peru-1960-2015.nc", era5_peru, (arguments.updates,)),
         "amip": ("amip/amip-daily-5p6deg-2009.nc", simulated_year, ()),
     }

@@ -163,25 +163,25 @@ def test_a_figure_refuses_what_is_unknown_before_it_computes(
 
 def test_a_figure_of_a_season_is_the_mean_over_it() -> None:
     years = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 38)).load()
-    maps = years.faconv.attention(0, -140)
-    drawn = np.asarray(years.faconv.plot_attention(0, -140, season="DJF").get_array())
+    maps = years.faconv.attention(0, -140, stride=4)
+    drawn = np.asarray(years.faconv.plot_attention(0, -140, season="DJF", stride=4).get_array())
     for chosen, good in (((12, 1, 2), True), ((6, 7, 8), False)):
         part = maps.isel(time=np.isin(maps.time.dt.month, chosen))
         right = np.asarray(part.faconv.plot_attention().get_array())
         assert np.allclose(drawn, right, rtol=1e-4) is good
-    both = years.faconv.plot_attention(0, -140, season="DJF", time=slice("2007", "2008"))
+    both = years.faconv.plot_attention(0, -140, season="DJF", time=slice("2007", "2008"), stride=4)
     some = maps.sel(time=slice("2007", "2008"))
     right = some.isel(time=np.isin(some.time.dt.month, (12, 1, 2))).faconv.plot_attention()
     np.testing.assert_allclose(np.asarray(both.get_array()), np.asarray(right.get_array()), rtol=1e-4)
-    assert years.faconv.plot_embedding(season=[1, 2]) is not None
+    assert years.faconv.plot_embedding(season=[1, 2], stride=4) is not None
     with pytest.raises(ArgumentError, match="unknown season"):
         years.faconv.plot_attention(0, -140, season="XYZ")
 
 
 def test_a_figure_of_a_date_is_that_of_its_steps() -> None:
     years = xfaconv.tutorial.open_dataset("ncep-oisst").isel(time=slice(0, 38)).load()
-    drawn = np.asarray(years.faconv.plot_attention(0, -140, time="2009-01").get_array())
-    right = years.faconv.attention(0, -140).sel(time="2009-01").faconv.plot_attention()
+    drawn = np.asarray(years.faconv.plot_attention(0, -140, time="2009-01", stride=4).get_array())
+    right = years.faconv.attention(0, -140, stride=4).sel(time="2009-01").faconv.plot_attention()
     np.testing.assert_allclose(drawn, np.asarray(right.get_array()), rtol=1e-4)
 
 

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pytest
 
 import xfaconv
+from xfaconv.arguments import DEFAULTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(
@@ -21,6 +22,7 @@ PAGES = sorted(
 NOTEBOOKS = sorted((DOCS.parent / "examples").glob("*.ipynb"))
 
 # What is changed before a snippet runs: addresses that only a network has, and sizes that only a benchmark needs.
+COARSE = (r"stride=2", "stride=4")
 STAND_INS = {
     "howto/decade.md": [
         (r"(?s)^era5 = .*?anon\"\},\n\)\n$", ""),
@@ -28,12 +30,14 @@ STAND_INS = {
         (r"np\.arange\(1440\) \* 0\.25", "np.arange(72) * 5.0"),
         (r'ds\.faconv\.embed\(\)\.to_zarr\("cluster', 'ds.isel(time=slice(0, 25)).faconv.embed().to_zarr("cluster'),
     ],
+    "howto/teleconnection.md": [COARSE],
     "howto/hidden-places.md": [
         (r'season="DJF"\)', 'time="2018", repeats=20)'),
         (r'"z500", width=120, time=slice\("2016", "2018"\)', '"z500", width=180, time="2018"'),
         (r"^embedding = ds", "ds = ds.isel(time=slice(-36, None))\nembedding = ds"),
     ],
     "explanation/which-tool.md": [(r"samples=12", "samples=2"), (r'time="2016-01"', 'time="2009-01-01"')],
+    "howto/fit.md": [("updates=50", "updates=6"), ('"updates": 60', '"updates": 8')],
     "models.md": [(r"^model = .*downloaded once.*$", "")],
 }
 
@@ -66,6 +70,8 @@ def test_stand_ins_stand_for_something():
 )
 def test_snippets_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Where a page does not say otherwise, every second row and column: a fifth of the time.
+    monkeypatch.setitem(DEFAULTS, "stride", 2)
     from matplotlib import pyplot as plt
 
     for package in NEEDED.get(page.relative_to(DOCS).as_posix(), []):

@@ -22,7 +22,7 @@ NINO34_CENTRE = (0.0, -140.0)
 PLACE, HIDDEN = "north_pacific", (20, 80, 140, 250)
 MONTH = "2016-01"
 # Every second row and column: the packaged scores are of this grid, and the demonstration takes a quarter of the time.
-STRIDE = 2
+_STRIDE = 2
 _SAMPLES = 4
 _WRITTEN = ("encoded.nc", "attribution.nc", "teleconnection.png", "importance.png", "embedding.png")
 _MODEL = "ncep-monthly-2p5deg"
@@ -51,7 +51,7 @@ def ordered_by_correlation(embedding: xr.DataArray, index: xr.DataArray) -> xr.D
     return ordered.assign_attrs(long_name="standardised", units="1")
 
 
-def explain(ds: xr.Dataset, model: str, folder: Path) -> xr.Dataset:
+def explain(ds: xr.Dataset, model: str, folder: Path, stride: int = _STRIDE) -> xr.Dataset:
     """Ask where the height of the North Pacific in winter is known from; write its contributions and the figure.
 
     Parameters
@@ -62,13 +62,15 @@ def explain(ds: xr.Dataset, model: str, folder: Path) -> xr.Dataset:
         Name or file of the model.
     folder : Path
         Where to write ``attribution.nc``, of January 2016, and ``teleconnection.png``.
+    stride : int
+        Every n-th row and column.
 
     Returns
     -------
     Dataset
         As `xfaconv.teleconnection` gives it.
     """
-    asked: dict[str, Any] = {"hide": HIDDEN, "stride": STRIDE, "model": model}
+    asked: dict[str, Any] = {"hide": HIDDEN, "stride": stride, "model": model}
     month = xfaconv.attribution(ds, PLACE, "z500", time=MONTH, **asked)
     month.to_netcdf(folder / "attribution.nc")
     found = xfaconv.teleconnection(ds, PLACE, "z500", index="nino34", season="DJF", samples=_SAMPLES, **asked)
@@ -106,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m xfaconv.demo", description=__doc__)
     parser.add_argument("--model", default=_MODEL, help="name or file of a model of monthly, global data")
+    parser.add_argument("--stride", type=int, default=_STRIDE, help="every n-th row and column; default: %(default)s")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder to write to")
     given = parser.parse_args(arguments)
     start = time.perf_counter()
@@ -113,24 +116,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     ds = xfaconv.tutorial.open_dataset("ncep-oisst")
     print(f"{ds.attrs['title']}\n{ds.attrs['source']}\n\n{ds.faconv!r}\n")
-    lazy = ds.faconv.encode(base_points={"nino34": NINO34_CENTRE}, model=given.model, stride=STRIDE)
+    lazy = ds.faconv.encode(base_points={"nino34": NINO34_CENTRE}, model=given.model, stride=given.stride)
     # A terminal gets a bar that is redrawn often; a log file a line every ten seconds.
     with ProgressBar(dt=0.2 if sys.stdout.isatty() else 10.0):  # type: ignore[no-untyped-call]
         encoded = lazy.compute()
     encoded.to_netcdf(given.output / "encoded.nc")
     draw(encoded, nino34(ds).compute().assign_attrs(long_name="Niño 3.4"), given.output)
-    found = explain(ds, given.model, given.output)
-    print(_summary(xfaconv.load_model(given.model), ds, found, given.output, time.perf_counter() - start))
+    found = explain(ds, given.model, given.output, given.stride)
+    seconds = time.perf_counter() - start
+    print(_summary(xfaconv.load_model(given.model), ds, found, given.output, given.stride, seconds))
 
 
-def _summary(model: xfaconv.Model, ds: xr.Dataset, found: xr.Dataset, folder: Path, seconds: float) -> str:
+def _summary(model: xfaconv.Model, ds: xr.Dataset, found: xr.Dataset, folder: Path, stride: int, seconds: float) -> str:
     card = model.card
     written = "\n".join(f"  {folder / name}" for name in _WRITTEN)
     failures = "\n".join(
         textwrap.fill(text, 110, initial_indent="  - ", subsequent_indent="    ") for text in card.known_failures
     )
     return f"""
-{ds.sizes["time"]} months encoded and the North Pacific explained, at grid stride {STRIDE}, in {seconds:.0f} s\
+{ds.sizes["time"]} months encoded and the North Pacific explained, at grid stride {stride}, in {seconds:.0f} s\
 {_memory()}.
 
 The model: {card.name}, {card.parameters:,} parameters, sha256 {model.sha256[:12]}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import cftime
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from tests.adapt.dialects import DEFAULT, SPECS, target, tell
+from tests.adapt.dialects import DEFAULT, SPECS, Dialect, target, tell
 from tests.conftest import raise_if_dask_computes
 from xfaconv.adapt import InputSpec, adapt, recognise
 from xfaconv.climatology import Climatology
@@ -42,8 +43,13 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+@cache
+def told(dialect: Dialect) -> xr.Dataset:
+    return tell(dialect)
+
+
 def base(**changes: Any) -> xr.Dataset:
-    return tell(replace(DEFAULT, chunks=(4, 8, 16), **changes))
+    return told(replace(DEFAULT, chunks=(4, 8, 16), **changes)).copy(deep=True)
 
 
 def only(name: str, units: str, level: float | None = None, step: str | None = "1D") -> InputSpec:

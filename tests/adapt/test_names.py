@@ -205,7 +205,7 @@ def test_the_same_call_gives_the_same_tasks():
     for climatology in ("data", None):
         target = InputSpec((VariableSpec("t2m", "K", ""),), Grid.regular(45.0), "1D")
         if climatology == "data":
-            ds = ds.isel(time=[0] * 800).assign_coords(time=stamps(800))
+            ds = ds.isel(time=[0] * 800).assign_coords(time=stamps(800)).chunk(time=100)
         names = {adapt(ds, target, climatology=climatology).data.t2m.data.name for _ in range(2)}
         assert len(names) == 1
 

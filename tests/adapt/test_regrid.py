@@ -52,10 +52,12 @@ def brute_force(ds, grid, min_valid=0.5):
     source_rows, goal_rows = band(latitude), band(np.array(grid.latitude))
     step = np.abs(np.median(np.diff(np.sort(longitude))))
     goal_step = grid.longitude[1] - grid.longitude[0]
-    out = np.full((ds.sizes["time"], *grid.shape), np.nan)
+    # Outside of the loops, whose time xarray would take.
+    field, steps = ds.t2m.values, ds.sizes["time"]
+    out = np.full((steps, *grid.shape), np.nan)
     for i in range(grid.shape[0]):
         for j in range(grid.shape[1]):
-            total, area = np.zeros(ds.sizes["time"]), np.zeros(ds.sizes["time"])
+            total, area = np.zeros(steps), np.zeros(steps)
             whole = (np.sin(np.deg2rad(goal_rows[i + 1])) - np.sin(np.deg2rad(goal_rows[i]))) * goal_step
             for k in range(len(latitude)):
                 low, high = max(goal_rows[i], source_rows[k]), min(goal_rows[i + 1], source_rows[k + 1])
@@ -66,7 +68,9 @@ def brute_force(ds, grid, min_valid=0.5):
                     # distance of the centres on the circle decides how much two intervals of these widths share
                     apart = abs((east - grid.longitude[j] + 180) % 360 - 180)
                     width = min(step, goal_step, max(0.0, (step + goal_step) / 2 - apart))
-                    values = ds.t2m.values[:, k, m]
+                    if width == 0:
+                        continue
+                    values = field[:, k, m]
                     valid = np.isfinite(values)
                     total += height * width * np.where(valid, values, 0)
                     area += height * width * valid

@@ -98,16 +98,10 @@ def slowly(block: np.ndarray) -> np.ndarray:
     return block
 
 
-@pytest.fixture
-def own_cluster():
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as running,
-        distributed.Client(running) as client,
-    ):
-        yield client
+# The last tests of the file, on the same cluster: a worker that has died is started again.
 
 
-def test_a_killed_worker_changes_no_bit(own_cluster, tmp_path):
+def test_a_killed_worker_changes_no_bit(cluster, tmp_path):
     undisturbed = build().compute()
     ds = worlds.world(40).chunk(time=9)
     ds["t2m"] = ds.t2m.copy(
@@ -119,13 +113,14 @@ def test_a_killed_worker_changes_no_bit(own_cluster, tmp_path):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)
 
 
-def test_a_restarted_worker_changes_no_bit(own_cluster):
+def test_a_restarted_worker_changes_no_bit(cluster):
+    cluster.wait_for_workers(2)
     undisturbed = build().compute()
     ds = worlds.world(40).chunk(time=9)
     ds["t2m"] = ds.t2m.copy(data=ds.t2m.data.map_blocks(slowly, dtype="f4", meta=ds.t2m.data._meta))
-    future = own_cluster.compute(build(ds))
-    worker = next(iter(own_cluster.scheduler_info()["workers"]))
-    own_cluster.restart_workers([worker])
+    future = cluster.compute(build(ds))
+    worker = next(iter(cluster.scheduler_info()["workers"]))
+    cluster.restart_workers([worker], timeout=200)
     found = future.result()
     for name in ("embeddings", "importance", "attention"):
         np.testing.assert_array_equal(found[name].values, undisturbed[name].values)

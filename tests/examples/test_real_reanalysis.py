@@ -28,7 +28,7 @@ def test_absent_data_are_said_with_where_to_get_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["ncep-oisst", "peru", "amip"])
 def test_parts_write_what_they_promise(part: str, tmp_path: Path, shared_data: Path) -> None:
-    run("--data", str(shared_data), "--out", str(tmp_path), "--only", part, "--updates", "3")
+    run("--data", str(shared_data), "--out", str(tmp_path), "--only", part, "--updates", "3", "--stride", "4")
     steps = {"ncep-oisst": 445, "peru": 672, "amip": 365}[part]
     with xr.open_dataset(tmp_path / f"{part}-encoded.nc") as encoded:
         assert encoded.sizes["time"] == steps

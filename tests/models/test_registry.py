@@ -14,9 +14,10 @@ from typing import BinaryIO
 import pytest
 import requests
 
+from tests.fetching import fetch_into
 from tests.local_server import LocalServer
 from xfaconv import download
-from xfaconv.download import Remote, cache_folder, fetch
+from xfaconv.download import cache_folder
 from xfaconv.errors import ArgumentError, DownloadError, ModelError, ModelFileError
 from xfaconv.models import Model, list_models, load_model, register_model, registry
 from xfaconv.models.storage import write_model_file
@@ -340,15 +341,10 @@ def test_sixteen_threads_load_at_once(server: LocalServer, content: bytes, tiny_
     assert len(cached_files()) == 1
 
 
-def _fetch(url: str, digest: str, cache: str) -> int:
-    with set_options(cache=cache):
-        return len(fetch(Remote("theirs", url, digest), folder="models", suffix=".safetensors").read_bytes())
-
-
 def test_four_processes_fetch_at_once(server: LocalServer, content: bytes) -> None:
     task = (server.serve("/model", content), sha256(content), str(cache_folder()))
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        lengths = pool.starmap(_fetch, [task] * 8)
+        lengths = pool.starmap(fetch_into, [task] * 8)
     assert lengths == [len(content)] * 8
     assert len(cached_files()) == 1
 

@@ -11,7 +11,7 @@ import torch
 from tests.nn import oracle
 from tests.nn.worlds import GRIDS, disturbed, geometry_of, noise, world_of
 from xfaconv.grid import Grid
-from xfaconv.nn import Geometry, build_network
+from xfaconv.nn import Geometry, build_network, recurrence
 from xfaconv.nn.cell import FAConvLSTMCell
 from xfaconv.nn.gates import lstm_equations, update_state
 from xfaconv.nn.head import SubspaceHead, seasonal_encoding
@@ -135,13 +135,17 @@ def test_a_cell_drops_nothing_unless_asked():
     assert done.abs().max() > 0
 
 
-def test_fast_way_is_taken_exactly_where_it_may_be():
+def test_fast_way_is_taken_exactly_where_it_may_be(monkeypatch):
     grid = GRIDS["regional"]
     cell = FAConvLSTMCell(3, 4, bottleneck=2, scales=((3, 1),), dropout=0.5).eval()
     state = torch.zeros(1, *grid.shape, 4)
     arguments = (cell, None, Geometry.from_grid(grid), state, state)
     with torch.no_grad():
         assert isinstance(start_run(*arguments), FastRun)
+        for samples, most, way in ((2, 10**6, PlainRun), (2, 1, FastRun), (1, 10**6, FastRun)):
+            monkeypatch.setattr(recurrence, "_TOGETHER_CELLS", most)
+            several = state.expand(samples, -1, -1, -1)
+            assert isinstance(start_run(*arguments[:3], several, several), way)
         with torch.autocast("cpu", torch.bfloat16):
             assert isinstance(start_run(*arguments), PlainRun)
         cell.train()

@@ -6,7 +6,9 @@ import inspect
 import itertools
 import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,6 @@ from xfaconv.errors import ArgumentError
 from xfaconv.nn import FAConvLSTM
 from xfaconv.nn.layer import refuse_keras_arguments
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras", reason="Keras is not installed: pip install keras", exc_type=ImportError)
-if keras.backend.backend() != "torch":
-    pytest.skip("Keras runs on another backend here: set KERAS_BACKEND=torch", allow_module_level=True)
-
 # Keras 3 itself uses an old protocol of numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -28,9 +25,19 @@ TABLE = Path(__file__).parents[2] / "docs" / "reference" / "conformance.md"
 INPUT = np.random.default_rng(0).normal(size=(2, 5, 6, 7, 3)).astype("float32")
 
 
+@cache
+def keras() -> Any:
+    """Keras, which takes seconds to import: not while tests are collected."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    found = pytest.importorskip("keras", reason="Keras is not installed: pip install keras", exc_type=ImportError)
+    if found.backend.backend() != "torch":
+        pytest.skip("Keras runs on another backend here: set KERAS_BACKEND=torch")
+    return found
+
+
 def _both(**arguments):
-    keras.utils.set_random_seed(0)
-    theirs = keras.layers.ConvLSTM2D(4, 3, padding="same", **arguments)
+    keras().utils.set_random_seed(0)
+    theirs = keras().layers.ConvLSTM2D(4, 3, padding="same", **arguments)
     ours = FAConvLSTM(3, 4, 3, padding="same", attention_every=0, bottleneck=4, **arguments).eval()
     return theirs, ours
 
@@ -147,8 +154,8 @@ def _copy_weights(source, target):
 
 
 def _keras_arguments():
-    init = list(inspect.signature(keras.layers.ConvLSTM2D.__init__).parameters)[1:-1]
-    call = list(inspect.signature(keras.layers.ConvLSTM2D.call).parameters)[1:]
+    init = list(inspect.signature(keras().layers.ConvLSTM2D.__init__).parameters)[1:-1]
+    call = list(inspect.signature(keras().layers.ConvLSTM2D.call).parameters)[1:]
     return init, call
 
 
@@ -169,7 +176,7 @@ def test_the_conformance_table_tells_the_truth():
     verdicts, _ = _table()
     init, call = _keras_arguments()
     signature = inspect.signature(FAConvLSTM.__init__).parameters
-    defaults = inspect.signature(keras.layers.ConvLSTM2D.__init__).parameters
+    defaults = inspect.signature(keras().layers.ConvLSTM2D.__init__).parameters
     for name in init:
         if verdicts[name] == "honoured":
             assert name in signature, name

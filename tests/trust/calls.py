@@ -46,29 +46,34 @@ def fine() -> xr.Dataset:
     )
 
 
+_RESULTS: Mapping[str, Callable[[], Any]] = {
+    "embedding": lambda: xfaconv.embed(world(), model=worlds.model()),
+    "importance": lambda: xfaconv.importance(world(), model=worlds.model()),
+    "attention": lambda: xfaconv.attention(world(), 0, 30, model=worlds.model()),
+    "hidden": lambda: xfaconv.hidden(world(), model=worlds.model()),
+    "regimes": lambda: analysis.regimes(result("embedding"), 2, repeats=0, surrogates=0),
+    "compare_attention": lambda: xfaconv.compare_attention(world(), (0, 30), model=worlds.model(), variable="t2m"),
+    "index": lambda: world().t2m.isel(latitude=3, longitude=3, drop=True),
+    "component_maps": lambda: xfaconv.component_maps(world(), model=worlds.model()),
+    "explained_variance": lambda: (
+        xfaconv.teleconnectivity(
+            world(), "t2m", width=120, spacing=120, methods=["network"], model=worlds.model()
+        ).explained_variance
+    ),
+    "lazy": lambda: xfaconv.embed(world().chunk(time=9), model=worlds.model()),
+}
+
+
 @cache
-def results() -> Mapping[str, Any]:
-    """What the engine gives for that world, for the functions that take results."""
-    model = worlds.model()
-    ds = world()
-    embedding = xfaconv.embed(ds, model=model)
-    regimes = analysis.regimes(embedding, 2, repeats=0, surrogates=0)
-    attention = xfaconv.attention(ds, 0, 30, model=model)
-    compare_attention = xfaconv.compare_attention(ds, (0, 30), model=model, variable="t2m")
-    return {
-        "embedding": embedding,
-        "importance": xfaconv.importance(ds, model=model),
-        "attention": attention,
-        "hidden": xfaconv.hidden(ds, model=model),
-        "regimes": regimes,
-        "compare_attention": compare_attention,
-        "index": ds.t2m.isel(latitude=3, longitude=3, drop=True),
-        "component_maps": xfaconv.component_maps(ds, model=model),
-        "explained_variance": xfaconv.teleconnectivity(
-            ds, "t2m", width=120, spacing=120, methods=["network"], model=model
-        ).explained_variance,
-        "lazy": xfaconv.embed(ds.chunk(time=9), model=model),
-    }
+def result(name: str) -> Any:
+    """What the engine gives for that world, for the functions that take results; made when it is first asked for."""
+    return _RESULTS[name]()
+
+
+def make_results() -> None:
+    """Make all of them, so that no later call does."""
+    for name in _RESULTS:
+        result(name)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def _of_data(**options: Any) -> Callable[[], dict[str, Any]]:
 
 
 def _of_results(**names: str) -> Callable[[], dict[str, Any]]:
-    return lambda: {name: results()[key] for name, key in names.items()}
+    return lambda: {name: result(key) for name, key in names.items()}
 
 
 def _of_field(**options: Any) -> Callable[[], dict[str, Any]]:
@@ -157,7 +162,7 @@ ANALYSIS = (
         "regimes",
         xfaconv.regimes,
         lambda: {
-            "data": results()["embedding"],
+            "data": result("embedding"),
             "n": 2,
             "method": "kmeans",
             "season": None,
@@ -169,14 +174,14 @@ ANALYSIS = (
     Call(
         "analysis.choose_count",
         analysis.choose_count,
-        lambda: {"data": results()["embedding"], "candidates": (2, 3), "repeats": 1, "surrogates": 2},
+        lambda: {"data": result("embedding"), "candidates": (2, 3), "repeats": 1, "surrogates": 2},
     ),
     Call(
         "analysis.correlate",
         analysis.correlate,
         lambda: {
             "x": world().t2m,
-            "y": results()["index"],
+            "y": result("index"),
             "dim": None,
             "null": "effective",
             "surrogates": 20,
@@ -202,7 +207,7 @@ ANALYSIS = (
         analysis.composite,
         lambda: {
             "field": world().t2m,
-            "index": results()["index"],
+            "index": result("index"),
             "threshold": 0.5,
             "season": None,
             "test": "effective",
@@ -216,7 +221,7 @@ ANALYSIS = (
         analysis.regime_composites,
         lambda: {
             "field": world().t2m,
-            "regime": results()["regimes"],
+            "regime": result("regimes"),
             "season": None,
             "test": "effective",
             "alpha": 0.05,
@@ -226,7 +231,7 @@ ANALYSIS = (
     Call(
         "analysis.effective_sample_size",
         analysis.effective_sample_size,
-        lambda: {"x": results()["index"], "y": None, "dim": None},
+        lambda: {"x": result("index"), "y": None, "dim": None},
     ),
     Call(
         "analysis.correlation_p_value",
@@ -306,7 +311,7 @@ INFERENCE = (
     Call(
         "analysis.name_components",
         analysis.name_components,
-        lambda: {"embedding": results()["embedding"], "indices": {"a": results()["index"]}},
+        lambda: {"embedding": result("embedding"), "indices": {"a": result("index")}},
     ),
 )  # fmt: skip
 TRAINING = (
@@ -366,14 +371,14 @@ def attribution() -> xr.Dataset:
 PLOTS = (
     _figure("plot_attribution", lambda: {"attribution": attribution()}),
     _figure("plot_teleconnection", lambda: {"teleconnection": teleconnection()}),
-    _figure("plot_attention", lambda: {"attention": results()["attention"][0]}),
+    _figure("plot_attention", lambda: {"attention": result("attention")[0]}),
     _figure("plot_importance", _of_results(importance="importance")),
     _figure("plot_embedding", _of_results(embedding="embedding")),
-    _figure("plot_component_maps", lambda: {"maps": results()["component_maps"]}),
-    _figure("plot_teleconnectivity", lambda: {"teleconnectivity": results()["explained_variance"]}),
-    _figure("plot_hidden", lambda: {"hidden": results()["hidden"][0, :2]}),
-    _figure("plot_regimes", lambda: {"regimes": results()["regimes"].label}),
-    _figure("plot_correlation", lambda: {"correlation": results()["compare_attention"].correlation}),
+    _figure("plot_component_maps", lambda: {"maps": result("component_maps")}),
+    _figure("plot_teleconnectivity", lambda: {"teleconnectivity": result("explained_variance")}),
+    _figure("plot_hidden", lambda: {"hidden": result("hidden")[0, :2]}),
+    _figure("plot_regimes", lambda: {"regimes": result("regimes").label}),
+    _figure("plot_correlation", lambda: {"correlation": result("compare_attention").correlation}),
 )
 MODELS = (
     Call("load_model", xfaconv.load_model, lambda: {"name": "ncep-monthly-2p5deg"}),
@@ -411,7 +416,7 @@ WRITING = (
     Call(
         "write_zarr",
         write_zarr,
-        lambda: {"result": results()["lazy"], "store": {}, "blocks_per_part": 16, "progress": False},
+        lambda: {"result": result("lazy"), "store": {}, "blocks_per_part": 16, "progress": False},
     ),
 )
 CALLS = (*ENGINE, *ABOUT, *ANALYSIS, *INFERENCE, *TRAINING, *PLOTS, *MODELS, *OPTIONS, *WRITING)

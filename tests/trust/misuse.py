@@ -23,7 +23,7 @@ from tests.inference.worlds import BOX, waves
 from tests.inference.worlds import model as trained_model
 from tests.training.test_lim import GRID as planted_grid
 from tests.training.test_lim import planted as planted_windows
-from tests.trust.calls import CALLS, fine, results, world
+from tests.trust.calls import CALLS, fine, result, world
 from xfaconv.adapt import InputSpec, adapt
 from xfaconv.adapt.problems import check_file
 from xfaconv.engine import write_zarr
@@ -166,7 +166,7 @@ def without_gates() -> Model:
 
 def stored(name: str) -> str:
     """A store that holds another result."""
-    write_zarr(results()["lazy"].isel(time=slice(0, 9)), name)
+    write_zarr(result("lazy").isel(time=slice(0, 9)), name)
     return name
 
 
@@ -176,7 +176,7 @@ def broken() -> xr.DataArray:
     def fail(block: np.ndarray) -> np.ndarray:
         raise OSError("no such file")
 
-    return results()["lazy"].copy(data=results()["lazy"].data.map_blocks(fail, dtype="f4"))
+    return result("lazy").copy(data=result("lazy").data.map_blocks(fail, dtype="f4"))
 
 
 def trained(path: str) -> str:
@@ -287,11 +287,11 @@ MISUSES: Mapping[str, Misuse] = {
     "anomalies without dates": lambda: called("analysis.anomalies", data=world().t2m.assign_coords(time=np.arange(40))),
     "field and index at other times": lambda: called(
         "analysis.composite",
-        index=results()["index"].assign_coords(time=pd.date_range("1990", periods=40)),
+        index=result("index").assign_coords(time=pd.date_range("1990", periods=40)),
     ),
     "too few years to exchange": lambda: called("analysis.composite", test="years", threshold=1.0),
     "a threshold that nothing reaches": lambda: called("analysis.composite", threshold=1e4),
-    "regimes that are lazy": lambda: called("analysis.regime_composites", regime=results()["regimes"].label.chunk()),
+    "regimes that are lazy": lambda: called("analysis.regime_composites", regime=result("regimes").label.chunk()),
     "a base that is a Dataset": lambda: called("analysis.correlation_map", base=world()),
     "a base that is a Series": lambda: called("analysis.correlation_map", base=columns()["a"]),
     "a base that is a table": lambda: called("analysis.correlation_map", base=columns()),
@@ -304,9 +304,9 @@ MISUSES: Mapping[str, Misuse] = {
         "analysis.correlate", x=GAPPY["field"]()[:, 3, 3], y=world().t2m[:30, 3, 4], null="phase"
     ),
     "maps of other grids": lambda: called("analysis.pattern_correlation", y=world().t2m[0, ::2]),
-    "series of other lengths": lambda: called("analysis.correlate", y=results()["index"][:30]),
+    "series of other lengths": lambda: called("analysis.correlate", y=result("index")[:30]),
     "series of other lengths without times": lambda: called(
-        "analysis.correlate", x=world().t2m.drop_vars("time"), y=results()["index"][:30].drop_vars("time")
+        "analysis.correlate", x=world().t2m.drop_vars("time"), y=result("index")[:30].drop_vars("time")
     ),
     "cells with gaps": lambda: called("analysis.leading_eofs", field=GAPPY["field"]()),
     "surrogates of cells with gaps": lambda: called(
@@ -430,36 +430,36 @@ MISUSES: Mapping[str, Misuse] = {
     # Figures.
     "attention of a part": lambda: of(
         lambda attention, relative=True: relative_to_uniform(attention) if relative else attention,
-        attention=results()["attention"][0, :4],
+        attention=result("attention")[0, :4],
     ),
-    "coastlines without a network": lambda: of(offline, attention=results()["attention"][0], coastlines="10m"),
+    "coastlines without a network": lambda: of(offline, attention=result("attention")[0], coastlines="10m"),
     "channels that there are not": lambda: called("plot_hidden", channels=[99]),
     "an index beside another figure": lambda: called(
-        "plot_embedding", ax=plt.figure().add_subplot(), index=results()["index"]
+        "plot_embedding", ax=plt.figure().add_subplot(), index=result("index")
     ),
     "a hidden state without channels": lambda: called(
-        "plot_hidden", hidden=xr.concat([results()["hidden"][0, :2].rename(channel="a")] * 2, "b")
+        "plot_hidden", hidden=xr.concat([result("hidden")[0, :2].rename(channel="a")] * 2, "b")
     ),
     "shares in panels": lambda: called(
-        "plot_importance", importance=xr.concat([results()["importance"]] * 2, "member"), kind="area", col="member"
+        "plot_importance", importance=xr.concat([result("importance")] * 2, "member"), kind="area", col="member"
     ),
-    "areas of what is no share": lambda: called("plot_importance", importance=results()["importance"] - 1, kind="area"),
+    "areas of what is no share": lambda: called("plot_importance", importance=result("importance") - 1, kind="area"),
     "axes that are no map": lambda: called("plot_attention", ax=plt.figure().add_subplot()),
     "a map of too many dimensions": lambda: called(
         "plot_hidden",
-        hidden=xr.concat([results()["hidden"][:2, :2]] * 2, "member"),
+        hidden=xr.concat([result("hidden")[:2, :2]] * 2, "member"),
     ),
     "too many maps": lambda: called(
-        "plot_attention", attention=xr.concat([results()["attention"]] * 3, "time"), col="time"
+        "plot_attention", attention=xr.concat([result("attention")] * 3, "time"), col="time"
     ),
     "two projections": lambda: of(
-        xfaconv.plot_attention, attention=results()["attention"][0], ax=_geo_axes(), projection="Robinson"
+        xfaconv.plot_attention, attention=result("attention")[0], ax=_geo_axes(), projection="Robinson"
     ),
-    "stippling with p-values": lambda: called("plot_attention", stippling=results()["attention"][0] * 0.1),
-    "stippling of many steps": lambda: called("plot_attention", stippling=results()["attention"][:2] > 0),
+    "stippling with p-values": lambda: called("plot_attention", stippling=result("attention")[0] * 0.1),
+    "stippling of many steps": lambda: called("plot_attention", stippling=result("attention")[:2] > 0),
     "regimes without labels": lambda: of(
         xfaconv.plot_regimes,
-        regimes=results()["regimes"].label,
+        regimes=result("regimes").label,
         composites=world().t2m[:2].rename(time="a").drop_vars("a"),
     ),
     "an index of two dimensions": lambda: called("plot_embedding", index=world().t2m),
@@ -508,16 +508,16 @@ MISUSES: Mapping[str, Misuse] = {
     "components of members": lambda: inferred("component_maps", ds=worlds.world(40, members=2)),
     "components of two steps": lambda: inferred("component_maps", time=["2001-05-01", "2001-05-02"]),
     "components by no index": lambda: of(
-        xfaconv.analysis.name_components, embedding=results()["embedding"], indices=[results()["index"]]
+        xfaconv.analysis.name_components, embedding=result("embedding"), indices=[result("index")]
     ),
     "components by an index of other times": lambda: of(
         xfaconv.analysis.name_components,
-        embedding=results()["embedding"],
-        indices={"a": results()["index"].assign_coords(time=world().time + np.timedelta64(999, "D"))},
+        embedding=result("embedding"),
+        indices={"a": result("index").assign_coords(time=world().time + np.timedelta64(999, "D"))},
     ),
     # Writing.
-    "no place for a store": lambda: of(write_zarr, result=results()["lazy"], store=written("f", b"") + "/a.zarr"),
-    "a store of something else": lambda: of(write_zarr, result=results()["lazy"], store=stored("other.zarr")),
+    "no place for a store": lambda: of(write_zarr, result=result("lazy"), store=written("f", b"") + "/a.zarr"),
+    "a store of something else": lambda: of(write_zarr, result=result("lazy"), store=stored("other.zarr")),
     "blocks that fail": lambda: of(write_zarr, result=broken(), store="blocks.zarr"),
 }
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from tests.trust.calls import ANALYSIS, ENGINE, MODELS, Call, results
+from tests.trust.calls import ANALYSIS, ENGINE, MODELS, Call, result
 from xfaconv.models import Model
 from xfaconv.models import model as model_module
 
@@ -113,7 +113,7 @@ def _in_a_process(names: list[str]) -> tuple[list[tuple[str, dict[str, np.ndarra
     """Call some functions by two threads in this process; say which networks were kept."""
     calls = {call.name: call for call in BUSY}
     # The world of the tests draws its weights from torch's one generator, so it is made before the threads are.
-    results()
+    result("embedding")
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda name: (name, arrays_of(calls[name]())), names))
     return found, [sha256 for sha256, _ in model_module._NETWORKS]

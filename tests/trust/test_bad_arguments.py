@@ -16,7 +16,7 @@ import xarray as xr
 import xfaconv
 from tests.adapt.test_bad_input import CASES
 from tests.engine import worlds
-from tests.trust.calls import CALLS, results, world
+from tests.trust.calls import CALLS, result, world
 from xfaconv.errors import (
     ArgumentError,
     CoordinateError,
@@ -405,4 +405,4 @@ def test_missing_values_are_refused_where_that_is_asked_for() -> None:
     ds.t2m.values[3, 2, 2] = np.nan
     with pytest.raises(MissingDataError, match="variable 't2m' has missing values"):
         CALL["embed"](ds=ds, missing="raise")
-    assert results()["embedding"].notnull().all()
+    assert result("embedding").notnull().all()

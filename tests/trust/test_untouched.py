@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import inspect
 import json
 import logging
 import os
@@ -25,7 +27,7 @@ import xarray as xr
 
 import xfaconv
 from tests.engine import worlds
-from tests.trust.calls import CALLS, Call, results, world
+from tests.trust.calls import CALLS, Call, make_results, world
 from xfaconv.errors import XFaconvError
 
 
@@ -94,9 +96,12 @@ def dressed(ds: xr.Dataset) -> xr.Dataset:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_a_call_leaves_the_process_as_it_was(call: Call) -> None:
-    results()
+    make_results()
     # xarray loads all its plugins when the first file is opened; some of them change the filters of warnings.
     xfaconv.tutorial.open_dataset("amip").close()
+    # torch imports it with its optimisers, and it adds a filter.
+    if importlib.util.find_spec("sympy"):
+        importlib.import_module("sympy")
     with nothing_changes():
         call()
     plt.close("all")
@@ -111,7 +116,8 @@ def test_a_call_that_fails_leaves_the_process_as_it_was(call: Call) -> None:
     plt.close("all")
 
 
-OF_DATA = [call for call in CALLS if "ds" in call.arguments()]
+# Told from signatures: the arguments themselves are results of the engine, seconds for every collection of the tests.
+OF_DATA = [call for call in CALLS if "ds" in inspect.signature(call.function).parameters]
 
 
 @pytest.mark.parametrize("call", OF_DATA, ids=lambda call: call.name)
@@ -127,18 +133,25 @@ def test_a_call_leaves_the_dataset_as_it_was(call: Call, lazy: bool) -> None:
     plt.close("all")
 
 
-OF_ARRAYS = [call for call in CALLS if any(isinstance(v, xr.DataArray | xr.Dataset) for v in call.arguments().values())]
+# They are given names, numbers and the like.
+OF_NEITHER = [
+    call for call in CALLS if call.name.startswith(("load_", "list_", "register_", "set_", "tutorial.", "Grid"))
+]
+OF_ARRAYS = [call for call in CALLS if call not in (*OF_DATA, *OF_NEITHER)]
 
 
-@pytest.mark.parametrize(
-    "call", [call for call in OF_ARRAYS if "ds" not in call.arguments()], ids=lambda call: call.name
-)
+def arrays_among(arguments: dict[str, Any]) -> dict[str, xr.DataArray | xr.Dataset]:
+    return {name: value for name, value in arguments.items() if isinstance(value, xr.DataArray | xr.Dataset)}
+
+
+def test_calls_without_arrays_are_known() -> None:
+    assert [call.name for call in OF_NEITHER if arrays_among(call.arguments())] == []
+
+
+@pytest.mark.parametrize("call", OF_ARRAYS, ids=lambda call: call.name)
 def test_a_call_leaves_its_arrays_as_they_were(call: Call) -> None:
-    given = {
-        name: value.copy(deep=True)
-        for name, value in call.arguments().items()
-        if isinstance(value, xr.DataArray | xr.Dataset)
-    }
+    given = {name: value.copy(deep=True) for name, value in arrays_among(call.arguments()).items()}
+    assert given
     before = {name: fingerprint(_as_dataset(value)) | {"arrays": None} for name, value in given.items()}
     call(**given)
     assert {name: fingerprint(_as_dataset(value)) | {"arrays": None} for name, value in given.items()} == before

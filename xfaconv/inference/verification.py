@@ -97,14 +97,13 @@ def lazy_correlations(
     fields: xr.Dataset, seen: da.Array, lags: Sequence[int], season: Season, alpha: float
 ) -> xr.Dataset:
     """Correlate the observed value (time,) with every variable everywhere at some lags, lazily."""
-    maps = []
-    for field in fields.data_vars.values():
-        time = str(field.dims[0])
-        base = xr.DataArray(seen, {time: field[time]}, (time,), name="target")
-        found = correlation_map(field, base, lag=list(lags), season=season, alpha=alpha, deseasonalise=False)
-        maps.append(found[["correlation", "significant"]])
     names = xr.Variable("variable", np.array(list(fields.data_vars), dtype=object))
-    return xr.concat(maps, names, combine_attrs="override").assign_coords(variable=names)
+    # All variables in one array: a fifth of the tasks to write.
+    whole = xr.concat(list(fields.data_vars.values()), names, join="exact", combine_attrs="override")
+    time, *places = next(iter(fields.data_vars.values())).dims
+    base = xr.DataArray(seen, {time: fields[time]}, (time,), name="target")
+    found = correlation_map(whole, base, lag=list(lags), season=season, alpha=alpha, deseasonalise=False)
+    return found[["correlation", "significant"]].transpose("variable", "lag", *places)
 
 
 def unseen_steps(goals: Sequence[Target], season: Season) -> NDArray[np.bool_]:

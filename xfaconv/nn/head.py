@@ -189,7 +189,7 @@ class LocatedReadOut(nn.Module):
         self.features = nn.Linear(channels, features)
         self.patterns = nn.Linear(POSITION_PRODUCTS, features, bias=False)
         self.out = nn.Linear(features, outputs, bias=False)
-        nn.init.normal_(self.patterns.weight, std=POSITION_PRODUCTS**-0.5)
+        _draw_normal(self.patterns.weight, POSITION_PRODUCTS**-0.5)
         nn.init.zeros_(self.out.weight)
 
     def forward(self, hidden: Tensor, geometry: Geometry) -> Tensor:
@@ -209,6 +209,12 @@ class LocatedReadOut(nn.Module):
         return self.out(geometry.weigh_products(self.patterns.weight) * self.features(hidden))
 
 
+def _draw_normal(weight: Tensor, deviation: float) -> None:
+    # Networks of files are built on the meta device, where torch would import its compiler to draw nothing: a second.
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=deviation)
+
+
 class LocatedPatterns(nn.Module):
     """Patterns of position that are linear in the products of harmonics.
 
@@ -221,7 +227,7 @@ class LocatedPatterns(nn.Module):
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, POSITION_PRODUCTS))
-        nn.init.normal_(self.weight, std=0.5 * POSITION_PRODUCTS**-0.5)
+        _draw_normal(self.weight, 0.5 * POSITION_PRODUCTS**-0.5)
 
     def forward(self, geometry: Geometry) -> Tensor:
         """Evaluate them on a grid.

@@ -56,10 +56,11 @@ class DepthwiseMixing(nn.Module):
         self.reach = max(_reach(k, d) for k, d in scales)
         self.scales = scales
         # Taps of variance 1 / (3 k^2 n) in n branches of k^2 taps: the sum has a third of the variance of white input.
-        self.kernels = nn.ParameterList(
-            nn.Parameter(torch.empty(channels, 1, k, k).uniform_(-1, 1) / (k * math.sqrt(len(scales))))
-            for k, _ in scales
-        )
+        # On the meta device, where networks of files are built, a quotient would import torch's compiler: a second.
+        self.kernels = nn.ParameterList()
+        for k, _ in scales:
+            taps = torch.empty(channels, 1, k, k).uniform_(-1, 1)
+            self.kernels.append(nn.Parameter(taps if taps.is_meta else taps / (k * math.sqrt(len(scales)))))
 
     @property
     def gain(self) -> Tensor:
