@@ -11,8 +11,8 @@ days behind them. Tools: the largest lagged correlation; the same given the lead
 maximum covariance analysis (xeofs); PCMCI (tigramite) of the mean series of the true regions, which it is told; the
 linear answer; and of a network trained to forecast the next day of the target its attention, the attention weighed by
 what is read, occlusion of the true regions (which it is told, too), gradients, integrated gradients, and the importance
-of variables. What needs xeofs (extra ``bench``) or tigramite is left out where they are not installed; tigramite is under
-the GPL and therefore in no extra: ``pip install tigramite``.
+of variables. What needs xeofs (extra ``bench``) or tigramite is left out where they are not installed; tigramite is
+under the GPL and therefore in no extra: ``pip install tigramite``.
 
 The thresholds of `THRESHOLDS` were written down before the seeds 1 to 6 were run; settings were chosen on seed 0.
 """

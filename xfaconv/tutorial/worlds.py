@@ -132,7 +132,7 @@ def _mirror(days: Any, generator: np.random.Generator) -> Planted:
 
 
 def _both(series: Mapping[str, Series], generator: np.random.Generator) -> Series:
-    """Give a region in which both drivers are seen at once: of all it correlates most with what they drive in turn."""
+    """Give a region in which two drivers that act in turn are seen at once; it drives nothing."""
     noise = generator.normal(size=len(series["a"]))
     return np.asarray(0.95 * (series["a"] + series["b"]) / np.sqrt(2) + np.sqrt(1 - 0.95**2) * noise)
 
@@ -212,9 +212,11 @@ def world(
         another region after one; that one correlates with the target and drives nothing. ``"chain"``: the first region
         drives the second, and that one the target. ``"mirror"``: a copy of the slow part of the driver, observed with
         less noise than it. ``"season"``: one driver in December to February, another in the other months.
-        ``"switch"``: one driver where a third region is positive, another where it is negative. ``"square and
-        product"``: the square of one driver and the product of two others. ``"trend"``: one trend and one seasonal
-        cycle common to all cells. ``"missing"``: half of the cells of a driver are never observed.
+        ``"switch"``: one driver where a third region is positive, another where it is negative. In both of these worlds
+        a further region shows the mean of both drivers: it correlates more with the target than the driver of the
+        winter and than either of those that are switched, and drives nothing. ``"square and product"``: the square of one driver and the product of two others, none of which
+        correlates with the target; a further region does, because the same square drives it. ``"trend"``: one trend and
+        one seasonal cycle common to all cells. ``"missing"``: half of the cells of a driver are never observed.
     steps : int, default 2400
         Days.
     grid : Grid, optional
