@@ -214,9 +214,10 @@ def world(
         less noise than it. ``"season"``: one driver in December to February, another in the other months.
         ``"switch"``: one driver where a third region is positive, another where it is negative. In both of these worlds
         a further region shows the mean of both drivers: it correlates more with the target than the driver of the
-        winter and than either of those that are switched, and drives nothing. ``"square and product"``: the square of one driver and the product of two others, none of which
-        correlates with the target; a further region does, because the same square drives it. ``"trend"``: one trend and
-        one seasonal cycle common to all cells. ``"missing"``: half of the cells of a driver are never observed.
+        winter and than either of those that are switched, and drives nothing. ``"square and product"``: the square of
+        one driver and the product of two others, none of which correlates with the target; a further region does,
+        because the same square drives it. ``"trend"``: one trend and one seasonal cycle common to all cells.
+        ``"missing"``: half of the cells of a driver are never observed.
     steps : int, default 2400
         Days.
     grid : Grid, optional
