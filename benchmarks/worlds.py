@@ -54,6 +54,8 @@ THRESHOLDS = {
 CONFOUNDED = ("common driver", "chain", "mirror", "season", "switch", "square and product")
 CHANGING = ("season", "switch", "square and product")
 OTHERS = ("correlation", "partial correlation", "maximum covariance")
+# Seeds that were used to choose settings.
+CHOSEN_ON = (0, 11, 12)
 LAGS = (1, 2, 3)
 DAYS, DEGREES = 10_000, 22.5
 ALPHA = 0.05
@@ -553,24 +555,32 @@ def tables(results: Results) -> list[str]:
     return lines
 
 
-def kept_results(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Scores]]:
-    """Read what is kept, of those seeds alone of which all worlds are kept."""
-    files = {seed: [folder / f"{name.replace(' ', '-')}-{seed}.json" for name in names] for seed in seeds}
-    whole = {seed: listed for seed, listed in files.items() if all(file.exists() for file in listed)}
-    return {
-        name: [json.loads(listed[number].read_text(encoding="utf-8")) for listed in whole.values()]
-        for number, name in enumerate(names)
-        if whole
+def kept_seeds(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> list[int]:
+    """Give the seeds of which all worlds are kept."""
+    return [seed for seed in seeds if all(file_of(folder, name, seed).exists() for name in names)]
+
+
+def file_of(folder: Path, name: str, seed: int) -> Path:
+    """Name the file of one world and seed."""
+    return folder / f"{name.replace(' ', '-')}-{seed}.json"
+
+
+def write(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Put the tables of the seeds of which all worlds are kept between the two markers of the page."""
+    whole = kept_seeds(folder, names, seeds)
+    if not whole:
+        raise SystemExit(f"{folder} holds no seed with all of {', '.join(names)}")
+    results = {
+        name: [json.loads(file_of(folder, name, seed).read_text(encoding="utf-8")) for seed in whole] for name in names
     }
-
-
-def write(results: Results) -> None:
-    """Put the tables between the two markers of the page."""
     begin, end = "<!-- worlds: begin -->", "<!-- worlds: end -->"
     before, rest = PAGE.read_text(encoding="utf-8").split(begin)
-    seeds = len(next(iter(results.values())))
-    said = f"Written by `python benchmarks/worlds.py --write`: {seeds} seeds, mean and range."
-    PAGE.write_text("\n".join([f"{before}{begin}", said, "", *tables(results), f"{end}{rest.split(end)[1]}"]), "utf-8")
+    said = f"Written by `python benchmarks/worlds.py --write`, seeds {', '.join(map(str, whole))}"
+    said += " (mean, and range in brackets)." if len(whole) > 1 else "."
+    if chosen := sorted({*whole} & {*CHOSEN_ON}):
+        said += f" **The settings were chosen on seed {', '.join(map(str, chosen))}.**"
+    text = "\n".join([f"{before}{begin}", said, "", *tables(results), f"{end}{rest.split(end)[1]}"])
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -584,14 +594,14 @@ def main() -> None:
     if given.write:
         if given.keep is None:
             parser.error("--write needs --keep FOLDER, from which the results are read")
-        write(kept_results(given.keep, given.names, given.seeds))
+        write(given.keep, given.names, given.seeds)
         return
     torch.set_num_threads(1)
     results: dict[str, list[Scores]] = {name: [] for name in given.names}
     # Seeds outside, so that what is interrupted is whole for the seeds that it has.
     for seed in given.seeds:
         for name in given.names:
-            file = given.keep / f"{name.replace(' ', '-')}-{seed}.json" if given.keep else None
+            file = file_of(given.keep, name, seed) if given.keep else None
             if file is not None and file.exists():
                 found = json.loads(file.read_text(encoding="utf-8"))
             else:
