@@ -85,10 +85,10 @@ docs: $(READY)-docs
 linkcheck: $(READY)-docs
 	$(RUN) -m sphinx --keep-going -b linkcheck docs docs/_build/linkcheck
 
-# Those of speed and of planted data need nothing; those of skill read the training data in the folder DATA.
+# Those of speed and of data with known links need nothing; those of skill read the training data in the folder DATA.
 DATA ?= ../shared/data
 bench-speed: $(READY)-bench
-	for name in attribution engine layer planted; do $(RUN) benchmarks/$$name.py || exit 1; done
+	for name in attribution engine layer planted worlds; do $(RUN) benchmarks/$$name.py || exit 1; done
 
 bench: bench-speed
 	for name in skill inference_skill ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done

@@ -3,6 +3,7 @@
     python benchmarks/planted.py                 seeds 1 to 6, about 3 CPU minutes each
     python benchmarks/planted.py --plain         without the two settings that the packaged models lack, 2 CPU minutes
     python benchmarks/planted.py --hide --seeds 0   trained as the packaged models are
+    python benchmarks/planted.py --correlation   the plain correlation map of the same days instead, without a network
 
 `xfaconv.tutorial.planted` makes daily fields in which twelve regions drive twelve others one day later: four along a
 latitude, four along a meridian, four across both; a third variable copies a driver and one is noise. A network is
@@ -29,6 +30,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import xfaconv
+from xfaconv.analysis import anomalies
 from xfaconv.analysis.axes import cell_area
 from xfaconv.errors import CoordinateError
 from xfaconv.grid import Grid
@@ -275,6 +277,43 @@ def importances(model: Model, data: xr.Dataset, truth: xr.Dataset) -> dict[str, 
     }
 
 
+def correlation_maps(data: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
+    """Correlate the response of each driven region with every cell one day before: the largest size of all variables.
+
+    Parameters
+    ----------
+    data : Dataset (time, latitude, longitude)
+        Planted data.
+    truth : Dataset
+        As `planted` gives it.
+
+    Returns
+    -------
+    DataArray (base_point, latitude, longitude)
+    """
+    found = data.map(anomalies)
+    found = (found - found.mean("time")) / found.std("time")
+    maps = []
+    for latitude, longitude in target_points(truth).values():
+        series = found.response.sel(latitude=latitude, longitude=longitude, method="nearest").values[1:]
+        sizes = [abs(np.tensordot(series, found[name].values[:-1], 1)) / len(series) for name in found]
+        maps.append(np.max(sizes, axis=0))
+    coords = {"base_point": list(target_points(truth)), "latitude": data.latitude, "longitude": data.longitude}
+    return xr.DataArray(np.stack(maps), coords, ("base_point", "latitude", "longitude"))
+
+
+def report_correlation(seeds: Sequence[int], *, days: int = 3000) -> None:
+    """Print how well the plain correlation map finds the links, from the days that networks are trained on."""
+    for seed in seeds:
+        data, truth = planted(days, seed=seed)
+        part = data.isel(time=slice(0, int((1 - _HELD_BACK) * days)))
+        found = link_recovery(correlation_maps(part, truth), truth)
+        kinds = " ".join(f"{kind} {float(found.auroc[found.direction == kind].mean()):.3f}" for kind in DIRECTIONS)
+        worst, unlinked = float(found.auroc.min()), float(found.unlinked_auroc.mean())
+        shares = f"share {float(found.share.mean()):.1f} unlinked {float(found.unlinked_share.mean()):.2f}"
+        print(f"seed {seed}, correlation: {kinds} worst {worst:.3f} unlinked {unlinked:.3f} {shares}")
+
+
 def verdicts(scores: Mapping[str, float], importance: Mapping[str, Mapping[str, float]]) -> dict[str, bool]:
     """Say which thresholds are met."""
     out = {f"{kind} links: AUROC at least {LEAST_AUROC:.2f}": scores[kind] >= LEAST_AUROC for kind in DIRECTIONS}
@@ -353,8 +392,12 @@ def main() -> None:
     parser.add_argument("--updates", type=int, help="default: 800, or 600 with --hide")
     parser.add_argument("--plain", action="store_true", help="attention and objective without the two choices")
     parser.add_argument("--hide", action="store_true", help="train as the packaged models are")
+    parser.add_argument("--correlation", action="store_true", help="the plain correlation map, without a network")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.correlation:
+        report_correlation(arguments.seeds)
+        return
     updates = arguments.updates or (600 if arguments.hide else 800)
     report(arguments.seeds, updates, plain=arguments.plain, hide=arguments.hide)
 

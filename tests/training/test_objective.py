@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, build_network
 from xfaconv.specs import NetworkSpec
@@ -97,3 +98,40 @@ def test_the_weight_of_the_input_is_that_of_the_sizes_of_its_weights(architectur
         values = weight.detach().numpy()[:, :3]
         price = sum(np.sqrt((values[:, variable] ** 2).sum()) for variable in range(3))
         assert loss(0.5) - loss(0.0) == pytest.approx(0.5 * price, rel=1e-4)
+
+
+def test_a_target_alone_carries_the_loss() -> None:
+    """What is predicted elsewhere and of other variables has no gradient; the mean is over the box, by hand."""
+    grid = Grid.regular(30.0)
+    small: dict[str, Any] = {"hidden": 6, "bottleneck": 4, "scales": ((3, 1),), "embedding": 16, "leads": (1,)}
+    torch.manual_seed(1)
+    network = build_network(NetworkSpec(variables=3, attention_width=4, attention_heads=2, **small)).eval()
+    box = (0.0, 50.0, 310.0, 400.0)
+    everything = Objective(
+        sector_share=0, box_share=0, variable_dropout=0, warm_steps=1, reconstruction_weight=0, laplacian_weight=0,
+        temporal_weight=0, outlook_weight=0,
+    )  # fmt: skip
+    asked = replace(everything, target=box, target_variable=1)
+    inside = asked.asked(grid, 3)
+    assert [inside[number].sum() for number in range(3)] == [0, 2 * 3, 0]
+    assert inside[1][:, [0, 1, 11]].sum() == 6  # columns of 0, 30 and 330 degrees
+    assert everything.asked(grid, 3).all()
+
+    def loss(objective: Objective, fields: torch.Tensor) -> float:
+        batch = Batch(fields, torch.zeros(2, 4), torch.zeros(2, 4))
+        geometry = Geometry.from_grid(grid)
+        return float(training_loss(network, batch, geometry, grid, objective, np.random.default_rng(0))[0])
+
+    fields = torch.randn(2, 4, 3, *grid.shape)
+    changed = torch.where(torch.from_numpy(inside.copy()), fields, fields + 5)
+    later = torch.cat([fields[:, :3], changed[:, 3:]], dim=1)
+    assert loss(asked, later) == pytest.approx(loss(asked, fields), rel=1e-6)
+    assert loss(everything, later) > 2 * loss(everything, fields)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"target": (0, 1, 0, 1)}, {"target_variable": 3}, {"target_variable": "t2m"}, {"target_variable": -1}]
+)
+def test_a_target_that_is_not_there_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match="target"):
+        Objective(**wrong).asked(Grid.regular(30.0), 3)

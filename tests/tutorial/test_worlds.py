@@ -50,6 +50,22 @@ def test_what_is_confounded_correlates_and_adds_nothing(name: str) -> None:
     assert abs(slopes[1]) < 0.1 < abs(slopes[0])
 
 
+@pytest.mark.parametrize("name", ["season", "switch", "square and product"])
+def test_a_region_that_drives_nothing_correlates_more_than_a_driver(name: str) -> None:
+    _, truth = world(name, 4000)
+    target = truth.series.sel(region="target").values[1:]
+    size = {
+        str(region): abs(np.corrcoef(truth.series.sel(region=region).values[:-1], target)[0, 1])
+        for region in truth.region.values
+    }
+    (confounded,) = truth.region[truth.role == "confounded"].values
+    assert size[str(confounded)] > 0.4
+    drivers = truth.region[truth.role == "driver"].values
+    # The driver of nine months correlates most; that of the winter, little.
+    others = [size[str(driver)] for driver in drivers if (str(driver), name) != ("b", "season")]
+    assert size[str(confounded)] > max(others) + 0.1
+
+
 def test_drivers_of_a_season_and_of_a_switch_act_then_alone() -> None:
     _, truth = world("season", 1500)
     winter = truth.time.dt.month.isin([12, 1, 2])

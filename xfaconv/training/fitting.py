@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from xfaconv.arguments import Rule, check_arguments, check_rules, known_arguments
+from xfaconv.arguments import Rule, check_arguments, check_choice, check_rules, known_arguments
 from xfaconv.engine.guards import resolve_device, training_threads
 from xfaconv.engine.prepare import filled
 from xfaconv.errors import ArgumentError, ModelFileError
@@ -164,6 +164,9 @@ def fit(
         raise ArgumentError(problem, expected=f"fewer than the {window} steps of window=", found=found, fix=fix)
     length = window + max(start.card.network.leads if start else leads)
     data = user_data(ds, start, variables, validation, length)
+    if isinstance(wanted.target_variable, str):
+        check_choice("target_variable", wanted.target_variable, data.names)
+        wanted = replace(wanted, target_variable=data.names.index(wanted.target_variable))
     file = None if checkpoint is None else Path(checkpoint)
     # The weights of a checkpoint take the place of first ones, so the windows need not be read for these.
     fresh = file is None or not file.exists() or bool((network or {}).get("eofs"))

@@ -280,7 +280,8 @@ def _identity(
     centres = np.asarray([*grid.latitude, *grid.longitude], dtype=np.float64)
     return {
         "schedule": asdict(schedule),
-        "objective": asdict(objective),
+        # Without what is not asked for, so that checkpoints from before a question could be asked are still read.
+        "objective": {name: value for name, value in asdict(objective).items() if value is not None},
         "network": asdict(network.spec),
         "grid": [*grid.shape, hashlib.sha256(centres.tobytes()).hexdigest()],
         "learning": list(learning),

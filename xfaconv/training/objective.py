@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xfaconv.arguments import is_whole
+from xfaconv.errors import ArgumentError
 from xfaconv.grid import Grid
 from xfaconv.nn import Geometry, Network, area_weighted_error, laplacian_smoothness, temporal_smoothness
 from xfaconv.training.data import Batch
@@ -39,6 +41,12 @@ class Objective:
         (a group lasso, Yuan and Lin 2006); in the second half of a run. A small weight, such as 0.02, shuts out a
         variable that carries no information, and its importance falls to next to nothing by every method; without one
         its weights stay near their random initial values, and gates show those.
+    target : (float, float, float, float), optional
+        Box (south, north, west, east) [degrees] whose values alone carry the loss of hidden values and of leads: for a
+        network that is to answer one question. By default all cells do.
+    target_variable : str or int, optional
+        Name (in `xfaconv.fit`), or position among the variables of the network, of the one that carries this loss; by
+        default all do.
     """
 
     sector_share: float = 0.5
@@ -53,6 +61,50 @@ class Objective:
     temporal_weight: float = 1e-4
     outlook_weight: float = 0.25
     input_weight: float = 0.0
+    target: tuple[float, float, float, float] | None = None
+    target_variable: str | int | None = None
+
+    def asked(self, grid: Grid, variables: int) -> NDArray[np.bool_]:
+        """Say which values carry the loss of hidden values and of leads.
+
+        Parameters
+        ----------
+        grid : Grid
+            The grid.
+        variables : int
+            Number of variables of the network.
+
+        Returns
+        -------
+        ndarray (variable, lat, lon)
+
+        Raises
+        ------
+        ArgumentError
+            If the box holds no cell of the grid, or there is no such variable.
+
+        Examples
+        --------
+        >>> Objective(target=(0, 90, 0, 360), target_variable=1).asked(Grid.regular(90.0), 2).astype(int).tolist()
+        [[[0, 0, 0, 0], [0, 0, 0, 0]], [[0, 0, 0, 0], [1, 1, 1, 1]]]
+        """
+        cells = np.ones(grid.shape, dtype=bool)
+        if self.target is not None:
+            south, north, west, east = self.target
+            rows = (np.asarray(grid.latitude) >= south) & (np.asarray(grid.latitude) <= north)
+            cells = rows[:, None] & ((np.asarray(grid.longitude) - west) % 360 <= east - west)
+            if not cells.any():
+                raise ArgumentError("the target of the objective holds no cell", found=str(self.target))
+        number = self.target_variable
+        if number is None:
+            return np.broadcast_to(cells, (variables, *grid.shape))
+        if not is_whole(number, 0) or int(number) >= variables:
+            raise ArgumentError(
+                "the network has no such target_variable",
+                expected=f"a position below {variables}; a name in xfaconv.fit alone",
+                found=repr(number),
+            )
+        return (np.arange(variables) == number)[:, None, None] & cells
 
 
 def hidden_sector(grid: Grid, random: np.random.Generator, width: tuple[float, float]) -> NDArray[np.bool_]:
@@ -207,9 +259,10 @@ def training_loss(
     refined = encoded.refined if encoded.refined is not None else encoded.hidden
     prediction = network.predict(refined, values[:, objective.warm_steps :], geometry)
     parts: dict[str, tuple[float, Tensor]] = {}
+    asked = torch.from_numpy(objective.asked(grid, network.spec.variables).copy()).to(batch.fields.device)
     for position, lead in enumerate(leads):
         target = batch.fields[:, objective.warm_steps + lead : steps + lead]
-        present = torch.isfinite(target)
+        present = torch.isfinite(target) & asked
         if lead == 0:
             # What is seen need not be inferred; the present counts where it is hidden.
             present = present & hide

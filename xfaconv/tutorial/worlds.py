@@ -115,7 +115,7 @@ def _common_driver(days: Any, generator: np.random.Generator) -> Planted:
 def _chain(days: Any, generator: np.random.Generator) -> Planted:
     steps = len(days)
     first = _persistent(steps, 0.8, generator)
-    middle = 0.8 * _delayed(first, 1) + 0.6 * _persistent(steps, 0.3, generator)
+    middle = 0.9 * _delayed(first, 1) + np.sqrt(1 - 0.81) * _persistent(steps, 0.3, generator)
     series = {"a": first, "b": middle, "unlinked": _persistent(steps, 0.8, generator)}
     series["target"], parts = _driven({"b": middle}, {"b": 1}, generator)
     return Planted(series, parts, {"b": 1}, confounded=("a",))
@@ -131,6 +131,12 @@ def _mirror(days: Any, generator: np.random.Generator) -> Planted:
     return Planted(series, parts, {"a": 1}, confounded=("b",), noise={"a": 0.3})
 
 
+def _both(series: Mapping[str, Series], generator: np.random.Generator) -> Series:
+    """Give a region in which two drivers that act in turn are seen at once; it drives nothing."""
+    noise = generator.normal(size=len(series["a"]))
+    return np.asarray(0.95 * (series["a"] + series["b"]) / np.sqrt(2) + np.sqrt(1 - 0.95**2) * noise)
+
+
 def _by_season(days: Any, generator: np.random.Generator) -> Planted:
     steps = len(days)
     winter = np.isin(days.month, (12, 1, 2)).astype(float)
@@ -139,7 +145,8 @@ def _by_season(days: Any, generator: np.random.Generator) -> Planted:
     # The season of the driver decides; both are one day apart.
     drive = {"a": winter * series["a"], "b": (1 - winter) * series["b"]}
     series["target"], parts = _driven(drive, lag, generator)
-    return Planted(series, parts, lag)
+    series["d"] = _both(series, generator)
+    return Planted(series, parts, lag, confounded=("d",))
 
 
 def _switched(days: Any, generator: np.random.Generator) -> Planted:
@@ -149,7 +156,8 @@ def _switched(days: Any, generator: np.random.Generator) -> Planted:
     on = (series["c"] > 0).astype(float)
     lag = {"a": 1, "b": 1}
     series["target"], parts = _driven({"a": on * series["a"], "b": (1 - on) * series["b"]}, lag, generator)
-    return Planted(series, parts, lag)
+    series["d"] = _both(series, generator)
+    return Planted(series, parts, lag, confounded=("d",))
 
 
 def _nonlinear(days: Any, generator: np.random.Generator) -> Planted:
@@ -158,9 +166,10 @@ def _nonlinear(days: Any, generator: np.random.Generator) -> Planted:
     lag = dict.fromkeys(("a", "b", "c"), 1)
     product = series["b"] * series["c"]
     # A product belongs to both factors equally, by symmetry (Shapley).
-    drive = {"a": (series["a"] ** 2 - 1) / np.sqrt(2), "b": product / 2, "c": product / 2}
-    series["target"], parts = _driven(drive, lag, generator)
-    return Planted(series, parts, lag)
+    square = (series["a"] ** 2 - 1) / np.sqrt(2)
+    series["target"], parts = _driven({"a": square, "b": product / 2, "c": product / 2}, lag, generator)
+    series["d"] = 0.7 * square + np.sqrt(1 - 0.49) * generator.normal(size=steps)
+    return Planted(series, parts, lag, confounded=("d",))
 
 
 def _trend(days: Any, generator: np.random.Generator) -> Planted:
@@ -192,7 +201,7 @@ WORLDS: Mapping[str, Callable[[Any, np.random.Generator], Planted]] = MappingPro
 
 
 def world(
-    name: str, steps: int = 2400, *, grid: Grid | None = None, noise: float = 0.3, seed: int = 0
+    name: str, steps: int = 2400, *, grid: Grid | None = None, noise: float = 0.5, seed: int = 0
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Make daily fields of one of nine worlds whose drivers are known.
 
@@ -203,14 +212,17 @@ def world(
         another region after one; that one correlates with the target and drives nothing. ``"chain"``: the first region
         drives the second, and that one the target. ``"mirror"``: a copy of the slow part of the driver, observed with
         less noise than it. ``"season"``: one driver in December to February, another in the other months.
-        ``"switch"``: one driver where a third region is positive, another where it is negative. ``"square and
-        product"``: the square of one driver and the product of two others. ``"trend"``: one trend and one seasonal
-        cycle common to all cells. ``"missing"``: half of the cells of a driver are never observed.
+        ``"switch"``: one driver where a third region is positive, another where it is negative. In both of these worlds
+        a further region shows the mean of both drivers: it correlates more with the target than the driver of the
+        winter and than either of those that are switched, and drives nothing. ``"square and product"``: the square of
+        one driver and the product of two others, none of which correlates with the target; a further region does,
+        because the same square drives it. ``"trend"``: one trend and one seasonal cycle common to all cells.
+        ``"missing"``: half of the cells of a driver are never observed.
     steps : int, default 2400
         Days.
     grid : Grid, optional
         Default: global, 11.25 degrees.
-    noise : float, default 0.3
+    noise : float, default 0.5
         Standard deviation of the smooth noise of each cell; the series at the centre of a region has 1.
     seed : int, default 0
         Seed of everything.
