@@ -125,7 +125,7 @@ def of_models(
     for name in ("correlation", "explained_variance"):
         values = np.array([score[name][0] for score in scores])
         found[f"{name}{OF_MODELS}"] = ("model", values, out[name].attrs)
-    of_steps = predicted.isel({time: np.searchsorted(goals[0].ready.steps, phases.both)})
+    of_steps = predicted.isel({time: np.searchsorted(np.flatnonzero(goals[0].ready.asked), phases.both)})
     means = phases.composites(of_steps).transpose("model", "phase")
     found[f"mean_predicted{OF_MODELS}"] = means.assign_attrs(out["mean_predicted"].attrs)
     if sums:

@@ -114,12 +114,12 @@ def unseen_steps(goals: Sequence[Target], season: Season) -> NDArray[np.bool_]:
     TimeError
         If they are too few.
     """
-    seen = np.zeros(len(goals[0].ready.steps), dtype=bool)
-    for goal in goals:
-        trained, later = in_training(goal.ready), steps_later(goal.ready, goal.lead)[goal.ready.steps]
-        seen |= trained[goal.ready.steps] | ((later >= 0) & trained[later])
+    ready, lead = goals[0].ready, goals[0].lead
+    later = steps_later(ready, lead)
+    trained = np.logical_or.reduce([in_training(goal.ready) for goal in goals])
     # Beyond the record nothing was observed.
-    return _enough(~seen & (later >= 0), season)
+    unseen = ~trained & (later >= 0) & ~trained[later]
+    return _enough(np.asarray(unseen[ready.asked]), season)
 
 
 def _enough(unseen: NDArray[np.bool_], season: Season) -> NDArray[np.bool_]:
