@@ -24,7 +24,7 @@ from xfaconv.inference.targets import Target, find_target
 from xfaconv.models import Model
 
 CHECKS = ("parameters", "data")
-_PARTS = ("attention_module", "core", "read_out", "located_read_out")
+_PARTS = ("attention_module", "core", "read_out", "located_read_out", "interpolation")
 # Steps of each phase that are asked again with shuffled weights, and on surrogates of the data.
 MOST_CHECKED = 4
 _VERDICT = ("passed", "verdict")

@@ -105,6 +105,32 @@ def taken_over(network: Network, spec: NetworkSpec) -> Network:
     return built
 
 
+def with_leading_eofs(network: Network, eofs: int | None) -> Network:
+    """Copy a network with the leading EOFs of its interpolation alone.
+
+    Parameters
+    ----------
+    network : Network
+        Left as it is.
+    eofs : int or None
+        How many; None keeps all.
+
+    Returns
+    -------
+    Network
+    """
+    if eofs is None or network.interpolation is None:
+        return copy.deepcopy(network)
+    known = network.state_dict()
+    for name, value in network.interpolation.state_dict().items():
+        known[f"interpolation.{name}"] = (
+            value[..., :eofs] if name == "regression" else value[:eofs] if value.ndim else value
+        )
+    kept = build_network(replace(network.spec, eofs=eofs), network.step)
+    kept.load_state_dict(known)
+    return kept.eval()
+
+
 def measure(recipe: Recipe, data: TrainingData, network: Network) -> dict[str, Any]:
     """Measure a network on the test years.
 
@@ -253,8 +279,8 @@ def finish(recipe: Recipe, data: TrainingData, network: Network, work: Path, opt
     -------
     Model
     """
-    # Written in 16 bits, and measured as written.
-    network = copy.deepcopy(network).half().float()
+    # Measured as it is written: in 16 bits, and with the EOFs that are kept.
+    network = with_leading_eofs(network, recipe.kept_eofs).half().float()
     command, measured = f"python -m xfaconv.training.packaged {recipe.name} {options}".strip(), recipe.measured
     metrics: dict[str, Any] = {
         "command": command,

@@ -118,6 +118,9 @@ class Recipe:
         After how many stages the network is compared with the same one trained without attention.
     measured : Measured
         How it is measured.
+    kept_eofs : int, optional
+        Leading EOFs of the interpolation that are written, where fewer than it was trained with, so that the file stays
+        small.
 
     Raises
     ------
@@ -144,6 +147,7 @@ class Recipe:
     start_from_persistence: bool = False
     compared_stages: int = 1
     measured: Measured = field(default_factory=Measured)
+    kept_eofs: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.compared_stages <= len(self.stages):
