@@ -35,7 +35,7 @@ FILES = {
     "era5-peru-monthly-0p25deg": ("era5-monthly-peru-1960-2015.nc", slice("2005", None)),
 }
 IMPORTANCE_COMMAND = "python scripts/tables.py importance --data ../shared/data --write"
-_NOT_MEASURED = "not measured"
+_NOT_MEASURED, _NONE = "not measured", "none"
 _COLUMNS = (
     "model",
     "learned from",
@@ -47,8 +47,8 @@ _COLUMNS = (
     "over damped persistence's",
     "hidden sectors explained",
     "with attention removed",
-    "trained without attention",
-    "linear answer",
+    "optimal interpolation alone",
+    "linear regression",
 )
 
 
@@ -75,7 +75,7 @@ def _row(card: xfaconv.ModelCard) -> tuple[str, ...]:
         for path in (
             ("hidden_sectors",),
             ("attention_removed", "hidden_sectors"),
-            ("attention_worth", "trained_without_attention", "hidden_sectors"),
+            ("interpolation_alone", "hidden_sectors"),
             ("hidden_sectors_linear",),
         )
     ]
@@ -102,7 +102,7 @@ def _share(metrics: Mapping[str, Any], *path: str) -> str:
     value: Any = metrics
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return f"{value:.0%}" if isinstance(value, float) else _NOT_MEASURED
+    return f"{value:.1%}" if isinstance(value, float) else _NOT_MEASURED if path[0] in metrics else _NONE
 
 
 def models(given: argparse.Namespace) -> None:
