@@ -28,8 +28,10 @@ UPDATES, WARMUP, WINDOW, HIDDEN_WARMUP = 600, 12, 10, 4
 MONTHLY = replace(RECIPES["ncep-monthly-2p5deg"], train=("1981-12", "2003-12"), test=("2004-01", "2009-12"))
 SEASON = {"attention_season": True}
 HEARING = {**SEASON, "squeeze": "moments"}
+# The network that was packaged before these parts.
+BEFORE = {"attention_season": False, "squeeze": "mean", "attention_heads": 8, "attention_width": 64, "eofs": 0}
 TRIALS = {
-    "packaged network": {},
+    "former network": {},
     "attention that follows the season": SEASON,
     "and gates that know moments": HEARING,
     "and 4 heads, width 64": {**HEARING, "attention_heads": 4},
@@ -42,7 +44,7 @@ def trial(title: str, changes: dict[str, object]) -> Recipe:
     stage = MONTHLY.stages[0]
     objective = replace(stage.objective or MONTHLY.objective, sector_share=0.45, box_share=0.45)
     stage = replace(stage, stride=1, objective=objective, schedule=replace(stage.schedule, updates=UPDATES))
-    network = replace(MONTHLY.network, **changes)
+    network = replace(MONTHLY.network, **(BEFORE | changes))
     return replace(MONTHLY, name=title.replace(" ", "-"), network=network, stages=(stage,), compared_stages=1)
 
 
