@@ -14,7 +14,8 @@ what is read, occlusion of the true regions (which it is told, too), gradients, 
 of variables. What needs xeofs (extra ``bench``) or tigramite is left out where they are not installed; tigramite is
 under the GPL and therefore in no extra: ``pip install tigramite``.
 
-The thresholds of `THRESHOLDS` were written down before the seeds of `SEEDS` were run; settings were chosen on those of `CHOSEN_ON`.
+The thresholds of `THRESHOLDS` were written down before the seeds of `SEEDS` were run; settings were chosen on those of
+`CHOSEN_ON`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ _TOLERANCE = 0.1
 _PCS = 5
 _MODES = 5
 _INSIDE, _OUTSIDE = 0.5, 0.1
+_MOST_SIZE = 99.0
 # Half the height and width of the box around the target that the network learns to forecast [degrees].
 _BOX = 20.0, 30.0
 _UPDATES, _BATCH, _WINDOW, _RATE = 400, 32, 3, 8e-3
@@ -433,7 +435,8 @@ def score(case: Case, answer: Answer) -> dict[str, float]:
             both = inside | confounded
             out["confounded"] = area_under_curve(values[both], inside[both], area[both])
             size = [float(np.average(values[cells], weights=area[cells])) for cells in (confounded, inside)]
-            out["size"] = size[0] / size[1] if size[1] else 1.0
+            # A map may have nothing on the drivers.
+            out["size"] = min(size[0] / size[1], _MOST_SIZE) if size[1] else 1.0
         total = float((values * area)[judged].sum())
         out["share"] = float((values * area)[inside].sum()) / total if total else 0.0
     if answer.parts is not None:
