@@ -201,7 +201,7 @@ WORLDS: Mapping[str, Callable[[Any, np.random.Generator], Planted]] = MappingPro
 
 
 def world(
-    name: str, steps: int = 2400, *, grid: Grid | None = None, noise: float = 0.5, seed: int = 0
+    name: str, steps: int = 2400, *, grid: Grid | None = None, noise: float = 0.3, seed: int = 0
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Make daily fields of one of nine worlds whose drivers are known.
 
@@ -222,7 +222,7 @@ def world(
         Days.
     grid : Grid, optional
         Default: global, 11.25 degrees.
-    noise : float, default 0.5
+    noise : float, default 0.3
         Standard deviation of the smooth noise of each cell; the series at the centre of a region has 1.
     seed : int, default 0
         Seed of everything.
