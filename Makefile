@@ -91,7 +91,7 @@ bench-speed: $(READY)-bench
 	for name in attribution engine layer planted worlds; do $(RUN) benchmarks/$$name.py || exit 1; done
 
 bench: bench-speed
-	for name in skill inference_skill ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done
+	for name in skill inference_skill hidden_areas ablation table1 probes; do $(RUN) benchmarks/$$name.py --data $(DATA) || exit 1; done
 
 # Wheel and sdist in dist/, checked, built twice with equal hashes, and the demo run from the wheel alone.
 release-check: $(READY)-dev

@@ -214,7 +214,7 @@ def agreement(parts: xr.DataArray, changes: xr.DataArray) -> xr.Dataset:
     Examples
     --------
     >>> parts = xr.DataArray([[3.0, -1.0, 0.1]], dims=("time", "region"))
-    >>> {name: float(value) for name, value in agreement(parts, 2 * parts).items()}
+    >>> {name: value.item() for name, value in agreement(parts, 2 * parts).items()}
     {'large': 2.0, 'same_sign': 1.0, 'by_size': 1.0, 'rank_correlation': 1.0}
     """
     rows = []

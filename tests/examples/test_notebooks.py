@@ -36,11 +36,13 @@ CLAIMS = {
     "01-first-steps": """
         assert same and int((~out.full_warmup).sum()) == 12 and warm.sizes["time"] == out.sizes["time"] - 12
         assert float(abs(warm.attention.sum(("lat", "lon")) - 1).max()) < 1e-4
-        assert float(warm.importance.std("time").max()) < 1e-4
+        assert float(warm.importance.std("time").max()) > 0.01
         measured = xfaconv.load_model("ncep-monthly-2p5deg").card.metrics
         assert 0 < measured["hidden_sectors"]["all"] - measured["hidden_sectors_linear"]["all"] < 0.03
         assert max(measured["hidden_sectors"][name] for name in ("v200", "sst")) < 0.25
-        assert measured["attention_variance_in_time"] < 0.1
+        assert measured["attention_variance_in_time"] > 0.6
+        alone = measured["interpolation_alone"]["hidden_sectors"]["all"]
+        assert 0 < measured["hidden_sectors"]["all"] - alone < 0.03
     """,
     "02-your-own-era5-file": """
         assert maps.lon.values[0] == -180 and embedding.dims == ("time", "embedding")
@@ -73,7 +75,8 @@ CLAIMS = {
         later = table.loc[("NAO", "3 months ahead")]
         assert later.max() < spread  # the last to be printed is that of the NAO
         ahead = table["EOF components"] - table["embedding"]
-        assert ahead.min() > 0 and ahead.xs("0 months ahead", level=1).max() < 0.1
+        assert ahead.drop(("NAO", "3 months ahead")).min() > 0
+        assert ahead.xs("0 months ahead", level=1)["NAO"] > 0.1 > ahead.xs("0 months ahead", level=1)["Niño 3.4"]
     """,
 }
 

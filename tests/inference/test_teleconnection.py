@@ -209,7 +209,7 @@ def test_a_dataset_in_pieces_gives_the_same_and_is_left_alone(ds: xr.Dataset, fo
         ({"threshold": 1e9}, TimeError, "too few steps", {"threshold": None}),
         ({"method": "occlusion"}, ArgumentError, "unknown method", {"method": "linear"}),
         ({"checks": True}, ArgumentError, "checks cannot be used", {"checks": 0}),
-        ({"models": "a-model"}, ArgumentError, "models are no list of models", {"models": None}),
+        ({"models": "a-model"}, ArgumentError, "models are no list of models", {"models": None, "model": model()}),
         ({"models": [model()], "model": model()}, ArgumentError, "one model and several", {"models": None}),
     ],
 )

@@ -27,7 +27,8 @@ def test_every_recipe_has_its_packaged_model(name: str) -> None:
     recipe, card = RECIPES[name], load_model(name).card
     assert name in list_models()
     changes = {entry: value for stage in recipe.stages for entry, value in stage.changes.items()}
-    assert card.network == replace(recipe.network, **changes)
+    kept = {} if recipe.kept_eofs is None else {"eofs": recipe.kept_eofs}
+    assert card.network == replace(recipe.network, **changes, **kept)
     assert card.metrics["updates"] == recipe.updates()
     assert (card.known_failures, card.description) == (recipe.words.known_failures, recipe.words.description)
     assert card.variables == recipe.variables

@@ -310,7 +310,7 @@ def test_the_command_measures_the_control_and_writes_a_model_whose_card_says_it_
     assert metrics["updates"] == 5
     assert metrics["attention_worth"]["with_attention"] == control["with_attention"]
     data = recipe_data(RECIPE, tmp_path)
-    network = train_recipe(RECIPE, data, tmp_path / "work")
+    network = train_recipe(RECIPE, data, tmp_path / "work").half().float()
     loaded = model.network().state_dict()
     for name, weight in network.state_dict().items():
         assert torch.equal(weight, loaded[name]), name

@@ -423,6 +423,10 @@ MISUSES: Mapping[str, Misuse] = {
     "an index that is none": lambda: about(index=3),
     "an index of other times": lambda: about(index=xr.DataArray([1.0], {"time": ["1900-01-01"]}, ("time",))),
     "events of one phase": lambda: about(events={"warm": ["2001-03-01"]}),
+    "events outside of the season": lambda: about(
+        events={"one": ["2001-03-10", "2001-03-12", "2001-03-14"], "two": ["2001-04-10", "2001-04-12", "2001-04-14"]},
+        season=[5],
+    ),
     "phases that are never reached": lambda: about(threshold=1e9),
     "a season of training": lambda: about(season=[3]),
     "one model by name where several are wanted": lambda: about(models="ncep-monthly-2p5deg"),
@@ -467,6 +471,7 @@ MISUSES: Mapping[str, Misuse] = {
     # Training.
     "spans shorter than a window": lambda: fit(ds=world().isel(time=[n for n in range(40) if n % 4]), validation=0),
     "a variable of few values": lambda: fit(ds=changed(world(), "t2m", lambda v: v.where(v.time < v.time[2]))),
+    "a record too short for EOFs": lambda: fit(network=SMALL | {"eofs": 500}),
     "members to train on": lambda: fit(ds=worlds.world(40, members=2)),
     "too little held back": lambda: fit(validation=0.05),
     "patience without validation": lambda: fit(validation=0, patience=2),

@@ -183,7 +183,9 @@ def teleconnection(
     # Of data in memory the contributions are there already, and were announced.
     times = 1 + len(sums) + 2 * repeats * min(1, 2 * MOST_CHECKED / len(phases.both))
     with _progress(goal.ready, phases.both, method, times) if parts.chunks else nullcontext():
-        attributed, checked, sums = compute(parts, checked, sums)  # type: ignore[no-untyped-call]
+        # One by one: a Dataset of an array and of its sum loses blocks of the array in dask's fusion (2026.8).
+        values_of_parts, checked, sums = compute(dict(parts.data_vars), checked, sums)  # type: ignore[no-untyped-call]
+    attributed = parts.assign(values_of_parts)
     out = scored(goal, unseen, series, season, alpha, seed)
     composed = composites(goal, attributed, out, phases, season, alpha, seed, areas)
     correlated = series["maps"].rename(correlation="correlation_map", significant="correlation_significant")
