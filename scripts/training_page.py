@@ -243,7 +243,9 @@ def draw_curves(recipes: list[Recipe], logs: Path) -> None:
     from PIL import Image
 
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 5.6), sharey=True, layout="constrained")
-    for ax, recipe in zip(axes.flat, recipes, strict=True):
+    for ax in axes.flat[len(recipes) :]:
+        ax.set_axis_off()
+    for ax, recipe in zip(axes.flat, recipes, strict=False):
         for kind, style, label in (("", "-", ""), ("-control", ":", ", trained without attention")):
             done = 0
             for number in range(1, len(recipe.stages) + 1):
@@ -276,7 +278,8 @@ def draw_curves(recipes: list[Recipe], logs: Path) -> None:
 
 def write_curves(given: argparse.Namespace) -> None:
     """Rewrite the tables of loss terms and the figure of the curves."""
-    recipes = list(RECIPES.values())
+    # A model that was trained elsewhere has no logs here.
+    recipes = [recipe for recipe in RECIPES.values() if read_log(given.logs, f"{recipe.name}-1")]
     lines: list[str] = []
     for recipe in recipes:
         hours = sum(read_log(given.logs, f"{recipe.name}-{i + 1}")["seconds"][-1] for i in range(len(recipe.stages)))
