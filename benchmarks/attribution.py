@@ -5,7 +5,7 @@
     python benchmarks/attribution.py boxes      integrated gradients against occlusion of boxes of 20 degrees
 
 Of the cost both times are taken in turn in one run, as processor time of one thread; floating-point operations are
-counted by torch. The thresholds of the planted world are those of the issue that asked for attributions: per link a
+counted by torch. The thresholds of the planted world stood before the runs that are reported: per link a
 correlation in time of at least 0.95 with the true contribution and a slope of 0.8 to 1.2, and regions without a link
 and the variable of noise together below 3% of the total. Boxes whose contribution is above 5% of the sum of all sizes
 must change the value in the direction of their contribution when they are hidden, and the order of all boxes must agree

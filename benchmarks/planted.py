@@ -73,7 +73,7 @@ _NETWORK = {
 _PLAIN_ATTENTION = {"attention_width": 32, "attention_heads": 4, "attention_places": "harmonics"}
 # The next day of a driven region can be told only from far away, so attention is needed without hiding a region. The
 # embedding need not rebuild the fields, because it would have to rebuild the noise as well.
-_OBJECTIVE = Objective(
+NEXT_DAY = Objective(
     sector_share=0.0,
     box_share=0.0,
     variable_dropout=0.0,
@@ -221,7 +221,7 @@ def train(
     network: Mapping[str, int] | None = None,
 ) -> Model:
     """Train a small network to forecast the next day of planted data, or on hidden regions and several leads."""
-    objective = replace(_OBJECTIVE, input_weight=0.0) if plain else _OBJECTIVE
+    objective = replace(NEXT_DAY, input_weight=0.0) if plain else NEXT_DAY
     return xfaconv.fit(
         data,
         name="planted",

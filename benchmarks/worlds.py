@@ -36,14 +36,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import xfaconv
-from benchmarks.planted import area_under_curve
+from benchmarks.planted import NEXT_DAY, area_under_curve
 from xfaconv.analysis import correlation_map, false_discovery
 from xfaconv.analysis.axes import cell_area
 from xfaconv.eofs import leading_modes
 from xfaconv.grid import Grid
 from xfaconv.inference import sum_by_region
 from xfaconv.models import Model
-from xfaconv.training.objective import Objective
 from xfaconv.tutorial.worlds import WORLDS, world
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "which-tool.md"
@@ -87,17 +86,7 @@ _NETWORK = {
     "attention_places": "products",
     "look_back": 2,
 }
-_OBJECTIVE = Objective(
-    sector_share=0.0,
-    box_share=0.0,
-    variable_dropout=0.0,
-    warm_steps=1,
-    reconstruction_weight=0.0,
-    laplacian_weight=0.0,
-    temporal_weight=0.0,
-    input_weight=0.01,
-    target_variable="response",
-)
+_OBJECTIVE = replace(NEXT_DAY, input_weight=0.01, target_variable="response")
 
 
 @dataclass(frozen=True, eq=False)

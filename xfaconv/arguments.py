@@ -51,8 +51,9 @@ class Arguments(TypedDict, total=False):
     absent : {"raise", "climatology"}, optional
         What to do about variables that the data lack; by default the option of that name.
     missing : {"fill", "raise", "propagate"}, optional
-        Missing values outside the fixed mask become climatology, are refused, or blank the results that read them;
-        by default the option of that name. Checked where the values are read, never beforehand.
+        Missing values outside the fixed mask are filled (by the optimal interpolation of the model where it has one,
+        else by the climatology), are refused, or blank the results that read them; by default the option of that name.
+        Checked where the values are read, never beforehand.
     mode : {"windowed", "stateful"}, default "windowed"
         Segments that start from rest after a warm-up and run in parallel, or one chain that carries the state through
         every span without a gap.

@@ -385,9 +385,14 @@ def _skill(metrics: Mapping[str, Any], variables: Iterable[str]) -> tuple[list[s
         if isinstance(entries, Mapping):
             ratios = {name: entry.get(_RATIO) for name, entry in entries.items() if isinstance(entry, Mapping)}
             columns[f"{lead}: RMSE ratio"] = ratios
-    for name, heading in (("hidden_sectors", "hidden, explained"), ("hidden_sectors_linear", "by linear regression")):
-        if isinstance(metrics.get(name), Mapping):
-            columns[heading] = metrics[name]
+    alone = metrics.get("interpolation_alone")
+    for heading, scores in (
+        ("hidden, explained", metrics.get("hidden_sectors")),
+        ("by interpolation alone", alone.get("hidden_sectors") if isinstance(alone, Mapping) else None),
+        ("by linear regression", metrics.get("hidden_sectors_linear")),
+    ):
+        if isinstance(scores, Mapping):
+            columns[heading] = dict(scores)
     # Beside the variables stands what all of them give together, and settings, which are no scores.
     names = [name for name in (*variables, "all") if any(name in values for values in columns.values())]
     rows = [

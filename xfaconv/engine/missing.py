@@ -146,5 +146,5 @@ def _refuse(name: str, at_step: NDArray[np.bool_], values: int, stamps: Sequence
         f"variable {name!r} has missing values between {stamps[where[0]]} and {stamps[where[-1]]}",
         expected="values wherever the model's climatology has them",
         found=f"{values} missing values in {len(where)} steps",
-        fix="missing='fill'  # they become climatology; or missing='propagate': results that read them become NaN",
+        fix="missing='fill'  # estimated, or climatology; or missing='propagate': results that read them become NaN",
     )
