@@ -121,7 +121,8 @@ def _checked(out: xr.Dataset) -> str:
     likeness = f"correlation of the map of the difference with that {' and '.join(found)}"
     failed = [how[name] for name in out["check"].values.tolist() if not bool(out["check_passed"].sel(check=name))]
     if failed:
-        return f"The map must not be interpreted: it hardly changes {' and '.join(failed)} ({likeness})."
+        same = f"its pattern is much the same, or reversed, {' and '.join(failed)}"
+        return f"The map must not be interpreted: {same} ({likeness})."
     return f"The map depends on what was learned and on the data ({likeness})."
 
 
